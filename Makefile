@@ -1,0 +1,54 @@
+# make demo    the whole road: export a real model, verify it, encode without torch, print what was measured
+# make test    the test suite
+# make check   lint, types, import rules, then the tests: what CI runs
+# make bench   measure against sentence-transformers and write bench/results/
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# No model hub is needed for anything here, and none is asked.
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= true
+
+.PHONY: demo test test-slow check lint types imports bench clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python -m embedrt_bench.demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
+
+check: lint types imports test
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m embedrt_bench.road
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing embedrt with the exporter (CPU build of PyTorch) into $(VENV) …"
+	$(PIP) --editable '.[export,bench,demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing embedrt with all development tools (CPU build of PyTorch) into $(VENV) …"
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+clean:
+	rm -rf $(VENV) build demo *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,164 @@
+"""The whole story of an export: source → module → trace → rewrite → verify → pack."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir
+
+from embedrt.artifact import TOKENIZER_FILE, Artifact, check_files, locate
+from embedrt.errors import CheckpointError, ManifestError, ParityError
+from embedrt.manifest import Manifest, Parity, Serving, Variant
+from embedrt_export import pack
+from embedrt_export.attention import AttentionForm
+from embedrt_export.card import model_card
+from embedrt_export.module import SentenceModule, build_module
+from embedrt_export.parity import Comparison, Vectors, compare, reference_vectors
+from embedrt_export.rewrite import operators, rewrite
+from embedrt_export.source import Checkpoint, load_checkpoint
+from embedrt_export.stages import Stages
+from embedrt_export.suspect import first_differing_layer
+from embedrt_export.trace import OPSET, trace
+
+__all__ = ["export", "verify"]
+
+_FP32_GRAPH = "onnx/model.onnx"
+_FORMS: tuple[AttentionForm, ...] = ("operator", "eager")
+
+
+def export(
+    model: str,
+    out: str | Path,
+    *,
+    revision: str | None = None,
+    pooling: Sequence[str] | None = None,
+    token_embeddings: bool = False,
+    trust_remote_code: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> Manifest:
+    """Export a checkpoint to a verified artifact folder.
+
+    Args:
+        model: local folder or Hub id of a sentence-transformers checkpoint, or of a transformers one with ``pooling``.
+        out: the folder to write; it appears whole or not at all.
+        revision: branch, tag or commit of a Hub repository.
+        pooling: modes for a plain transformers checkpoint.
+        token_embeddings: let the graph give the token vectors too.
+        trust_remote_code: run Python code that the checkpoint brings along.
+        overwrite: replace ``out`` if it is an artifact.
+        quiet: print no progress on stderr.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be loaded or put into one graph.
+        ParityError: no graph agrees with the checkpoint; nothing was written.
+        InputError: ``out`` is taken.
+    """
+    stages = Stages(quiet=quiet)
+    with pack.staging(Path(out), overwrite=overwrite) as folder:
+        with stages.stage("load") as facts:
+            checkpoint = load_checkpoint(model, revision=revision, pooling=pooling, trust_remote_code=trust_remote_code)
+            module, serving = build_module(checkpoint, token_embeddings=token_embeddings), checkpoint.serving()
+            facts += [checkpoint.transformer.config.model_type, f"pooling {'+'.join(serving.pooling)}", f"{serving.dimension} wide"]
+        with stages.stage("reference") as facts:
+            reference = reference_vectors(checkpoint)
+            facts.append(f"{len(reference)} texts in PyTorch")
+        pack.write_tokenizer(checkpoint, folder)
+        faithful = _first_faithful_graph(_Job(checkpoint, module, serving, reference, folder, stages))
+        with stages.stage("pack"):
+            manifest = _finish(folder, checkpoint, serving, faithful)
+    return manifest
+
+
+def verify(artifact: str | Path, *, against: str, variant: str | None = None, quiet: bool = False) -> tuple[Manifest, Parity]:
+    """Repeat the comparison of an artifact with the checkpoint that it came from.
+
+    Raises:
+        IntegrityError: a file is not the one that the manifest names.
+        ParityError: the graph differs by more than the tolerance.
+    """
+    stages = Stages(quiet=quiet)
+    found: Artifact = locate(artifact, variant=variant)
+    if found.manifest is None:
+        raise ManifestError(f"{artifact} has no embedrt.json: only artifacts that embedrt exported can be verified")
+    with stages.stage("hashes") as facts:
+        check_files(found)
+        facts.append(f"{len(found.manifest.files)} files named")
+    with stages.stage("load") as facts:
+        serving = found.manifest.serving
+        checkpoint = load_checkpoint(against, pooling=serving.pooling if _is_plain(against) else None)
+        facts.append(against)
+    with stages.stage("compare") as facts:
+        comparison = compare(found.graph, found.tokenizer, serving, checkpoint, reference_vectors(checkpoint))
+        facts.append(f"max |Δ| {comparison.parity.max_abs_difference:.1e}")
+    comparison.require()
+    return found.manifest, comparison.parity
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What stays the same while graphs are tried."""
+
+    checkpoint: Checkpoint
+    module: SentenceModule
+    serving: Serving
+    reference: Vectors
+    folder: Path
+    stages: Stages
+
+
+def _first_faithful_graph(job: _Job) -> Variant:
+    """Attention as one operator where that is exact for this architecture, else as traced matrix products."""
+    for form in _FORMS:
+        try:
+            return _graph(job, form)
+        except (CheckpointError, ParityError) as problem:
+            if form == _FORMS[-1]:
+                raise
+            job.stages.note(f"attention cannot be one operator here, falling back to a traced one: {problem}")
+    raise AssertionError("unreachable")
+
+
+def _graph(job: _Job, form: AttentionForm) -> Variant:
+    """Trace, rewrite, write and verify one graph."""
+    with job.stages.stage("trace") as facts:
+        model = trace(job.module, form)
+        facts.append(f"attention as {form}")
+    with job.stages.stage("rewrite") as facts:
+        facts += [f"{name} {count}" for name, count in rewrite(model).items()]
+        facts.append(f"{operators(model)['Attention']} Attention operators")
+    path = job.folder / _FP32_GRAPH
+    noted = model.clone()
+    pack.write_graph(model, path, job.serving)
+    with job.stages.stage("verify") as facts:
+        comparison = compare(path, job.folder / TOKENIZER_FILE, job.serving, job.checkpoint, job.reference)
+        facts.append(f"max |Δ| {comparison.parity.max_abs_difference:.1e}")
+        comparison.require(suspicion=_suspicion(comparison, job, noted))
+    return Variant(file=_FP32_GRAPH, precision="fp32", opset=OPSET, attention=form, parity=comparison.parity)
+
+
+def _suspicion(comparison: Comparison, job: _Job, noted: onnx_ir.Model) -> str:
+    try:
+        comparison.require()
+    except ParityError:
+        return first_differing_layer(job.module, noted, job.folder)
+    return ""
+
+
+def _finish(folder: Path, checkpoint: Checkpoint, serving: Serving, fp32: Variant) -> Manifest:
+    variants = {"fp32": fp32}
+    (folder / "README.md").write_text(model_card(checkpoint.source, serving, variants), encoding="utf-8")
+    manifest = Manifest(
+        serving=serving,
+        source=checkpoint.source,
+        default_variant="fp32",
+        variants=variants,
+        files=pack.file_records(folder),
+    )
+    pack.write_manifest(manifest, folder)
+    return manifest
+
+
+def _is_plain(model: str) -> bool:
+    folder = Path(model)
+    return folder.is_dir() and not (folder / "modules.json").is_file()

@@ -1,0 +1,139 @@
+"""Stage 1: a checkpoint, as a folder or Hub id, to a loaded model and the facts that a runtime needs of it.
+
+sentence-transformers loads it, because its own answer is the reference for everything (maximum length, prompts, module
+order); optimum says beforehand which library the checkpoint belongs to.
+"""
+
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from optimum.exporters.tasks import TasksManager
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+
+from embedrt.errors import CheckpointError
+from embedrt.manifest import Serving, Source
+
+__all__ = ["POOLING_MODES", "Checkpoint", "load_checkpoint"]
+
+POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+_LIBRARIES = ("torch", "transformers", "sentence-transformers", "optimum", "onnxscript", "onnx-ir", "onnxruntime", "tokenizers")
+_UNLIMITED = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A loaded checkpoint: float32, on the CPU, in evaluation mode."""
+
+    model: Any
+    """The SentenceTransformer."""
+    source: Source
+    folder: Path | None
+    """Where its files are, if it is a local folder."""
+
+    @property
+    def transformer(self) -> Any:
+        """The transformers model inside."""
+        return self.model[0].auto_model
+
+    @property
+    def tokenizer(self) -> Any:
+        """The transformers tokenizer."""
+        return self.model.tokenizer
+
+    @property
+    def max_seq_length(self) -> int | None:
+        """sentence-transformers' own answer, in tokens; None: no limit."""
+        limit = self.model.max_seq_length
+        return int(limit) if limit is not None and limit < _UNLIMITED else None
+
+    @property
+    def pooling(self) -> Any:
+        """The Pooling module."""
+        return next(module for module in self.model if isinstance(module, Pooling))
+
+    def serving(self) -> Serving:
+        """What the manifest tells a runtime."""
+        modes = self.pooling.pooling_mode
+        return Serving(
+            dimension=int(self.model.get_embedding_dimension()),
+            pooling=(modes,) if isinstance(modes, str) else tuple(modes),
+            normalize=type(self.model[-1]).__name__ == "Normalize",
+            similarity=str(self.model.similarity_fn_name),
+            max_seq_length=self.max_seq_length,
+            pad_token_id=int(self.tokenizer.pad_token_id or 0),
+            padding_side=str(self.tokenizer.padding_side),
+            prompts=dict(self.model.prompts),
+            default_prompt_name=self.model.default_prompt_name,
+            include_prompt=bool(self.pooling.include_prompt),
+        )
+
+
+def load_checkpoint(
+    model: str,
+    *,
+    revision: str | None = None,
+    pooling: Sequence[str] | None = None,
+    trust_remote_code: bool = False,
+) -> Checkpoint:
+    """Load ``model``, a local folder or a Hub id.
+
+    Args:
+        model: a sentence-transformers checkpoint, or a plain transformers one together with ``pooling``.
+        revision: branch, tag or commit of a Hub repository.
+        pooling: modes for a plain transformers checkpoint, concatenated in this order.
+        trust_remote_code: run Python code that the checkpoint brings along.
+
+    Raises:
+        CheckpointError: it is no such checkpoint, or one that cannot be loaded; the message says what to type.
+    """
+    folder = Path(model).expanduser()
+    try:
+        library = TasksManager.infer_library_from_model(str(folder) if folder.is_dir() else model, revision=revision)
+        loaded = _load(model, library, revision, pooling, trust_remote_code)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, AttributeError) as error:
+        raise CheckpointError(_unloadable(model, folder, error)) from error
+    loaded.eval().float().requires_grad_(requires_grad=False)
+    libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    source = Source(model=folder.resolve().name if folder.is_dir() else model, revision=revision, libraries=libraries)
+    return Checkpoint(model=loaded, source=source, folder=folder if folder.is_dir() else None)
+
+
+def _load(model: str, library: str, revision: str | None, pooling: Sequence[str] | None, trust_remote_code: bool) -> Any:
+    options = {"revision": revision, "trust_remote_code": trust_remote_code}
+    if library == "sentence_transformers":
+        if pooling is not None:
+            raise CheckpointError(f"{model} names its own pooling: leave out --pooling")
+        return SentenceTransformer(model, device="cpu", **options)
+    if library != "transformers":
+        raise CheckpointError(f"{model} is a {library} checkpoint, expected one of sentence-transformers or transformers")
+    if not pooling:
+        raise CheckpointError(
+            f"{model} is a plain transformers checkpoint that does not say how token vectors become one vector: "
+            f"pass --pooling with one of {', '.join(POOLING_MODES)} (its model card tells which; most use mean)"
+        )
+    if unknown := [mode for mode in pooling if mode not in POOLING_MODES]:
+        raise CheckpointError(f"pooling is {', '.join(unknown)}, expected some of {', '.join(POOLING_MODES)}")
+    transformer = Transformer(model, model_kwargs=options, config_kwargs=options, processor_kwargs=options)
+    width = transformer.get_embedding_dimension()
+    return SentenceTransformer(modules=[transformer, Pooling(width, pooling_mode=tuple(pooling))], device="cpu")
+
+
+def _unloadable(model: str, folder: Path, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if not folder.exists():
+        return f"{model} is no folder here, and could not be loaded from the Hub: {reason}"
+    if "trust_remote_code" in str(error):
+        return f"{model} brings its own Python code: read it, and if you trust it, pass --trust-remote-code ({reason})"
+    return f"{model} cannot be loaded: {reason}. Expected a folder with config.json, weights and tokenizer files"
+
+
+def reference_name(source: Source) -> str:
+    """How a parity report names what it compared with."""
+    versions = source.libraries
+    return f"sentence-transformers {versions['sentence-transformers']} on torch {torch.__version__}, float32, CPU"

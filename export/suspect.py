@@ -1,0 +1,66 @@
+"""Which layer is to blame: the first one whose output in the graph is not what PyTorch computes there."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from embedrt_export.module import SentenceModule
+
+__all__ = ["first_differing_layer"]
+
+_SCOPES = "pkg.torch.onnx.name_scopes"  # where the tracer notes which module a node came from
+_SUSPICIOUS = 1e-4  # relative to the largest value; float32 noise of a deep stack stays below
+
+
+def first_differing_layer(module: SentenceModule, model: onnx_ir.Model, folder: Path) -> str:
+    """A clause for an error message; empty if no single layer stands out.
+
+    Args:
+        module: the traced module.
+        model: its graph, with the tracer's notes still on it; gets further outputs.
+        folder: where a copy of the graph may be written.
+    """
+    layers = [name for name, child in module.named_modules() if isinstance(child, nn.ModuleList)]
+    names = [f"{layers[0]}.{index}" for index in range(len(module.get_submodule(layers[0])))] if layers else []  # type: ignore[arg-type]
+    outputs = {name: value for name in names if (value := _last_value(model, name)) is not None}
+    ids, mask = torch.tensor([[2, 3, 4, 5, 6], [2, 3, 4, 0, 0]]), torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
+    expected = _torch_outputs(module, list(outputs), ids, mask)
+    model.graph.outputs.extend(value for value in outputs.values() if value not in model.graph.outputs)
+    onnx_ir.save(model, folder / "suspects.onnx")
+    session = onnxruntime.InferenceSession(folder / "suspects.onnx", providers=["CPUExecutionProvider"])
+    feed = {"input_ids": ids.numpy(), "attention_mask": mask.numpy(), "pooling_mask": mask.numpy()}
+    feed = {value.name: feed[value.name] for value in session.get_inputs()}
+    found = session.run([value.name for value in outputs.values()], feed)
+    for name, result in zip(outputs, found, strict=True):
+        scale = float(np.abs(expected[name]).max()) or 1.0
+        if float(np.abs(result - expected[name])[mask.numpy() == 1].max()) > _SUSPICIOUS * scale:
+            return f"; the first layer that differs is {name.removeprefix('transformer.')}"
+    return ""
+
+
+def _last_value(model: onnx_ir.Model, layer: str) -> onnx_ir.Value | None:
+    """What the last node that came from ``layer`` gives."""
+    inside = [node for node in model.graph if f"'{layer}'" in node.metadata_props.get(_SCOPES, "")]
+    return inside[-1].outputs[0] if inside else None
+
+
+def _torch_outputs(module: SentenceModule, names: list[str], ids: Tensor, mask: Tensor) -> dict[str, Any]:
+    outputs: dict[str, Any] = {}
+
+    def keep(name: str) -> Any:
+        def hook(_module: nn.Module, _inputs: object, output: Any) -> None:
+            outputs[name] = (output if isinstance(output, Tensor) else output[0]).numpy()
+
+        return hook
+
+    handles = [module.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    with torch.no_grad():
+        module(ids, mask)
+    for handle in handles:
+        handle.remove()
+    return outputs

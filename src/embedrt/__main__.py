@@ -1,0 +1,5 @@
+"""``python -m embedrt``: the command line."""
+
+from embedrt.cli import main
+
+main()

@@ -1,0 +1,72 @@
+"""Token rows to batches: which texts run together, and the padded arrays they run as; pure numpy.
+
+Two rules give the same text the same bits in any company. The padded length of a text depends on its own length alone
+(rounded up to a multiple of ``length_step``; with step 1 nothing is ever padded), and a batch holds texts of one padded
+length only. A batch is as large as a budget of tokens allows, because the working set of a few hundred tokens stays in
+the cache: larger batches are slower on a CPU.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from embedrt.text import TokenRows
+
+__all__ = ["Batch", "padded_arrays", "plan_batches"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Texts that run together."""
+
+    rows: npt.NDArray[np.int64]
+    """(batch,) which texts, by their index in the input."""
+    length: int
+    """Padded sequence length in tokens."""
+
+
+def plan_batches(
+    lengths: npt.NDArray[np.int64], *, token_budget: int, length_step: int = 1, batch_size: int | None = None
+) -> list[Batch]:
+    """Group texts by padded length, longest first, into batches of at most ``token_budget`` tokens.
+
+    A text longer than the budget runs alone. With ``batch_size`` a batch holds at most so many texts, whatever the budget.
+
+    Args:
+        lengths: (texts,) tokens of each text.
+        token_budget: tokens in one batch, padding included.
+        length_step: lengths are rounded up to a multiple of it.
+        batch_size: texts in one batch.
+
+    >>> [batch.rows.tolist() for batch in plan_batches(np.array([3, 5, 3, 3]), token_budget=6)]
+    [[1], [0, 2], [3]]
+    """
+    padded = -(-lengths // length_step) * length_step
+    order = np.argsort(-padded, kind="stable")
+    batches = []
+    for group in _runs_of_equal(padded, order):
+        length = int(padded[group[0]])
+        size = batch_size or max(1, token_budget // max(length, 1))
+        batches += [Batch(rows=group[at : at + size], length=length) for at in range(0, len(group), size)]
+    return batches
+
+
+def _runs_of_equal(padded: npt.NDArray[np.int64], order: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """``order`` cut wherever the padded length changes."""
+    if len(order):
+        yield from np.split(order, np.flatnonzero(np.diff(padded[order])) + 1)
+
+
+def padded_arrays(
+    tokens: TokenRows, batch: Batch, *, pad_token_id: int, padding_side: str
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """``input_ids`` and ``attention_mask`` of a batch, both int64 (batch, sequence)."""
+    lengths = tokens.lengths[batch.rows][:, None]  # (batch, 1)
+    column = np.arange(batch.length)[None, :]  # (1, sequence)
+    offset = column - (batch.length - lengths) if padding_side == "left" else np.broadcast_to(column, (len(lengths), batch.length))
+    real = (offset >= 0) & (offset < lengths)  # (batch, sequence)
+    source = tokens.starts[batch.rows][:, None] + np.where(real, offset, 0)
+    input_ids = np.where(real, tokens.ids[source] if len(tokens.ids) else 0, pad_token_id)
+    return input_ids, real.astype(np.int64)

@@ -1,0 +1,59 @@
+"""A model as the user names it, to a folder on this machine: local paths as they are, Hub ids through huggingface_hub.
+
+Of a Hub repository only what serving needs is downloaded: the manifest first, then the files of one variant.
+"""
+
+import re
+from pathlib import Path
+
+from embedrt.errors import ArtifactNotFoundError
+
+__all__ = ["SIDE_FILES", "download_file", "is_hub_id"]
+
+SIDE_FILES = (
+    "tokenizer.json",
+    "config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "modules.json",
+)
+"""What is read of a repository that has no manifest; each may be missing but the first."""
+
+
+def is_hub_id(model: str) -> bool:
+    """Whether ``model``, which is no path on this machine, can be a Hub id: ``name`` or ``organization/name``.
+
+    >>> is_hub_id("BAAI/bge-small-zh-v1.5"), is_hub_id("./minilm"), is_hub_id("out/minilm/onnx/model.onnx")
+    (True, False, False)
+    """
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", model) is not None and not model.endswith(".onnx")
+
+
+def download_file(repository: str, filename: str, *, revision: str | None, required: bool) -> Path | None:
+    """A file of a Hub repository, from the cache or the Hub; None where it has none and it is not required.
+
+    Raises:
+        ArtifactNotFoundError: no such repository, revision or required file, or the Hub cannot be reached.
+    """
+    from huggingface_hub import hf_hub_download  # 40 ms that a local artifact need not wait for
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repository, filename, revision=revision))
+    except LocalEntryNotFoundError as error:  # a subclass of EntryNotFoundError, with another meaning
+        raise ArtifactNotFoundError(
+            f"there is no folder {repository!r} here, and the Hub could not be asked for {filename} of that name: {error}"
+        ) from error
+    except EntryNotFoundError as error:
+        if not required:
+            return None
+        raise ArtifactNotFoundError(
+            f"the Hub repository {repository!r} has no {filename}. If it is a PyTorch checkpoint, "
+            f"type: embedrt export {repository} OUT, and load OUT"
+        ) from error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise ArtifactNotFoundError(
+            f"there is no folder {repository!r} here, and the Hub gave no {filename} of that name: {error}"
+        ) from error

@@ -1,0 +1,191 @@
+"""Devices, execution providers and ONNX Runtime sessions; the only room that imports ``onnxruntime``.
+
+Measured choices for the CPU (bench/README.md tells how to repeat them): two of ONNX Runtime's own fusions are slower
+than the operators that they replace and stay off, and weights are mapped from the file instead of copied
+(:mod:`embedrt.graphfile`).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from embedrt.errors import GraphError, InputError, MissingDependencyError, ProviderError
+from embedrt.graphfile import graph_pointing_into
+from embedrt.threads import available_threads
+
+try:
+    import onnxruntime
+except ImportError as missing:
+    raise MissingDependencyError(
+        'ONNX Runtime is not installed: type pip install "embedrt[cpu]" for processors, '
+        'or pip install "embedrt[gpu]" for CUDA (not both, they overwrite each other)'
+    ) from missing
+
+__all__ = ["SENTENCE_EMBEDDING", "TOKEN_EMBEDDINGS", "Device", "GraphSession", "parse_device"]
+
+INPUT_IDS, ATTENTION_MASK, POOLING_MASK = "input_ids", "attention_mask", "pooling_mask"
+SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS = "sentence_embedding", "token_embeddings"
+_ZERO_INPUTS = ("token_type_ids",)  # foreign graphs ask for it; one text is all zeros
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+_SLOW_FUSIONS = ("SkipLayerNormFusion", "BiasGeluFusion")  # scalar code on the CPU: 1.9 ms against 0.25 ms for Add + LayerNorm
+_LARGEST_PROTOBUF = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a graph runs: ``cpu``, or a CUDA card by number."""
+
+    kind: str
+    index: int = 0
+
+    @property
+    def provider(self) -> str:
+        """ONNX Runtime's name for it."""
+        return _CUDA if self.kind == "cuda" else _CPU
+
+
+def parse_device(text: str) -> Device:
+    """``cpu``, ``cuda``, ``cuda:1`` or ``auto`` (CUDA where ONNX Runtime has it, else the CPU).
+
+    >>> parse_device("cuda:1")
+    Device(kind='cuda', index=1)
+    """
+    match = re.fullmatch(r"cpu|auto|cuda(?::(\d+))?", text)
+    if not match:
+        raise InputError(f"device is {text!r}, expected 'cpu', 'cuda', 'cuda:N' or 'auto'")
+    if text == "auto":
+        return Device("cuda" if _CUDA in onnxruntime.get_available_providers() else "cpu")
+    return Device(text.partition(":")[0], int(match[1] or 0))
+
+
+class GraphSession:
+    """One graph, loaded and ready; safe to run from several threads."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        device: Device = Device("cpu"),  # noqa: B008  frozen
+        providers: Sequence[str | tuple[str, Mapping[str, Any]]] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Load ``path`` on ``device``, or on ``providers`` (ONNX Runtime's own names) where they are given.
+
+        Raises:
+            ProviderError: a provider is not in this ONNX Runtime, or did not take the graph.
+            GraphError: the graph cannot be loaded, or lacks the inputs or the output of a sentence encoder.
+            IntegrityError: the file is truncated.
+        """
+        wanted = _wanted_providers(device, providers)
+        self.threads = threads or available_threads()
+        self._session = _load(path, _options(self.threads), wanted)
+        self._check_providers(wanted)
+        self.inputs = {value.name: value for value in self._session.get_inputs()}
+        self.outputs = [value.name for value in self._session.get_outputs()]
+        self._check_graph(path)
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers that really run the graph, most preferred first."""
+        return list(self._session.get_providers())
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The graph's ``metadata_props``."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    @property
+    def dimension(self) -> int:
+        """Width of the vectors that the graph states or, where it states none, gives for one token."""
+        output = next(value for value in self._session.get_outputs() if value.name == SENTENCE_EMBEDDING)
+        if isinstance(output.shape[-1], int):
+            return output.shape[-1]
+        one = np.ones((1, 1), dtype=np.int64)
+        return int(self.run(one, one)[0].shape[-1])
+
+    def run(
+        self,
+        input_ids: npt.NDArray[np.int64],
+        attention_mask: npt.NDArray[np.int64],
+        *,
+        pooling_mask: npt.NDArray[np.int64] | None = None,
+        outputs: Sequence[str] = (SENTENCE_EMBEDDING,),
+    ) -> list[npt.NDArray[np.float32]]:
+        """The named outputs for one batch of ``input_ids`` and ``attention_mask``, int64 (batch, sequence)."""
+        feed = {INPUT_IDS: input_ids, ATTENTION_MASK: attention_mask}
+        if POOLING_MASK in self.inputs:
+            feed[POOLING_MASK] = attention_mask if pooling_mask is None else pooling_mask
+        feed |= {name: np.zeros_like(input_ids) for name in _ZERO_INPUTS if name in self.inputs}
+        results: list[npt.NDArray[np.float32]] = self._session.run(list(outputs), feed)
+        return results
+
+    def _check_providers(self, wanted: list[Any]) -> None:
+        names = [entry if isinstance(entry, str) else entry[0] for entry in wanted]
+        if lost := [name for name in names if name not in self.providers]:
+            raise ProviderError(
+                f"{', '.join(lost)} was asked for, but ONNX Runtime fell back to {', '.join(self.providers)}: its CUDA and cuDNN "
+                'libraries did not load. Type pip install "onnxruntime-gpu[cuda,cudnn]", or pass device="cpu"'
+            )
+
+    def _check_graph(self, path: Path) -> None:
+        known = {INPUT_IDS, ATTENTION_MASK, POOLING_MASK, *_ZERO_INPUTS}
+        if not {INPUT_IDS, ATTENTION_MASK} <= self.inputs.keys() or self.inputs.keys() - known:
+            raise GraphError(
+                f"{path} takes {', '.join(self.inputs)}; a sentence encoder takes {INPUT_IDS} and {ATTENTION_MASK}. "
+                "Is it another kind of model? Export the checkpoint with: embedrt export MODEL OUT"
+            )
+        if SENTENCE_EMBEDDING not in self.outputs:
+            raise GraphError(
+                f"{path} gives {', '.join(self.outputs)} and no {SENTENCE_EMBEDDING}: pooling is not in this graph. "
+                "Export the checkpoint with: embedrt export MODEL OUT"
+            )
+
+
+def _wanted_providers(device: Device, providers: Sequence[Any] | None) -> list[Any]:
+    available = onnxruntime.get_available_providers()
+    wanted = list(providers) if providers is not None else _providers_of(device)
+    if not wanted:
+        raise InputError(f"providers is empty, expected some of {', '.join(available)}")
+    for entry in wanted:
+        name = entry if isinstance(entry, str) else entry[0]
+        if name not in available:
+            raise ProviderError(
+                f"{name} was asked for, but this ONNX Runtime {onnxruntime.__version__} has {', '.join(available)}. "
+                + _how_to_get(name)
+            )
+    return wanted
+
+
+def _providers_of(device: Device) -> list[Any]:
+    return [(_CUDA, {"device_id": str(device.index)})] if device.kind == "cuda" else [_CPU]
+
+
+def _how_to_get(provider: str) -> str:
+    if provider == _CUDA:
+        return 'Type: pip uninstall onnxruntime && pip install "embedrt[gpu]", or pass device="cpu"'
+    return "Install an ONNX Runtime that was built with it, or choose one of these"
+
+
+def _options(threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors; everything below reaches the caller as an exception or is of no use to him
+    options.add_session_config_entry("optimization.disable_specified_optimizers", ";".join(_SLOW_FUSIONS))
+    return options
+
+
+def _load(path: Path, options: Any, providers: list[Any]) -> Any:
+    model: bytes | str = str(path)
+    if path.stat().st_size <= _LARGEST_PROTOBUF:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent.resolve()))
+        model = graph_pointing_into(path)
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=providers)
+    except Exception as error:  # noqa: BLE001  ONNX Runtime's exceptions share no base class of their own
+        raise GraphError(f"ONNX Runtime {onnxruntime.__version__} cannot load {path}: {error}") from error

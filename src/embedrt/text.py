@@ -1,0 +1,68 @@
+"""Texts to token ids; the only room that imports ``tokenizers``.
+
+A tokenizer is configured once, when it is loaded, and never again: reconfiguring truncation or padding from several
+threads makes the library raise "Already borrowed". Padding is left to :mod:`embedrt.batching`.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from embedrt.errors import ArtifactNotFoundError, IntegrityError
+
+__all__ = ["TextTokenizer", "TokenRows"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRows:
+    """Token ids of several texts, end to end in one array."""
+
+    ids: npt.NDArray[np.int64]
+    """(total tokens,)"""
+    lengths: npt.NDArray[np.int64]
+    """(texts,) tokens of each text."""
+    starts: npt.NDArray[np.int64]
+    """(texts,) where each text begins in ``ids``."""
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def row(self, index: int) -> npt.NDArray[np.int64]:
+        """Token ids of one text, (tokens,)."""
+        return self.ids[self.starts[index] : self.starts[index] + self.lengths[index]]
+
+
+class TextTokenizer:
+    """A tokenizer.json, truncating at a fixed length and never padding."""
+
+    def __init__(self, path: Path, *, max_seq_length: int | None = None) -> None:
+        """Load ``path``; ``max_seq_length`` in tokens overrides the truncation that is baked into the file."""
+        if not path.is_file():
+            raise ArtifactNotFoundError(f"there is no {path.name} in {path.parent}: copy the one of the checkpoint there")
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # noqa: BLE001  the library raises bare Exception
+            raise IntegrityError(f"{path} is not a tokenizer that this machine's tokenizers can read: {error}") from error
+        self._tokenizer.no_padding()
+        baked = self._tokenizer.truncation
+        if max_seq_length is not None and (baked is None or baked["max_length"] != max_seq_length):
+            self._tokenizer.enable_truncation(max_seq_length, direction=(baked or {}).get("direction", "right"))
+        limit = self._tokenizer.truncation
+        self.max_seq_length: int | None = limit["max_length"] if limit else None
+
+    def encode(self, texts: Sequence[str]) -> TokenRows:
+        """Token ids of each text, special tokens included, cut at the maximum length."""
+        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=True)
+        rows = [encoding.ids for encoding in encodings]
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        ids = np.fromiter(itertools.chain.from_iterable(rows), np.int64, int(lengths.sum()))
+        return TokenRows(ids=ids, lengths=lengths, starts=np.cumsum(lengths) - lengths)
+
+    def tokens(self, text: str) -> list[str]:
+        """The pieces that ``text`` is cut into, special tokens included."""
+        return list(self._tokenizer.encode(text).tokens)

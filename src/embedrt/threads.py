@@ -1,0 +1,53 @@
+"""How many threads this process may really use.
+
+ONNX Runtime counts the machine's cores and knows nothing of containers; a pool larger than the CPU quota is throttled by
+the kernel and slower than a small one. So the affinity mask and the cgroup quota are read here.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["available_threads"]
+
+_CGROUP_ROOT = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
+
+
+def available_threads(*, cgroup_root: Path = _CGROUP_ROOT, own_cgroups: Path = _OWN_CGROUPS) -> int:
+    """The processors of the affinity mask, or the cgroup quota in whole processors where that is smaller; at least 1."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([affinity, *_quotas(cgroup_root, own_cgroups)]))
+
+
+def _quotas(root: Path, own_cgroups: Path) -> Iterator[int]:
+    """CPU quotas, in whole processors, of this process's cgroup and of all its parents (versions 1 and 2)."""
+    try:
+        lines = own_cgroups.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers not in ("", "cpu", "cpu,cpuacct"):
+            continue
+        mount = root / controllers if controllers else root
+        group = mount / path.lstrip("/")
+        for folder in [group, *group.parents]:
+            quota = _quota(folder)
+            if quota is not None:
+                yield quota
+            if folder == mount:
+                break
+
+
+def _quota(folder: Path) -> int | None:
+    """The quota that one cgroup folder states, rounded down to whole processors."""
+    try:
+        if (folder / "cpu.max").exists():  # version 2: "max 100000" or "150000 100000" (microseconds)
+            limit, period = (folder / "cpu.max").read_text(encoding="ascii").split()
+        else:  # version 1
+            limit = (folder / "cpu.cfs_quota_us").read_text(encoding="ascii").strip()
+            period = (folder / "cpu.cfs_period_us").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return None if limit in ("max", "-1") else int(limit) // int(period)

@@ -1,0 +1,77 @@
+"""What may be done to finished vectors: cut, normalize, and store in fewer bits; pure numpy."""
+
+import warnings
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from embedrt.errors import InputError
+
+__all__ = ["VectorPrecision", "quantize_embeddings", "truncated"]
+
+VectorPrecision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
+_BUCKETS = 255
+_FEW = 100
+
+
+def truncated(vectors: npt.NDArray[np.float32], dim: int | None) -> npt.NDArray[np.float32]:
+    """The first ``dim`` components of (n, width) vectors (Matryoshka); all of them for None."""
+    if dim is None:
+        return vectors
+    if not 0 < dim <= vectors.shape[-1]:
+        raise InputError(f"truncate_dim is {dim}, expected 1 to {vectors.shape[-1]}")
+    return np.ascontiguousarray(vectors[:, :dim])
+
+
+def quantize_embeddings(
+    embeddings: npt.NDArray[np.float32],
+    precision: VectorPrecision,
+    *,
+    ranges: npt.NDArray[np.float32] | None = None,
+) -> npt.NDArray[np.float32] | npt.NDArray[np.int8] | npt.NDArray[np.uint8]:
+    """Store vectors in 8 bits or 1 bit a component, with the buckets that sentence-transformers uses.
+
+    ``int8`` and ``uint8`` cut each component's range into 255 equal buckets. ``binary`` and ``ubinary`` keep the sign,
+    eight components a byte, most significant bit first; ``binary`` is shifted by -128.
+
+    Args:
+        embeddings: (n, dim) float32.
+        precision: the type to store.
+        ranges: (2, dim) smallest and largest value of each component, for int8 and uint8; taken from ``embeddings`` where
+            none are given, which makes the result depend on its company.
+
+    Raises:
+        InputError: unknown precision, or int8/uint8 for a single vector without ranges.
+
+    >>> quantize_embeddings(np.array([[0.5, -0.5, 1.0]], dtype=np.float32), "ubinary")
+    array([[160]], dtype=uint8)
+    """
+    if precision not in get_args(VectorPrecision):
+        raise InputError(f"precision is {precision!r}, expected one of {', '.join(get_args(VectorPrecision))}")
+    if precision == "float32":
+        return embeddings
+    if precision in ("binary", "ubinary"):
+        packed = np.packbits(embeddings > 0, axis=-1)
+        return packed if precision == "ubinary" else (packed.astype(np.int16) - 128).astype(np.int8)
+    low, step = _buckets(embeddings, ranges)
+    buckets = np.clip(np.floor((embeddings - low) / step), 0, _BUCKETS)
+    return buckets.astype(np.uint8) if precision == "uint8" else (buckets - 128).astype(np.int8)
+
+
+def _buckets(
+    embeddings: npt.NDArray[np.float32], ranges: npt.NDArray[np.float32] | None
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Lower end and width of a bucket, each (dim,)."""
+    if ranges is None:
+        if len(embeddings) == 1:
+            raise InputError("one vector alone has no range: encode several texts for int8 and uint8, or pass `ranges` (2, dim)")
+        if 0 < len(embeddings) < _FEW:
+            warnings.warn(
+                f"the ranges of {len(embeddings)} vectors are a poor guess of those of a corpus: pass `ranges` (2, dim)",
+                stacklevel=4,
+            )
+        ranges = np.stack([embeddings.min(0), embeddings.max(0)]) if len(embeddings) else np.zeros((2, embeddings.shape[-1]))
+    low = ranges[0].astype(np.float32)
+    step = (ranges[1].astype(np.float32) - low) / np.float32(_BUCKETS)
+    return low, np.where(step == 0, np.float32(1), step)
