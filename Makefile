@@ -29,6 +29,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.dev
+	@mkdir -p build/mypy
+	@ln -sfn ../../src/embedrt build/mypy/embedrt
+	@ln -sfn ../../export build/mypy/embedrt_export
+	@ln -sfn ../../bench build/mypy/embedrt_bench
 	$(BIN)/mypy
 
 imports: $(VENV)/.dev

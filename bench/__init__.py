@@ -1,0 +1,1 @@
+"""Measurements of embedrt beside the systems that its users come from."""

@@ -21,7 +21,11 @@ __all__ = ["AttentionForm", "attention_form"]
 
 AttentionForm = Literal["operator", "eager"]
 _NAME = "onnx_attention_operator"
-_UNSUPPORTED = ("position_bias", "s_aux", "head_mask")  # what changes the scores and has no input in the operator
+_UNSUPPORTED = (
+    "position_bias",
+    "s_aux",
+    "head_mask",
+)  # what changes the scores and has no input in the operator
 
 
 def _attention(
@@ -50,7 +54,8 @@ def _attention(
         scale=scaling if scaling is not None else size**-0.5,
         softcap=softcap or 0.0,
     )  # (batch, query, heads * size)
-    return merged.view(batch, length, heads, value.shape[-1]), None
+    result: Tensor = merged.view(batch, length, heads, value.shape[-1])
+    return result, None
 
 
 def _merge_heads(states: Tensor) -> Tensor:
@@ -72,9 +77,16 @@ def _mask(
         blocked = (1.0 - attention_mask.to(dtype)) * torch.finfo(dtype).min  # (batch, key)
         return blocked[:, None, None, :].expand(batch_size, 1, q_length, kv_length)
     options |= {"allow_is_bidirectional_skip": False, "allow_is_causal_skip": False}
-    return eager_mask(
-        batch_size, q_length, kv_length, mask_function=mask_function, attention_mask=attention_mask, dtype=dtype, **options
-    )  # type: ignore[no-any-return]
+    mask: Tensor = eager_mask(
+        batch_size,
+        q_length,
+        kv_length,
+        mask_function=mask_function,
+        attention_mask=attention_mask,
+        dtype=dtype,
+        **options,
+    )
+    return mask
 
 
 AttentionInterface.register(_NAME, _attention)

@@ -3,14 +3,14 @@
 import inspect
 from typing import Any
 
+from embedrt_export.pooling import ProductPooling
+from embedrt_export.source import Checkpoint
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Pooling
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from embedrt.errors import CheckpointError
-from embedrt_export.pooling import ProductPooling
-from embedrt_export.source import Checkpoint
 
 __all__ = ["SentenceModule", "build_module"]
 
@@ -29,7 +29,13 @@ class SentenceModule(nn.Module):
     """Transformer, pooling, and the modules behind it: token ids to sentence vectors."""
 
     def __init__(
-        self, transformer: Any, pooling: ProductPooling, finish: nn.Sequential, *, pooling_mask: bool, token_embeddings: bool
+        self,
+        transformer: Any,
+        pooling: ProductPooling,
+        finish: nn.Sequential,
+        *,
+        pooling_mask: bool,
+        token_embeddings: bool,
     ) -> None:
         super().__init__()
         self.transformer = transformer
@@ -44,7 +50,9 @@ class SentenceModule(nn.Module):
     ) -> Tensor | tuple[Tensor, Tensor]:
         """All inputs int64 (batch, sequence); gives (batch, dim), and (batch, sequence, hidden) if asked for."""
         # One text has one token type; as a constant it is folded into the embedding tables.
-        token_types = {"token_type_ids": input_ids.new_zeros((1, 1)).expand_as(input_ids)} if self._takes_token_types else {}
+        token_types = (
+            {"token_type_ids": input_ids.new_zeros((1, 1)).expand_as(input_ids)} if self._takes_token_types else {}
+        )
         output = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **token_types)
         hidden = output.last_hidden_state  # (batch, sequence, hidden)
         pooled = self.pooling(hidden, attention_mask, attention_mask if pooling_mask is None else pooling_mask)

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import onnx_ir
+from embedrt_export.source import Checkpoint
 from onnx_ir.passes import common
 from tokenizers import Tokenizer
 
 from embedrt.artifact import TOKENIZER_FILE, sha256_of
 from embedrt.errors import CheckpointError, InputError
 from embedrt.manifest import MANIFEST_FILE, METADATA_KEY, FileRecord, Manifest, Serving, serving_to_json
-from embedrt_export.source import Checkpoint
 
 __all__ = ["file_records", "staging", "write_graph", "write_manifest", "write_tokenizer"]
 
@@ -88,7 +88,9 @@ def write_graph(model: onnx_ir.Model, path: Path, serving: Serving) -> None:
     model.metadata_props[METADATA_KEY] = serving_to_json(serving)
     model.producer_name = "embedrt"
     path.parent.mkdir(parents=True, exist_ok=True)
-    weights = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
+    weights = sum(
+        value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None
+    )
     external = f"{path.name}_data" if weights > _ONE_FILE_LIMIT - (1 << 26) else None
     onnx_ir.save(model, path, external_data=external)
 
@@ -97,7 +99,8 @@ def file_records(folder: Path) -> dict[str, FileRecord]:
     """Size and SHA-256 of every file in ``folder`` but the manifest, by its path with forward slashes."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
     return {
-        path.relative_to(folder).as_posix(): FileRecord(sha256=sha256_of(path), bytes=path.stat().st_size) for path in files
+        path.relative_to(folder).as_posix(): FileRecord(sha256=sha256_of(path), bytes=path.stat().st_size)
+        for path in files
     }
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.source import Checkpoint, reference_name
 
 from embedrt.batching import Batch, padded_arrays
 from embedrt.errors import ParityError
 from embedrt.manifest import Parity, Serving
 from embedrt.session import GraphSession
 from embedrt.text import TextTokenizer
-from embedrt_export.parity_texts import PARITY_TEXTS
-from embedrt_export.source import Checkpoint, reference_name
 
 __all__ = ["TOLERANCE", "Comparison", "compare", "reference_vectors", "vectors_in_batches"]
 
@@ -36,7 +36,7 @@ class Comparison:
         """Raise ParityError, naming the worst text, if the difference is larger than ``tolerance`` or not a number."""
         if not self.parity.max_abs_difference <= tolerance:  # NaN is not smaller
             raise ParityError(
-                f"the graph differs from the checkpoint by {self.parity.max_abs_difference:.2e}, at most {tolerance:.0e} is allowed; "
+                f"the graph differs from the checkpoint by {self.parity.max_abs_difference:.2e}, expected at most {tolerance:.0e}; "
                 f"worst text {self.worst_text!r:.60} in batches of {self.worst_batch_size}{suspicion}"
             )
 
@@ -47,9 +47,7 @@ def reference_vectors(checkpoint: Checkpoint, texts: tuple[str, ...] = PARITY_TE
     return vectors
 
 
-def compare(
-    graph: Path, tokenizer: Path, serving: Serving, checkpoint: Checkpoint, reference: Vectors
-) -> Comparison:
+def compare(graph: Path, tokenizer: Path, serving: Serving, checkpoint: Checkpoint, reference: Vectors) -> Comparison:
     """Run ``graph`` over the parity texts in several batch sizes, neighbours of any length together, and compare."""
     session = GraphSession(graph)
     tokens = TextTokenizer(tokenizer, max_seq_length=serving.max_seq_length)
@@ -78,9 +76,7 @@ def vectors_in_batches(session: GraphSession, tokenizer: TextTokenizer, serving:
     for at in range(0, len(tokens), size):
         rows = np.arange(at, min(at + size, len(tokens)))
         batch = Batch(rows=rows, length=int(tokens.lengths[rows].max()))
-        ids, mask = padded_arrays(
-            tokens, batch, pad_token_id=serving.pad_token_id, padding_side=serving.padding_side
-        )
+        ids, mask = padded_arrays(tokens, batch, pad_token_id=serving.pad_token_id, padding_side=serving.padding_side)
         vectors[rows] = session.run(ids, mask)[0]
     return vectors
 

@@ -5,10 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx_ir
-
-from embedrt.artifact import TOKENIZER_FILE, Artifact, check_files, locate
-from embedrt.errors import CheckpointError, ManifestError, ParityError
-from embedrt.manifest import Manifest, Parity, Serving, Variant
 from embedrt_export import pack
 from embedrt_export.attention import AttentionForm
 from embedrt_export.card import model_card
@@ -19,6 +15,10 @@ from embedrt_export.source import Checkpoint, load_checkpoint
 from embedrt_export.stages import Stages
 from embedrt_export.suspect import first_differing_layer
 from embedrt_export.trace import OPSET, trace
+
+from embedrt.artifact import TOKENIZER_FILE, Artifact, check_files, locate
+from embedrt.errors import CheckpointError, ManifestError, ParityError
+from embedrt.manifest import Manifest, Parity, Serving, Variant
 
 __all__ = ["export", "verify"]
 
@@ -58,8 +58,15 @@ def export(
     with pack.staging(Path(out), overwrite=overwrite) as folder:
         with stages.stage("load") as facts:
             checkpoint = load_checkpoint(model, revision=revision, pooling=pooling, trust_remote_code=trust_remote_code)
-            module, serving = build_module(checkpoint, token_embeddings=token_embeddings), checkpoint.serving()
-            facts += [checkpoint.transformer.config.model_type, f"pooling {'+'.join(serving.pooling)}", f"{serving.dimension} wide"]
+            module, serving = (
+                build_module(checkpoint, token_embeddings=token_embeddings),
+                checkpoint.serving(),
+            )
+            facts += [
+                checkpoint.transformer.config.model_type,
+                f"pooling {'+'.join(serving.pooling)}",
+                f"{serving.dimension} wide",
+            ]
         with stages.stage("reference") as facts:
             reference = reference_vectors(checkpoint)
             facts.append(f"{len(reference)} texts in PyTorch")
@@ -70,7 +77,9 @@ def export(
     return manifest
 
 
-def verify(artifact: str | Path, *, against: str, variant: str | None = None, quiet: bool = False) -> tuple[Manifest, Parity]:
+def verify(
+    artifact: str | Path, *, against: str, variant: str | None = None, quiet: bool = False
+) -> tuple[Manifest, Parity]:
     """Repeat the comparison of an artifact with the checkpoint that it came from.
 
     Raises:

@@ -42,7 +42,12 @@ def merge_reshapes(model: onnx_ir.Model) -> int:
             node.replace_input_with(0, first.inputs[0])
             count += 1
         source, target = node.inputs[0], node.outputs[0]
-        if source is not None and source.shape is not None and source.shape == target.shape and not target.is_graph_output():
+        if (
+            source is not None
+            and source.shape is not None
+            and source.shape == target.shape
+            and not target.is_graph_output()
+        ):
             onnx_ir.convenience.replace_all_uses_with(target, source)
             count += 1
     return count
@@ -51,7 +56,11 @@ def merge_reshapes(model: onnx_ir.Model) -> int:
 def drop_unused(model: onnx_ir.Model) -> int:
     """Remove what no output needs, and compute equal things once."""
     before = _size(model)
-    for tidy in (common.RemoveUnusedNodesPass(), common.CommonSubexpressionEliminationPass(), common.RemoveUnusedNodesPass()):
+    for tidy in (
+        common.RemoveUnusedNodesPass(),
+        common.CommonSubexpressionEliminationPass(),
+        common.RemoveUnusedNodesPass(),
+    ):
         tidy(model)
     return before - _size(model)
 

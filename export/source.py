@@ -5,24 +5,49 @@ order); optimum says beforehand which library the checkpoint belongs to.
 """
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from optimum.exporters.tasks import TasksManager
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
+from transformers.utils import logging as transformers_logging
 
 from embedrt.errors import CheckpointError
+from embedrt.hub import is_hub_id
 from embedrt.manifest import Serving, Source
 
 __all__ = ["POOLING_MODES", "Checkpoint", "load_checkpoint"]
 
 POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
-_LIBRARIES = ("torch", "transformers", "sentence-transformers", "optimum", "onnxscript", "onnx-ir", "onnxruntime", "tokenizers")
+_LIBRARIES = (
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "optimum",
+    "onnxscript",
+    "onnx-ir",
+    "onnxruntime",
+    "tokenizers",
+)
+_NOT_NEEDED = (
+    "*.h5",
+    "*.msgpack",
+    "*.ot",
+    "*.onnx",
+    "*.gguf",
+    "*.tflite",
+    "onnx/*",
+    "openvino/*",
+    "*.mlpackage/*",
+)
 _UNLIMITED = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
 
 
@@ -33,8 +58,8 @@ class Checkpoint:
     model: Any
     """The SentenceTransformer."""
     source: Source
-    folder: Path | None
-    """Where its files are, if it is a local folder."""
+    folder: Path
+    """Where its files are."""
 
     @property
     def transformer(self) -> Any:
@@ -92,26 +117,45 @@ def load_checkpoint(
     Raises:
         CheckpointError: it is no such checkpoint, or one that cannot be loaded; the message says what to type.
     """
-    folder = Path(model).expanduser()
+    folder, commit = _folder_of(model, revision)
     try:
-        library = TasksManager.infer_library_from_model(str(folder) if folder.is_dir() else model, revision=revision)
-        loaded = _load(model, library, revision, pooling, trust_remote_code)
+        library = TasksManager.infer_library_from_model(str(folder))
+        with _no_progress_bars():
+            loaded = _load(folder, library, pooling, trust_remote_code)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, AttributeError) as error:
-        raise CheckpointError(_unloadable(model, folder, error)) from error
+        raise CheckpointError(_unloadable(model, error)) from error
     loaded.eval().float().requires_grad_(requires_grad=False)
     libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    source = Source(model=folder.resolve().name if folder.is_dir() else model, revision=revision, libraries=libraries)
-    return Checkpoint(model=loaded, source=source, folder=folder if folder.is_dir() else None)
+    name = model if commit else folder.resolve().name
+    return Checkpoint(model=loaded, source=Source(model=name, revision=commit, libraries=libraries), folder=folder)
 
 
-def _load(model: str, library: str, revision: str | None, pooling: Sequence[str] | None, trust_remote_code: bool) -> Any:
-    options = {"revision": revision, "trust_remote_code": trust_remote_code}
+def _folder_of(model: str, revision: str | None) -> tuple[Path, str | None]:
+    """The checkpoint's folder on this machine, and its commit if it came from the Hub."""
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder, None
+    if not is_hub_id(model):
+        raise CheckpointError(f"there is no folder at {model}: pass a checkpoint's folder, or a Hub id")
+    try:
+        snapshot = Path(snapshot_download(model, revision=revision, ignore_patterns=list(_NOT_NEEDED)))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise CheckpointError(
+            f"there is no folder at {model}, and the Hub gave none of that name: {_first_line(error)}"
+        ) from error
+    return snapshot, snapshot.name
+
+
+def _load(folder: Path, library: str, pooling: Sequence[str] | None, trust_remote_code: bool) -> Any:
+    model, options = str(folder), {"trust_remote_code": trust_remote_code}
     if library == "sentence_transformers":
         if pooling is not None:
             raise CheckpointError(f"{model} names its own pooling: leave out --pooling")
-        return SentenceTransformer(model, device="cpu", **options)
+        return SentenceTransformer(model, device="cpu", trust_remote_code=trust_remote_code)
     if library != "transformers":
-        raise CheckpointError(f"{model} is a {library} checkpoint, expected one of sentence-transformers or transformers")
+        raise CheckpointError(
+            f"{model} is a {library} checkpoint, expected one of sentence-transformers or transformers"
+        )
     if not pooling:
         raise CheckpointError(
             f"{model} is a plain transformers checkpoint that does not say how token vectors become one vector: "
@@ -124,13 +168,28 @@ def _load(model: str, library: str, revision: str | None, pooling: Sequence[str]
     return SentenceTransformer(modules=[transformer, Pooling(width, pooling_mode=tuple(pooling))], device="cpu")
 
 
-def _unloadable(model: str, folder: Path, error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if not folder.exists():
-        return f"{model} is no folder here, and could not be loaded from the Hub: {reason}"
+def _unloadable(model: str, error: Exception) -> str:
+    reason = _first_line(error)
     if "trust_remote_code" in str(error):
         return f"{model} brings its own Python code: read it, and if you trust it, pass --trust-remote-code ({reason})"
     return f"{model} cannot be loaded: {reason}. Expected a folder with config.json, weights and tokenizer files"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """The exporter has its own progress lines."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
 
 
 def reference_name(source: Source) -> str:

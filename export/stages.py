@@ -35,4 +35,4 @@ class Stages:
 
     def _write(self, text: str) -> None:
         if not self._quiet:
-            print(text, end="", file=self._stream, flush=True)  # noqa: T201
+            print(text, end="", file=self._stream, flush=True)

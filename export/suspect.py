@@ -7,9 +7,8 @@ import numpy as np
 import onnx_ir
 import onnxruntime
 import torch
-from torch import Tensor, nn
-
 from embedrt_export.module import SentenceModule
+from torch import Tensor, nn
 
 __all__ = ["first_differing_layer"]
 
@@ -28,7 +27,10 @@ def first_differing_layer(module: SentenceModule, model: onnx_ir.Model, folder: 
     layers = [name for name, child in module.named_modules() if isinstance(child, nn.ModuleList)]
     names = [f"{layers[0]}.{index}" for index in range(len(module.get_submodule(layers[0])))] if layers else []  # type: ignore[arg-type]
     outputs = {name: value for name in names if (value := _last_value(model, name)) is not None}
-    ids, mask = torch.tensor([[2, 3, 4, 5, 6], [2, 3, 4, 0, 0]]), torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
+    ids, mask = (
+        torch.tensor([[2, 3, 4, 5, 6], [2, 3, 4, 0, 0]]),
+        torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]),
+    )
     expected = _torch_outputs(module, list(outputs), ids, mask)
     model.graph.outputs.extend(value for value in outputs.values() if value not in model.graph.outputs)
     onnx_ir.save(model, folder / "suspects.onnx")

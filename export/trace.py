@@ -12,12 +12,12 @@ from contextlib import contextmanager
 
 import onnx_ir
 import torch
+from embedrt_export.attention import AttentionForm, attention_form
+from embedrt_export.module import SentenceModule
 from optimum.utils import DummyTextInputGenerator, NormalizedTextConfig
 from optimum.utils.normalized_config import NormalizedConfigManager
 
 from embedrt.errors import CheckpointError
-from embedrt_export.attention import AttentionForm, attention_form
-from embedrt_export.module import SentenceModule
 
 __all__ = ["OPSET", "trace"]
 
@@ -52,7 +52,8 @@ def trace(module: SentenceModule, form: AttentionForm) -> onnx_ir.Model:
         raise CheckpointError(f"{name} cannot be traced with attention as {form}: {_root_cause(error)}") from error
     if program is None:  # only with the older exporter
         raise CheckpointError("torch.onnx.export gave no program")
-    return program.model
+    model: onnx_ir.Model = program.model
+    return model
 
 
 def _example_inputs(module: SentenceModule) -> dict[str, torch.Tensor]:

@@ -57,15 +57,13 @@ def locate(model: str | Path, *, variant: str | None = None, revision: str | Non
 
 def _folder(folder: Path, variant: str | None) -> Artifact:
     if (folder / MANIFEST_FILE).is_file():
-        return _described(folder, Manifest.from_json((folder / MANIFEST_FILE).read_text(encoding="utf-8")), variant)
+        return _described(folder, Manifest.from_json((folder / MANIFEST_FILE).read_bytes()), variant)
     if variant is not None:
         raise InputError(f"variant {variant!r} was asked for, but {folder} has no {MANIFEST_FILE} that names variants")
     for candidate in _GRAPH_CANDIDATES:
         if (folder / candidate).is_file():
             graph = folder / candidate
-            return Artifact(
-                folder=folder, graph=graph, tokenizer=folder / TOKENIZER_FILE, manifest=None, variant=None
-            )
+            return Artifact(folder=folder, graph=graph, tokenizer=folder / TOKENIZER_FILE, manifest=None, variant=None)
     raise ArtifactNotFoundError(
         f"{folder} has neither {MANIFEST_FILE} nor {' nor '.join(_GRAPH_CANDIDATES)}. "
         f"If it is a PyTorch checkpoint, type: embedrt export {folder} OUT, and load OUT"
@@ -73,13 +71,11 @@ def _folder(folder: Path, variant: str | None) -> Artifact:
 
 
 def _described(folder: Path, manifest: Manifest, variant: str | None) -> Artifact:
-    chosen = variant or manifest.default_variant
+    chosen = manifest.default_variant if variant is None else variant
     if chosen not in manifest.variants:
         raise InputError(f"variant {chosen!r} was asked for, but the artifact has {', '.join(manifest.variants)}")
     graph = folder / manifest.variants[chosen].file
-    return Artifact(
-        folder=folder, graph=graph, tokenizer=folder / TOKENIZER_FILE, manifest=manifest, variant=chosen
-    )
+    return Artifact(folder=folder, graph=graph, tokenizer=folder / TOKENIZER_FILE, manifest=manifest, variant=chosen)
 
 
 def _single_file(graph: Path, variant: str | None) -> Artifact:
@@ -99,7 +95,7 @@ def _hub_repository(name: str, variant: str | None, revision: str | None) -> Art
             download_file(name, side_file, revision=revision, required=side_file == TOKENIZER_FILE)
         assert graph is not None  # noqa: S101  required=True never gives None
         return _folder(graph.parent.parent, variant)
-    artifact = _described(described.parent, Manifest.from_json(described.read_text(encoding="utf-8")), variant)
+    artifact = _described(described.parent, Manifest.from_json(described.read_bytes()), variant)
     for path in _needed_files(artifact):
         download_file(name, path, revision=revision, required=True)
     return artifact
@@ -110,7 +106,9 @@ def _needed_files(artifact: Artifact) -> list[str]:
     if artifact.manifest is None or artifact.variant is None:
         return []
     graph = artifact.manifest.variants[artifact.variant].file
-    return [path for path in artifact.manifest.files if path in (TOKENIZER_FILE, graph) or path.startswith(f"{graph}_data")]
+    return [
+        path for path in artifact.manifest.files if path in (TOKENIZER_FILE, graph) or path.startswith(f"{graph}_data")
+    ]
 
 
 def check_files(artifact: Artifact) -> None:
@@ -132,7 +130,9 @@ def _check_file(path: Path, size: int, sha256: str) -> None:
         raise IntegrityError(f"{path} has {path.stat().st_size} bytes, the manifest names {size}. {advice}")
     found = sha256_of(path)
     if found != sha256:
-        raise IntegrityError(f"{path} has SHA-256 {found[:12]}…, the manifest names {sha256[:12]}…: the file was changed. {advice}")
+        raise IntegrityError(
+            f"{path} has SHA-256 {found[:12]}…, the manifest names {sha256[:12]}…: the file was changed. {advice}"
+        )
 
 
 def sha256_of(path: Path) -> str:
@@ -148,7 +148,10 @@ def serving_from_hub_files(folder: Path, *, dimension: int) -> Serving:
     """What a folder without a manifest tells of itself in the files that sentence-transformers and transformers write."""
     tokenizer = _json(folder / "tokenizer_config.json")
     sentence_transformers = _json(folder / "config_sentence_transformers.json")
-    limits = (_json(folder / "sentence_bert_config.json").get("max_seq_length"), tokenizer.get("model_max_length"))
+    limits = (
+        _json(folder / "sentence_bert_config.json").get("max_seq_length"),
+        tokenizer.get("model_max_length"),
+    )
     known = [int(limit) for limit in limits if limit is not None and limit < _UNLIMITED]
     return Serving(
         dimension=dimension,

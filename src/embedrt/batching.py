@@ -65,7 +65,11 @@ def padded_arrays(
     """``input_ids`` and ``attention_mask`` of a batch, both int64 (batch, sequence)."""
     lengths = tokens.lengths[batch.rows][:, None]  # (batch, 1)
     column = np.arange(batch.length)[None, :]  # (1, sequence)
-    offset = column - (batch.length - lengths) if padding_side == "left" else np.broadcast_to(column, (len(lengths), batch.length))
+    offset = (
+        column - (batch.length - lengths)
+        if padding_side == "left"
+        else np.broadcast_to(column, (len(lengths), batch.length))
+    )
     real = (offset >= 0) & (offset < lengths)  # (batch, sequence)
     source = tokens.starts[batch.rows][:, None] + np.where(real, offset, 0)
     input_ids = np.where(real, tokens.ids[source] if len(tokens.ids) else 0, pad_token_id)

@@ -5,23 +5,23 @@ The names follow sentence-transformers, so that moving over is one line.
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from embedrt.artifact import Artifact, check_files, locate, serving_from_hub_files
 from embedrt.batching import plan_batches
 from embedrt.errors import EmbedrtError, InputError
 from embedrt.manifest import METADATA_KEY, Serving, serving_from_json
 from embedrt.scheduling import Scheduler
-from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, Device, GraphSession, parse_device
+from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device
 from embedrt.similarity import normalized, similarity_function
-from embedrt.text import TextTokenizer, TokenRows
+from embedrt.text import TextTokenizer
 from embedrt.threads import available_threads
 from embedrt.vectors import VectorPrecision, quantize_embeddings, truncated
 
@@ -33,6 +33,8 @@ _WINDOW = 16384  # texts that are tokenized and grouped at a time
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # the first of these that the checkpoint has
 
 Vectors = npt.NDArray[np.float32]
+Advance = Callable[[int], None]
+"""Told how many texts more are done, from any thread."""
 
 
 class SentenceEncoder:
@@ -146,23 +148,28 @@ class SentenceEncoder:
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size is {batch_size}, expected at least 1")
         prefix = self._prompt(prompt, prompt_name)
-        progress = tqdm(total=len(texts), unit="text", desc="Encoding", disable=not show_progress_bar)
-        with progress:
+        with _progress(len(texts), shown=bool(show_progress_bar)) as advance:
             if output_value == TOKEN_EMBEDDINGS:
-                tokens = self._token_embeddings(texts, prefix, batch_size, progress)
+                tokens = self._token_embeddings(texts, prefix, batch_size, advance)
                 return tokens[0] if isinstance(sentences, str) else tokens
             if output_value != SENTENCE_EMBEDDING:
-                raise InputError(f"output_value is {output_value!r}, expected {SENTENCE_EMBEDDING!r} or {TOKEN_EMBEDDINGS!r}")
-            vectors = self._sentence_embeddings(texts, prefix, batch_size, progress)
+                raise InputError(
+                    f"output_value is {output_value!r}, expected {SENTENCE_EMBEDDING!r} or {TOKEN_EMBEDDINGS!r}"
+                )
+            vectors = self._sentence_embeddings(texts, prefix, batch_size, advance)
         vectors = truncated(vectors, truncate_dim)
         stored = quantize_embeddings(normalized(vectors) if normalize_embeddings else vectors, precision)
         return stored[0] if isinstance(sentences, str) else stored
 
-    def encode_query(self, sentences: str | Sequence[str], *, prompt_name: str | None = None, **options: Any) -> npt.NDArray[Any]:
+    def encode_query(
+        self, sentences: str | Sequence[str], *, prompt_name: str | None = None, **options: Any
+    ) -> npt.NDArray[Any]:
         """:meth:`encode` with the prompt called ``query``, where the checkpoint has one."""
         return self._encode_as(sentences, ("query",), prompt_name, options)
 
-    def encode_document(self, sentences: str | Sequence[str], *, prompt_name: str | None = None, **options: Any) -> npt.NDArray[Any]:
+    def encode_document(
+        self, sentences: str | Sequence[str], *, prompt_name: str | None = None, **options: Any
+    ) -> npt.NDArray[Any]:
         """:meth:`encode` with the prompt called ``document``, ``passage`` or ``corpus``, where the checkpoint has one."""
         return self._encode_as(sentences, _DOCUMENT_PROMPTS, prompt_name, options)
 
@@ -170,7 +177,9 @@ class SentenceEncoder:
         """Similarity of each row with each row, (n, m), by the checkpoint's own measure."""
         return similarity_function(self._serving.similarity)(embeddings1, embeddings2)
 
-    def similarity_pairwise(self, embeddings1: npt.NDArray[np.floating], embeddings2: npt.NDArray[np.floating]) -> Vectors:
+    def similarity_pairwise(
+        self, embeddings1: npt.NDArray[np.floating], embeddings2: npt.NDArray[np.floating]
+    ) -> Vectors:
         """Similarity of row i with row i, (n,), by the checkpoint's own measure."""
         return similarity_function(self._serving.similarity, pairwise=True)(embeddings1, embeddings2)
 
@@ -248,26 +257,32 @@ class SentenceEncoder:
         return self._serving.prompts[name]
 
     def _encode_as(
-        self, sentences: str | Sequence[str], roles: tuple[str, ...], prompt_name: str | None, options: dict[str, Any]
+        self,
+        sentences: str | Sequence[str],
+        roles: tuple[str, ...],
+        prompt_name: str | None,
+        options: dict[str, Any],
     ) -> npt.NDArray[Any]:
         if prompt_name is None and options.get("prompt") is None:
             prompt_name = next((role for role in roles if role in self._serving.prompts), None)
         vectors: npt.NDArray[Any] = self.encode(sentences, prompt_name=prompt_name, **options)
         return vectors
 
-    def _sentence_embeddings(self, texts: list[str], prefix: str, batch_size: int | None, progress: Any) -> Vectors:
+    def _sentence_embeddings(self, texts: list[str], prefix: str, batch_size: int | None, advance: Advance) -> Vectors:
         vectors = np.empty((len(texts), self._serving.dimension), dtype=np.float32)
         for at in range(0, len(texts), _WINDOW):
             part = vectors[at : at + _WINDOW]
 
             def store(batch: Any, result: Vectors, _mask: Any, part: Vectors = part) -> None:
                 part[batch.rows] = result
-                progress.update(len(batch.rows))
+                advance(len(batch.rows))
 
             self._run(texts[at : at + _WINDOW], prefix, batch_size, SENTENCE_EMBEDDING, store)
         return vectors
 
-    def _token_embeddings(self, texts: list[str], prefix: str, batch_size: int | None, progress: Any) -> list[Vectors]:
+    def _token_embeddings(
+        self, texts: list[str], prefix: str, batch_size: int | None, advance: Advance
+    ) -> list[Vectors]:
         if TOKEN_EMBEDDINGS not in self._scheduler.session.outputs:
             raise InputError(
                 f"this graph gives no {TOKEN_EMBEDDINGS}: export the checkpoint again with --token-embeddings"
@@ -276,7 +291,7 @@ class SentenceEncoder:
 
         def store(batch: Any, result: Vectors, mask: npt.NDArray[np.int64]) -> None:
             found.update((int(row), result[index][mask[index] == 1]) for index, row in enumerate(batch.rows))
-            progress.update(len(batch.rows))
+            advance(len(batch.rows))
 
         self._run(texts, prefix, batch_size, TOKEN_EMBEDDINGS, store)
         return [found[index] for index in range(len(texts))]
@@ -326,6 +341,24 @@ def _serving(artifact: Artifact, session: GraphSession) -> Serving:
     if METADATA_KEY in session.metadata:
         return serving_from_json(session.metadata[METADATA_KEY])
     return serving_from_hub_files(artifact.folder, dimension=session.dimension)
+
+
+@contextmanager
+def _progress(total: int, *, shown: bool) -> Iterator[Advance]:
+    """A bar on stderr, or nothing."""
+    if not shown:
+        yield lambda _count: None
+        return
+    from tqdm import tqdm  # 30 ms that only a bar is worth
+
+    lock = threading.Lock()
+    with tqdm(total=total, unit="text", desc="Encoding") as bar:
+
+        def advance(count: int) -> None:
+            with lock:
+                bar.update(count)
+
+        yield advance
 
 
 def _as_texts(sentences: object) -> list[str]:

@@ -38,7 +38,12 @@ def download_file(repository: str, filename: str, *, revision: str | None, requi
         ArtifactNotFoundError: no such repository, revision or required file, or the Hub cannot be reached.
     """
     from huggingface_hub import hf_hub_download  # 40 ms that a local artifact need not wait for
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
 
     try:
         return Path(hf_hub_download(repository, filename, revision=revision))

@@ -147,7 +147,7 @@ class Manifest:
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "Manifest":
+    def from_json(cls, text: str | bytes) -> "Manifest":
         """Parse and validate.
 
         Raises:
@@ -178,10 +178,10 @@ def serving_from_json(text: str) -> Serving:
     return _build_dataclass(Serving, content.get("serving"), "the graph's metadata")
 
 
-def _parse_object(text: str) -> dict[str, Any]:
+def _parse_object(text: str | bytes) -> dict[str, Any]:
     try:
         content = json.loads(text)
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # JSONDecodeError, or UnicodeDecodeError where a character was cut
         raise ManifestError(f"{MANIFEST_FILE} is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise ManifestError(f"{MANIFEST_FILE} holds a {type(content).__name__}, expected an object")
@@ -196,7 +196,7 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 def _build(schema: Any, value: object, where: str) -> Any:
     """``value`` as an instance of ``schema``: a dataclass, a built-in type, or a generic of these."""
     if dataclasses.is_dataclass(schema):
-        return _build_dataclass(schema, value, where)
+        return _build_dataclass(typing.cast("type[Any]", schema), value, where)
     origin, arguments = typing.get_origin(schema), typing.get_args(schema)
     if origin in (types.UnionType, typing.Union):
         return None if value is None else _build(arguments[0], value, where)
@@ -217,7 +217,9 @@ def _build_dataclass(schema: type[_Schema], value: object, where: str) -> _Schem
         raise ManifestError(f"{where} is {value!r}, expected an object")
     hints = typing.get_type_hints(schema)
     if unknown := sorted(set(value) - set(hints)):
-        raise ManifestError(f"{where} has the unknown keys {', '.join(unknown)}: this embedrt does not know what they ask for")
+        raise ManifestError(
+            f"{where} has the unknown keys {', '.join(unknown)}: this embedrt does not know what they ask for"
+        )
     required = {
         item.name
         for item in dataclasses.fields(typing.cast("Any", schema))

@@ -29,7 +29,12 @@ class Scheduler:
     """Runs planned batches; safe to use from several threads."""
 
     def __init__(
-        self, session: GraphSession, open_single: Callable[[], GraphSession], *, pad_token_id: int, padding_side: str
+        self,
+        session: GraphSession,
+        open_single: Callable[[], GraphSession],
+        *,
+        pad_token_id: int,
+        padding_side: str,
     ) -> None:
         """``session`` uses all threads; ``open_single()`` opens one of a single thread, when workers are first needed."""
         self.session = session
@@ -60,9 +65,7 @@ class Scheduler:
         """
 
         def one(session: GraphSession, batch: Batch) -> None:
-            ids, mask = padded_arrays(
-                tokens, batch, pad_token_id=self._pad_token_id, padding_side=self._padding_side
-            )
+            ids, mask = padded_arrays(tokens, batch, pad_token_id=self._pad_token_id, padding_side=self._padding_side)
             pooling_mask = _without_prompt(mask, prompt_length) if prompt_length else None
             consume(batch, session.run(ids, mask, pooling_mask=pooling_mask, outputs=(output,))[0], mask)
 

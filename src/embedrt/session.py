@@ -32,7 +32,10 @@ INPUT_IDS, ATTENTION_MASK, POOLING_MASK = "input_ids", "attention_mask", "poolin
 SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS = "sentence_embedding", "token_embeddings"
 _ZERO_INPUTS = ("token_type_ids",)  # foreign graphs ask for it; one text is all zeros
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-_SLOW_FUSIONS = ("SkipLayerNormFusion", "BiasGeluFusion")  # scalar code on the CPU: 1.9 ms against 0.25 ms for Add + LayerNorm
+_SLOW_FUSIONS = (
+    "SkipLayerNormFusion",
+    "BiasGeluFusion",
+)  # scalar code on the CPU: 1.9 ms against 0.25 ms for Add + LayerNorm
 _LARGEST_PROTOBUF = 2**31 - 1
 
 
@@ -70,7 +73,7 @@ class GraphSession:
         self,
         path: Path,
         *,
-        device: Device = Device("cpu"),  # noqa: B008  frozen
+        device: Device = Device("cpu"),
         providers: Sequence[str | tuple[str, Mapping[str, Any]]] | None = None,
         threads: int | None = None,
     ) -> None:
@@ -183,9 +186,11 @@ def _options(threads: int) -> Any:
 def _load(path: Path, options: Any, providers: list[Any]) -> Any:
     model: bytes | str = str(path)
     if path.stat().st_size <= _LARGEST_PROTOBUF:
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent.resolve()))
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(path.parent.resolve())
+        )
         model = graph_pointing_into(path)
     try:
         return onnxruntime.InferenceSession(model, options, providers=providers)
-    except Exception as error:  # noqa: BLE001  ONNX Runtime's exceptions share no base class of their own
+    except Exception as error:
         raise GraphError(f"ONNX Runtime {onnxruntime.__version__} cannot load {path}: {error}") from error

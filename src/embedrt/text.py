@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from embedrt.errors import ArtifactNotFoundError, IntegrityError
+from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError
 
 __all__ = ["TextTokenizer", "TokenRows"]
 
@@ -43,11 +43,15 @@ class TextTokenizer:
     def __init__(self, path: Path, *, max_seq_length: int | None = None) -> None:
         """Load ``path``; ``max_seq_length`` in tokens overrides the truncation that is baked into the file."""
         if not path.is_file():
-            raise ArtifactNotFoundError(f"there is no {path.name} in {path.parent}: copy the one of the checkpoint there")
+            raise ArtifactNotFoundError(
+                f"there is no {path.name} in {path.parent}: copy the one of the checkpoint there"
+            )
         try:
             self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # noqa: BLE001  the library raises bare Exception
-            raise IntegrityError(f"{path} is not a tokenizer that this machine's tokenizers can read: {error}") from error
+        except Exception as error:
+            raise IntegrityError(
+                f"{path} is not a tokenizer that this machine's tokenizers can read: {error}"
+            ) from error
         self._tokenizer.no_padding()
         baked = self._tokenizer.truncation
         if max_seq_length is not None and (baked is None or baked["max_length"] != max_seq_length):
@@ -57,7 +61,10 @@ class TextTokenizer:
 
     def encode(self, texts: Sequence[str]) -> TokenRows:
         """Token ids of each text, special tokens included, cut at the maximum length."""
-        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=True)
+        try:
+            encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=True)
+        except TypeError as error:  # the library's answer to a str that is no Unicode text
+            raise InputError(_broken_text(texts)) from error
         rows = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         ids = np.fromiter(itertools.chain.from_iterable(rows), np.int64, int(lengths.sum()))
@@ -66,3 +73,11 @@ class TextTokenizer:
     def tokens(self, text: str) -> list[str]:
         """The pieces that ``text`` is cut into, special tokens included."""
         return list(self._tokenizer.encode(text).tokens)
+
+
+def _broken_text(texts: Sequence[str]) -> str:
+    broken = next(index for index, text in enumerate(texts) if any("\ud800" <= mark <= "\udfff" for mark in text))
+    return (
+        f"sentences[{broken}] holds half of a surrogate pair, which is no character. "
+        "Decode the text again with errors='replace'"
+    )

@@ -54,24 +54,29 @@ def quantize_embeddings(
     if precision in ("binary", "ubinary"):
         packed = np.packbits(embeddings > 0, axis=-1)
         return packed if precision == "ubinary" else (packed.astype(np.int16) - 128).astype(np.int8)
-    low, step = _buckets(embeddings, ranges)
-    buckets = np.clip(np.floor((embeddings - low) / step), 0, _BUCKETS)
+    low, step = _buckets(_ranges(embeddings) if ranges is None else ranges)
+    buckets: npt.NDArray[np.float32] = np.clip(np.floor((embeddings - low) / step), 0, _BUCKETS)
     return buckets.astype(np.uint8) if precision == "uint8" else (buckets - 128).astype(np.int8)
 
 
-def _buckets(
-    embeddings: npt.NDArray[np.float32], ranges: npt.NDArray[np.float32] | None
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _ranges(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Smallest and largest value of each component, (2, dim)."""
+    if len(embeddings) == 0:
+        return np.zeros((2, embeddings.shape[-1]), dtype=np.float32)
+    if len(embeddings) == 1:
+        raise InputError(
+            "one vector alone has no range: encode several texts for int8 and uint8, or pass `ranges` (2, dim)"
+        )
+    if len(embeddings) < _FEW:
+        warnings.warn(
+            f"the ranges of {len(embeddings)} vectors are a poor guess of those of a corpus: pass `ranges` (2, dim)",
+            stacklevel=4,
+        )
+    return np.stack([embeddings.min(axis=0), embeddings.max(axis=0)])
+
+
+def _buckets(ranges: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Lower end and width of a bucket, each (dim,)."""
-    if ranges is None:
-        if len(embeddings) == 1:
-            raise InputError("one vector alone has no range: encode several texts for int8 and uint8, or pass `ranges` (2, dim)")
-        if 0 < len(embeddings) < _FEW:
-            warnings.warn(
-                f"the ranges of {len(embeddings)} vectors are a poor guess of those of a corpus: pass `ranges` (2, dim)",
-                stacklevel=4,
-            )
-        ranges = np.stack([embeddings.min(0), embeddings.max(0)]) if len(embeddings) else np.zeros((2, embeddings.shape[-1]))
-    low = ranges[0].astype(np.float32)
-    step = (ranges[1].astype(np.float32) - low) / np.float32(_BUCKETS)
+    low: npt.NDArray[np.float32] = ranges[0].astype(np.float32)
+    step: npt.NDArray[np.float32] = (ranges[1].astype(np.float32) - low) / np.float32(_BUCKETS)
     return low, np.where(step == 0, np.float32(1), step)

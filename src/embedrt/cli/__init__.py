@@ -1,2 +1,59 @@
-"""The command line."""
-def main() -> None: ...
+"""The command line: one small file a command, the entry point here.
+
+Answers go to stdout, progress and errors to stderr. Exit code 0: done; 1: the job failed; 2: wrong usage.
+"""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from embedrt import __version__
+from embedrt.cli import embed, export, inspect, similarity, verify
+from embedrt.errors import EmbedrtError, InputError
+
+__all__ = ["app", "main"]
+
+FAILED, WRONG_USAGE = 1, 2
+
+app = typer.Typer(
+    name="embedrt",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("export")(export.export)
+app.command("verify")(verify.verify)
+app.command("inspect")(inspect.inspect)
+app.command("embed")(embed.embed)
+app.command("similarity")(similarity.similarity)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, callback=_print_version, help="Print the version and stop."
+    ),
+) -> None:
+    """Sentence-embedding checkpoints as one verified ONNX graph, served without PyTorch."""
+    del version  # its callback has done it
+
+
+def main() -> None:
+    """The console script ``embedrt``."""
+    try:
+        app()
+    except EmbedrtError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]embedrt:[/] {_escaped(str(error))}")
+        sys.exit(WRONG_USAGE if isinstance(error, InputError) else FAILED)
+
+
+def _escaped(text: str) -> str:
+    """``text`` without meaning to rich: a path may hold square brackets."""
+    return text.replace("[", r"\[")

@@ -1,0 +1,46 @@
+"""On what a result was measured: processor, threads, versions."""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+from embedrt.threads import available_threads
+
+__all__ = ["describe_machine"]
+
+_PACKAGES = (
+    "embedrt",
+    "onnxruntime",
+    "tokenizers",
+    "numpy",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+)
+_INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp", "i8mm")
+
+
+def describe_machine() -> dict[str, object]:
+    """Facts for a result file; nothing in it names the machine."""
+    fields = dict(_cpu_fields())
+    flags = set(fields.get("flags", fields.get("Features", "")).split())
+    governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    return {
+        "cpu": fields.get("model name", platform.processor() or platform.machine()),
+        "cpu_family_model": f"{fields.get('cpu family', '?')}/{fields.get('model', '?')}",
+        "instructions": [name for name in _INSTRUCTIONS if name in flags],
+        "processors": os.cpu_count(),
+        "threads": available_threads(),
+        "governor": governor.read_text(encoding="ascii").strip() if governor.exists() else "not visible",
+        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+    }
+
+
+def _cpu_fields() -> list[tuple[str, str]]:
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return []
+    first = path.read_text(encoding="utf-8").split("\n\n", 1)[0]
+    return [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in first.splitlines())]

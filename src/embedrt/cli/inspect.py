@@ -1,0 +1,64 @@
+"""``embedrt inspect MODEL``: what an artifact is, its variants, and how faithful each is."""
+
+import dataclasses
+import json as json_module
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from embedrt.artifact import locate
+from embedrt.cli.options import Json, Model, Revision
+from embedrt.errors import ManifestError
+from embedrt.manifest import Manifest
+
+__all__ = ["inspect"]
+
+
+def inspect(model: Model, revision: Revision = None, json: Json = False) -> None:
+    """Show what an artifact is: source, limits, prompts, variants with their fidelity."""
+    manifest = locate(model, revision=revision).manifest
+    if manifest is None:
+        raise ManifestError(f"{model} has no embedrt.json: only artifacts that embedrt exported describe themselves")
+    if json:
+        typer.echo(json_module.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    console.print(_facts(manifest))
+    console.print(_variants(manifest))
+
+
+def _facts(manifest: Manifest) -> Table:
+    serving, source = manifest.serving, manifest.source
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    rows = {
+        "source": source.model + (f" @ {source.revision}" if source.revision else ""),
+        "kind": serving.kind,
+        "dimension": str(serving.dimension),
+        "pooling": " + ".join(serving.pooling),
+        "normalize": "yes" if serving.normalize else "no",
+        "similarity": serving.similarity,
+        "max_seq_length": f"{serving.max_seq_length} tokens" if serving.max_seq_length else "no limit",
+        "prompts": ", ".join(f"{name}: {text!r}" for name, text in serving.prompts.items() if text) or "none",
+        "exported with": ", ".join(f"{name} {version}" for name, version in source.libraries.items()),
+        "default variant": manifest.default_variant,
+    }
+    for name, value in rows.items():
+        table.add_row(f"[bold]{name}[/]", value)
+    return table
+
+
+def _variants(manifest: Manifest) -> Table:
+    table = Table("variant", "file", "MB", "attention", "max |Δ|", "cos mean", "cos min")
+    for name, variant in manifest.variants.items():
+        parity = variant.parity
+        table.add_row(
+            name,
+            variant.file,
+            f"{manifest.files[variant.file].bytes / 1e6:.1f}",
+            variant.attention,
+            f"{parity.max_abs_difference:.1e}",
+            f"{parity.cosine_mean:.6f}",
+            f"{parity.cosine_min:.6f}",
+        )
+    return table

@@ -1,0 +1,83 @@
+"""Vectors to a file: .npy, .jsonl or .parquet by its name; whole or not at all."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from embedrt.cli.reading import Record
+from embedrt.errors import InputError, MissingDependencyError
+
+__all__ = ["write_vectors", "writer_for"]
+
+EMBEDDING_FIELD = "embedding"
+Writer = Callable[[IO[bytes], Sequence[Record], npt.NDArray[Any]], None]
+
+
+def writer_for(path: Path) -> Writer:
+    """The writer for a file's name, found before any work is done.
+
+    Raises:
+        InputError: the name ends in something else, or its folder is not there.
+        MissingDependencyError: .parquet without pyarrow.
+    """
+    if path.suffix not in _WRITERS:
+        raise InputError(f"{path} ends in {path.suffix or 'nothing'!r}, expected one of {', '.join(_WRITERS)}")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is no folder: make it first")
+    if path.suffix == ".parquet":
+        try:
+            import pyarrow as pa  # noqa: F401
+        except ImportError as error:
+            raise MissingDependencyError('pyarrow is not installed: type pip install "embedrt[parquet]"') from error
+    return _WRITERS[path.suffix]
+
+
+def write_vectors(path: Path, records: Sequence[Record], vectors: npt.NDArray[Any]) -> None:
+    """Write (n, dim) ``vectors``; .jsonl and .parquet keep the records' own fields beside them."""
+    with _replacing(path) as file:
+        writer_for(path)(file, records, vectors)
+
+
+def write_jsonl(file: IO[bytes], records: Sequence[Record], vectors: npt.NDArray[Any]) -> None:
+    """A JSON object a line: the record's fields and its embedding."""
+    for record, vector in zip(records, vectors, strict=True):
+        file.write(json.dumps({**record, EMBEDDING_FIELD: vector.tolist()}, ensure_ascii=False).encode() + b"\n")
+
+
+def _write_npy(file: IO[bytes], _records: Sequence[Record], vectors: npt.NDArray[Any]) -> None:
+    np.save(file, vectors)
+
+
+def _write_parquet(file: IO[bytes], records: Sequence[Record], vectors: npt.NDArray[Any]) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    width = vectors.shape[-1]
+    embeddings = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), width)
+    table = pa.Table.from_pylist(list(records)).append_column(EMBEDDING_FIELD, embeddings)
+    parquet.write_table(table, file)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that takes its place at ``path`` when the block ends well."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(name).chmod(0o666 & ~mask)  # mkstemp's 0600 is for secrets
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+_WRITERS: dict[str, Writer] = {".npy": _write_npy, ".jsonl": write_jsonl, ".parquet": _write_parquet}
