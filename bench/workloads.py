@@ -20,7 +20,7 @@ def composed_sentences(count: int, *, seed: int = 0) -> list[str]:
     """``count`` English sentences of 6 to 25 words, the same ones for the same seed.
 
     >>> composed_sentences(1)
-    ["A group of tourists carefully measures the broken bridge on the way home."]
+    ['The youngest player cannot find the broken bridge after a long and rather quiet meeting.']
     """
     chooser = random.Random(seed)
     parts = (_WHO, _DOES, _WHAT, _WHEN)

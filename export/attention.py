@@ -16,6 +16,9 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import bidirectional_mask_function, eager_mask
+from transformers.utils import logging as transformers_logging
+
+from embedrt.errors import CheckpointError
 
 __all__ = ["AttentionForm", "attention_form"]
 
@@ -95,10 +98,27 @@ AttentionMaskInterface.register(_NAME, _mask)
 
 @contextmanager
 def attention_form(transformer: Any, form: AttentionForm) -> Iterator[None]:
-    """Within the block ``transformer`` computes its attention in the given form; afterwards as before."""
+    """Within the block ``transformer`` computes its attention in the given form; afterwards as before.
+
+    Raises:
+        CheckpointError: the architecture does not let its attention be chosen, and ``form`` is the operator.
+    """
     before = transformer.config._attn_implementation  # noqa: SLF001  transformers has no public reader
-    transformer.set_attn_implementation(_NAME if form == "operator" else "eager")
+    _choose(transformer, _NAME if form == "operator" else "eager")
+    chosen = transformer.config._attn_implementation  # noqa: SLF001
+    if form == "operator" and chosen != _NAME:
+        raise CheckpointError(f"{transformer.config.model_type} computes attention in code of its own")
     try:
         yield
     finally:
-        transformer.set_attn_implementation(before)
+        _choose(transformer, before)
+
+
+def _choose(transformer: Any, implementation: str) -> None:
+    """Set the attention implementation; an architecture that has one only keeps it, with a warning that says nothing new."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        transformer.set_attn_implementation(implementation)
+    finally:
+        transformers_logging.set_verbosity(verbosity)

@@ -36,8 +36,8 @@ class Comparison:
         """Raise ParityError, naming the worst text, if the difference is larger than ``tolerance`` or not a number."""
         if not self.parity.max_abs_difference <= tolerance:  # NaN is not smaller
             raise ParityError(
-                f"the graph differs from the checkpoint by {self.parity.max_abs_difference:.2e}, expected at most {tolerance:.0e}; "
-                f"worst text {self.worst_text!r:.60} in batches of {self.worst_batch_size}{suspicion}"
+                f"the graph differs from the checkpoint by {self.parity.max_abs_difference:.2e}, "
+                f"expected at most {tolerance:.0e}; worst text {self.worst_text!r:.60} in batches of {self.worst_batch_size}{suspicion}"
             )
 
 

@@ -15,6 +15,7 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from optimum.exporters.tasks import TasksManager
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
@@ -122,7 +123,7 @@ def load_checkpoint(
         library = TasksManager.infer_library_from_model(str(folder))
         with _no_progress_bars():
             loaded = _load(folder, library, pooling, trust_remote_code)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, RuntimeError, ImportError, TypeError, AttributeError, SafetensorError) as error:
         raise CheckpointError(_unloadable(model, error)) from error
     loaded.eval().float().requires_grad_(requires_grad=False)
     libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
@@ -177,7 +178,7 @@ def _unloadable(model: str, error: Exception) -> str:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return lines[0].rstrip(". ") if lines else type(error).__name__
 
 
 @contextmanager

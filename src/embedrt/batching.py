@@ -71,6 +71,6 @@ def padded_arrays(
         else np.broadcast_to(column, (len(lengths), batch.length))
     )
     real = (offset >= 0) & (offset < lengths)  # (batch, sequence)
-    source = tokens.starts[batch.rows][:, None] + np.where(real, offset, 0)
+    source = np.where(real, tokens.starts[batch.rows][:, None] + offset, 0)
     input_ids = np.where(real, tokens.ids[source] if len(tokens.ids) else 0, pad_token_id)
     return input_ids, real.astype(np.int64)

@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from embedrt.artifact import Artifact, check_files, locate, serving_from_hub_files
 from embedrt.batching import plan_batches
-from embedrt.errors import EmbedrtError, InputError
+from embedrt.errors import EmbedrtError, GraphError, InputError
 from embedrt.manifest import METADATA_KEY, Serving, serving_from_json
 from embedrt.scheduling import Scheduler
-from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device
+from embedrt.session import POOLING_MASK, SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device
 from embedrt.similarity import normalized, similarity_function
 from embedrt.text import TextTokenizer
 from embedrt.threads import available_threads
@@ -308,19 +308,20 @@ class SentenceEncoder:
         self._scheduler.run(tokens, batches, output, store, prompt_length=skipped)
 
     def _prompt_length(self, prefix: str) -> int:
-        """Tokens of the prompt, without the special token that ends a text."""
-        alone, empty = self._tokenizer.encode([prefix, ""]).lengths
-        return int(alone) - (1 if empty > 0 else 0)
+        """Tokens of the prompt, without the special token that ends a text, if there is one."""
+        rows = self._tokenizer.encode([prefix, ""])
+        prompt, ending = rows.row(0), rows.row(1)[-1:]
+        return len(prompt) - int(len(ending) > 0 and prompt[-1] == ending[0])
 
 
 def _load_checked(artifact: Artifact, open_session: Any, threads: int) -> tuple[GraphSession, Serving]:
     """Load the graph while its hash is computed; a damaged file is named as such, whatever ONNX Runtime made of it."""
-    problems: list[EmbedrtError] = []
+    problems: list[Exception] = []
 
     def check() -> None:
         try:
             check_files(artifact)
-        except EmbedrtError as problem:
+        except (EmbedrtError, OSError) as problem:  # an unreadable file was not verified either
             problems.append(problem)
 
     checking = threading.Thread(target=check)
@@ -331,7 +332,13 @@ def _load_checked(artifact: Artifact, open_session: Any, threads: int) -> tuple[
         checking.join()
         if problems:
             raise problems[0]
-    return session, _serving(artifact, session)
+    serving = _serving(artifact, session)
+    if not serving.include_prompt and POOLING_MASK not in session.inputs:
+        raise GraphError(
+            f"{artifact.graph}: prompts are to be left out of pooling, but the graph has no input {POOLING_MASK}. "
+            "Export the checkpoint with: embedrt export MODEL OUT"
+        )
+    return session, serving
 
 
 def _serving(artifact: Artifact, session: GraphSession) -> Serving:
@@ -369,7 +376,7 @@ def _as_texts(sentences: object) -> list[str]:
     """
     if isinstance(sentences, str):
         return [sentences]
-    if isinstance(sentences, np.ndarray):
+    if isinstance(sentences, np.ndarray) and sentences.ndim > 0:
         sentences = sentences.tolist()
     if not isinstance(sentences, Sequence) or isinstance(sentences, bytes | bytearray):
         raise TypeError(f"sentences is a {type(sentences).__name__}, expected a str or a list of str")

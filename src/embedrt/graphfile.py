@@ -116,6 +116,8 @@ def _read_varint(data: mmap.mmap, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
         shift += 7
+        if shift > 63:
+            raise ValueError(f"the number before byte {position} is longer than 64 bits")
 
 
 def _varint(value: int) -> bytes:

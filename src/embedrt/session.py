@@ -26,7 +26,7 @@ except ImportError as missing:
         'or pip install "embedrt[gpu]" for CUDA (not both, they overwrite each other)'
     ) from missing
 
-__all__ = ["SENTENCE_EMBEDDING", "TOKEN_EMBEDDINGS", "Device", "GraphSession", "parse_device"]
+__all__ = ["POOLING_MASK", "SENTENCE_EMBEDDING", "TOKEN_EMBEDDINGS", "Device", "GraphSession", "parse_device"]
 
 INPUT_IDS, ATTENTION_MASK, POOLING_MASK = "input_ids", "attention_mask", "pooling_mask"
 SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS = "sentence_embedding", "token_embeddings"

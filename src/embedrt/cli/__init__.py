@@ -7,6 +7,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from embedrt import __version__
 from embedrt.cli import embed, export, inspect, similarity, verify
@@ -50,10 +51,6 @@ def main() -> None:
     try:
         app()
     except EmbedrtError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]embedrt:[/] {_escaped(str(error))}")
+        # Text, not markup: a path may hold square brackets
+        Console(stderr=True, soft_wrap=True).print(Text.assemble(("embedrt:", "bold red"), f" {error}"))
         sys.exit(WRONG_USAGE if isinstance(error, InputError) else FAILED)
-
-
-def _escaped(text: str) -> str:
-    """``text`` without meaning to rich: a path may hold square brackets."""
-    return text.replace("[", r"\[")

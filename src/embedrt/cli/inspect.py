@@ -6,6 +6,7 @@ import json as json_module
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from embedrt.artifact import locate
 from embedrt.cli.options import Json, Model, Revision
@@ -44,7 +45,7 @@ def _facts(manifest: Manifest) -> Table:
         "default variant": manifest.default_variant,
     }
     for name, value in rows.items():
-        table.add_row(f"[bold]{name}[/]", value)
+        table.add_row(Text(name, style="bold"), Text(value))  # a prompt may hold square brackets
     return table
 
 
@@ -53,8 +54,8 @@ def _variants(manifest: Manifest) -> Table:
     for name, variant in manifest.variants.items():
         parity = variant.parity
         table.add_row(
-            name,
-            variant.file,
+            Text(name),
+            Text(variant.file),
             f"{manifest.files[variant.file].bytes / 1e6:.1f}",
             variant.attention,
             f"{parity.max_abs_difference:.1e}",

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from embedrt.cli.options import Device, Json, Model, Prompt, PromptName, Revision, Variant
 from embedrt.encoder import SentenceEncoder
@@ -42,5 +43,5 @@ def similarity_table(texts: list[str], scores: list[list[float]]) -> Table:
     table = Table("", "text", *[str(number) for number in range(1, len(texts) + 1)])
     for number, (text, row) in enumerate(zip(texts, scores, strict=True), 1):
         shown = text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
-        table.add_row(str(number), shown, *[f"{score:.3f}" for score in row])
+        table.add_row(str(number), Text(shown), *[f"{score:.3f}" for score in row])
     return table

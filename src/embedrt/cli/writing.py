@@ -24,13 +24,15 @@ def writer_for(path: Path) -> Writer:
     """The writer for a file's name, found before any work is done.
 
     Raises:
-        InputError: the name ends in something else, or its folder is not there.
+        InputError: the name ends in something else, is that of a folder, or its own folder cannot be written to.
         MissingDependencyError: .parquet without pyarrow.
     """
     if path.suffix not in _WRITERS:
         raise InputError(f"{path} ends in {path.suffix or 'nothing'!r}, expected one of {', '.join(_WRITERS)}")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is no folder: make it first")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path} cannot be written: it is a folder, or its folder is not yours to write to")
     if path.suffix == ".parquet":
         try:
             import pyarrow as pa  # noqa: F401
@@ -59,10 +61,14 @@ def _write_parquet(file: IO[bytes], records: Sequence[Record], vectors: npt.NDAr
     import pyarrow as pa
     from pyarrow import parquet
 
-    width = vectors.shape[-1]
-    embeddings = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), width)
-    table = pa.Table.from_pylist(list(records)).append_column(EMBEDDING_FIELD, embeddings)
-    parquet.write_table(table, file)
+    embeddings = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[-1])
+    # from_pylist would take the first record's fields for everyone's
+    names = dict.fromkeys(name for record in records for name in record if name != EMBEDDING_FIELD)
+    try:
+        columns = {name: pa.array([record.get(name) for record in records]) for name in names}
+        parquet.write_table(pa.table({**columns, EMBEDDING_FIELD: embeddings}), file)
+    except (pa.ArrowException, OverflowError) as error:
+        raise InputError(f"the records' fields do not fit into .parquet: {error}. Write .jsonl instead") from error
 
 
 @contextmanager

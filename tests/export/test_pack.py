@@ -1,0 +1,81 @@
+"""An artifact appears whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from embedrt.errors import InputError
+from embedrt_export.pack import file_records, staging
+
+
+def _fill(folder: Path, content: str) -> None:
+    (folder / "embedrt.json").write_text(content)
+
+
+def test_a_finished_folder_takes_its_place(tmp_path: Path) -> None:
+    with staging(tmp_path / "deep" / "out") as folder:
+        _fill(folder, "new")
+        assert not (tmp_path / "deep" / "out").exists()
+    assert (tmp_path / "deep" / "out" / "embedrt.json").read_text() == "new"
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
+
+
+def test_a_failed_job_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="stopped"), staging(tmp_path / "out") as folder:
+        _fill(folder, "half")
+        raise RuntimeError("stopped")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_replacement_keeps_the_old(tmp_path: Path) -> None:
+    with staging(tmp_path / "out") as folder:
+        _fill(folder, "old")
+    with pytest.raises(RuntimeError, match="stopped"), staging(tmp_path / "out", overwrite=True) as folder:
+        _fill(folder, "half")
+        raise RuntimeError("stopped")
+    assert (tmp_path / "out" / "embedrt.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_replacement_leaves_only_the_new(tmp_path: Path) -> None:
+    with staging(tmp_path / "out") as folder:
+        _fill(folder, "old")
+        (folder / "stale").write_text("x")
+    with staging(tmp_path / "out", overwrite=True) as folder:
+        _fill(folder, "new")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["embedrt.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_artifact_is_not_replaced_unasked(tmp_path: Path) -> None:
+    with staging(tmp_path / "out") as folder:
+        _fill(folder, "old")
+    with pytest.raises(InputError, match="artifact already.*--overwrite"), staging(tmp_path / "out"):
+        pass
+    assert (tmp_path / "out" / "embedrt.json").read_text() == "old"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_foreign_folder_is_never_replaced(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="not an artifact"), staging(tmp_path, overwrite=overwrite):
+        pass
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with staging(tmp_path / "out") as folder:
+        _fill(folder, "new")
+    assert (tmp_path / "out" / "embedrt.json").read_text() == "new"
+
+
+def test_records_name_every_file_but_the_manifest(tmp_path: Path) -> None:
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").write_bytes(b"abc")
+    _fill(tmp_path, "{}")
+    records = file_records(tmp_path)
+    assert list(records) == ["onnx/model.onnx"]
+    assert records["onnx/model.onnx"].bytes == 3
+    # FIPS 180-2, appendix B.1
+    assert records["onnx/model.onnx"].sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
