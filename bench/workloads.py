@@ -5,7 +5,8 @@ import random
 __all__ = ["composed_sentences"]
 
 _WHO = ("The night nurse", "A retired engineer", "My neighbour's cat", "The board of the bank", "An old fishing boat",
-        "Nobody at the station", "The youngest player", "A group of tourists", "The new librarian", "Her grandfather")  # fmt: skip
+        "Nobody at the station", "The youngest player", "A group of tourists", "The new librarian",
+        "Her grandfather")  # fmt: skip
 _DOES = ("repairs", "has forgotten", "is looking for", "refused to sell", "painted", "carefully measures", "cannot find",
          "wrote a letter about", "was surprised by", "keeps talking about")  # fmt: skip
 _WHAT = ("the broken bridge", "a box of old photographs", "the last train to the coast", "three bottles of olive oil",

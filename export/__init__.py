@@ -1,9 +1,23 @@
-"""The exporter: a checkpoint to one verified ONNX graph. PyTorch lives here and nowhere else.
+"""The exporter: a checkpoint to one verified ONNX graph, and variants of that graph.
 
 The map, in the order of an export: source, module (with pooling and attention), trace, rewrite, parity (with suspect),
-pack; :mod:`embedrt_export.pipeline` is the whole story.
+side_files, writing; :mod:`embedrt_export.pipeline` is the whole story. :mod:`embedrt_export.quantization` adds variants and
+needs no PyTorch, so what does need it is imported on first use only.
 """
 
-from embedrt_export.pipeline import export, verify
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["export", "verify"]
+from embedrt_export.quantization import quantize
+
+if TYPE_CHECKING:
+    from embedrt_export.pipeline import export, verify
+
+__all__ = ["export", "quantize", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("export", "verify"):
+        from embedrt_export import pipeline
+
+        return getattr(pipeline, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

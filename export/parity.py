@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from embedrt_export.distance import row_cosines
 from embedrt_export.parity_texts import PARITY_TEXTS
 from embedrt_export.source import Checkpoint, reference_name
 
@@ -37,7 +38,8 @@ class Comparison:
         if not self.parity.max_abs_difference <= tolerance:  # NaN is not smaller
             raise ParityError(
                 f"the graph differs from the checkpoint by {self.parity.max_abs_difference:.2e}, "
-                f"expected at most {tolerance:.0e}; worst text {self.worst_text!r:.60} in batches of {self.worst_batch_size}{suspicion}"
+                f"expected at most {tolerance:.0e}; worst text {self.worst_text!r:.60} "
+                f"in batches of {self.worst_batch_size}{suspicion}"
             )
 
 
@@ -54,7 +56,7 @@ def compare(graph: Path, tokenizer: Path, serving: Serving, checkpoint: Checkpoi
     runs = {size: vectors_in_batches(session, tokens, serving, size) for size in BATCH_SIZES}
     differences = {size: np.abs(vectors - reference).max(axis=1) for size, vectors in runs.items()}  # (texts,) each
     worst_size = max(differences, key=lambda size: float(np.max(np.nan_to_num(differences[size], nan=np.inf))))
-    cosines = np.concatenate([_cosines(vectors, reference) for vectors in runs.values()])
+    cosines = np.concatenate([row_cosines(vectors, reference) for vectors in runs.values()])
     parity = Parity(
         reference=reference_name(checkpoint.source),
         runtime=f"onnxruntime {importlib.metadata.version('onnxruntime')}",
@@ -79,11 +81,3 @@ def vectors_in_batches(session: GraphSession, tokenizer: TextTokenizer, serving:
         ids, mask = padded_arrays(tokens, batch, pad_token_id=serving.pad_token_id, padding_side=serving.padding_side)
         vectors[rows] = session.run(ids, mask)[0]
     return vectors
-
-
-def _cosines(a: Vectors, b: Vectors) -> npt.NDArray[np.float64]:
-    """Cosine of row i with row i, (texts,), in double precision: float32 cannot tell 1e-8 from nothing."""
-    first, second = a.astype(np.float64), b.astype(np.float64)
-    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    products: npt.NDArray[np.float64] = (first * second).sum(axis=1)
-    return np.where(lengths > 0, products / np.where(lengths > 0, lengths, 1.0), 1.0)

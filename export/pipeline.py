@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx_ir
-from embedrt_export import pack
 from embedrt_export.attention import AttentionForm
 from embedrt_export.card import model_card
 from embedrt_export.module import SentenceModule, build_module
 from embedrt_export.parity import Comparison, Vectors, compare, reference_vectors
 from embedrt_export.rewrite import operators, rewrite
+from embedrt_export.side_files import write_side_files
 from embedrt_export.source import Checkpoint, load_checkpoint
 from embedrt_export.stages import Stages
 from embedrt_export.suspect import first_differing_layer
 from embedrt_export.trace import OPSET, trace
+from embedrt_export.writing import file_records, staging, write_graph, write_manifest
 
 from embedrt.artifact import TOKENIZER_FILE, Artifact, check_files, locate
 from embedrt.errors import CheckpointError, ManifestError, ParityError
@@ -55,7 +56,7 @@ def export(
         InputError: ``out`` is taken.
     """
     stages = Stages(quiet=quiet)
-    with pack.staging(Path(out), overwrite=overwrite) as folder:
+    with staging(Path(out), overwrite=overwrite) as folder:
         with stages.stage("load") as facts:
             checkpoint = load_checkpoint(model, revision=revision, pooling=pooling, trust_remote_code=trust_remote_code)
             module, serving = (
@@ -70,7 +71,7 @@ def export(
         with stages.stage("reference") as facts:
             reference = reference_vectors(checkpoint)
             facts.append(f"{len(reference)} texts in PyTorch")
-        pack.write_tokenizer(checkpoint, folder)
+        write_side_files(checkpoint, folder)
         faithful = _first_faithful_graph(_Job(checkpoint, module, serving, reference, folder, stages))
         with stages.stage("pack"):
             manifest = _finish(folder, checkpoint, serving, faithful)
@@ -138,7 +139,7 @@ def _graph(job: _Job, form: AttentionForm) -> Variant:
         facts.append(f"{operators(model)['Attention']} Attention operators")
     path = job.folder / _FP32_GRAPH
     noted = model.clone()
-    pack.write_graph(model, path, job.serving)
+    write_graph(model, path, job.serving)
     with job.stages.stage("verify") as facts:
         comparison = compare(path, job.folder / TOKENIZER_FILE, job.serving, job.checkpoint, job.reference)
         facts.append(f"max |Δ| {comparison.parity.max_abs_difference:.1e}")
@@ -162,9 +163,9 @@ def _finish(folder: Path, checkpoint: Checkpoint, serving: Serving, fp32: Varian
         source=checkpoint.source,
         default_variant="fp32",
         variants=variants,
-        files=pack.file_records(folder),
+        files=file_records(folder),
     )
-    pack.write_manifest(manifest, folder)
+    write_manifest(manifest, folder)
     return manifest
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import onnx_ir
-from onnx_ir.passes import common
+from embedrt_export.tidy import drop_unused
 from onnxscript import optimizer
 
 __all__ = ["rewrite"]
@@ -51,18 +51,6 @@ def merge_reshapes(model: onnx_ir.Model) -> int:
             onnx_ir.convenience.replace_all_uses_with(target, source)
             count += 1
     return count
-
-
-def drop_unused(model: onnx_ir.Model) -> int:
-    """Remove what no output needs, and compute equal things once."""
-    before = _size(model)
-    for tidy in (
-        common.RemoveUnusedNodesPass(),
-        common.CommonSubexpressionEliminationPass(),
-        common.RemoveUnusedNodesPass(),
-    ):
-        tidy(model)
-    return before - _size(model)
 
 
 def operators(model: onnx_ir.Model) -> Counter[str]:

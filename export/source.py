@@ -123,7 +123,16 @@ def load_checkpoint(
         library = TasksManager.infer_library_from_model(str(folder))
         with _no_progress_bars():
             loaded = _load(folder, library, pooling, trust_remote_code)
-    except (OSError, ValueError, LookupError, RuntimeError, ImportError, TypeError, AttributeError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        RuntimeError,
+        ImportError,
+        TypeError,
+        AttributeError,
+        SafetensorError,
+    ) as error:
         raise CheckpointError(_unloadable(model, error)) from error
     loaded.eval().float().requires_grad_(requires_grad=False)
     libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}

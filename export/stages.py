@@ -14,7 +14,7 @@ class Stages:
 
     def __init__(self, *, stream: TextIO | None = None, quiet: bool = False) -> None:
         self._stream = stream if stream is not None else sys.stderr
-        self._quiet = quiet
+        self.quiet = quiet
 
     @contextmanager
     def stage(self, name: str) -> Iterator[list[str]]:
@@ -34,5 +34,5 @@ class Stages:
         self._write(f"  {text}\n")
 
     def _write(self, text: str) -> None:
-        if not self._quiet:
+        if not self.quiet:
             print(text, end="", file=self._stream, flush=True)

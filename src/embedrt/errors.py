@@ -11,6 +11,7 @@
     │   └── ProviderError             an execution provider is not there, or did not take the graph
     ├── CheckpointError           the exporter cannot take this checkpoint
     ├── ParityError               a graph does not agree with the model that it came from
+    ├── FidelityError             a quantized variant is less faithful than its gate asks
     └── InputError                an argument is of the right type and a wrong value
 
 A wrong *type* is Python's own ``TypeError``. A message says what happened, what came, what was expected and what to type.
@@ -21,6 +22,7 @@ __all__ = [
     "ArtifactNotFoundError",
     "CheckpointError",
     "EmbedrtError",
+    "FidelityError",
     "GraphError",
     "InputError",
     "IntegrityError",
@@ -74,6 +76,10 @@ class CheckpointError(EmbedrtError):
 
 class ParityError(EmbedrtError):
     """A graph does not agree with the model that it came from."""
+
+
+class FidelityError(EmbedrtError):
+    """A quantized variant is less faithful than its gate asks."""
 
 
 class InputError(EmbedrtError, ValueError):

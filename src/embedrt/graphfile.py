@@ -35,22 +35,38 @@ class _Field(NamedTuple):
     end: int
 
 
-def graph_pointing_into(path: Path) -> bytes:
+def graph_pointing_into(path: Path) -> bytes | None:
     """The model at ``path`` as serialized ``ModelProto`` whose large weights are external data within ``path`` itself.
+
+    None where the model's weights lie in files of their own: ONNX Runtime maps those when it loads the model by path.
+    The location is the name of the file that a link points to, for ONNX Runtime maps nothing outside of one folder.
 
     Raises:
         IntegrityError: the file ends in the middle of a field, or is no protobuf at all.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if _names_other_files(data):
+                return None
+            location = path.resolve().name
             return b"".join(
-                _graph(data, field, path.name) if field.number == _MODEL_GRAPH else data[field.start : field.end]
+                _graph(data, field, location) if field.number == _MODEL_GRAPH else data[field.start : field.end]
                 for field in _fields(data, 0, len(data))
             )
     except (ValueError, IndexError) as error:  # mmap refuses an empty file with ValueError
         raise IntegrityError(
             f"{path} is not a whole ONNX file ({path.stat().st_size} bytes): {error}. Copy or export it again."
         ) from error
+
+
+def _names_other_files(data: mmap.mmap) -> bool:
+    """Whether a weight is declared external already."""
+    graphs = (field for field in _fields(data, 0, len(data)) if field.number == _MODEL_GRAPH)
+    inside = (field for graph in graphs for field in _fields(data, graph.value, graph.end))
+    tensors = (field for field in inside if field.number == _GRAPH_INITIALIZER)
+    return any(
+        field.number == _TENSOR_EXTERNAL_DATA for tensor in tensors for field in _fields(data, tensor.value, tensor.end)
+    )
 
 
 def _graph(data: mmap.mmap, graph: _Field, location: str) -> bytes:

@@ -37,7 +37,11 @@ def download_file(repository: str, filename: str, *, revision: str | None, requi
     Raises:
         ArtifactNotFoundError: no such repository, revision or required file, or the Hub cannot be reached.
     """
-    from huggingface_hub import hf_hub_download  # 40 ms that a local artifact need not wait for
+    from huggingface_hub import (  # 40 ms that a local artifact need not wait for
+        _CACHED_NO_EXIST,
+        hf_hub_download,
+        try_to_load_from_cache,
+    )
     from huggingface_hub.errors import (
         EntryNotFoundError,
         HfHubHTTPError,
@@ -48,6 +52,9 @@ def download_file(repository: str, filename: str, *, revision: str | None, requi
     try:
         return Path(hf_hub_download(repository, filename, revision=revision))
     except LocalEntryNotFoundError as error:  # a subclass of EntryNotFoundError, with another meaning
+        cached = try_to_load_from_cache(repository, filename, revision=revision)
+        if not required and cached is _CACHED_NO_EXIST:  # the Hub was asked before, and had none
+            return None
         raise ArtifactNotFoundError(
             f"there is no folder {repository!r} here, and the Hub could not be asked for {filename} of that name: {error}"
         ) from error

@@ -21,6 +21,7 @@ __all__ = [
     "FileRecord",
     "Manifest",
     "Parity",
+    "Quantization",
     "Serving",
     "Source",
     "Variant",
@@ -86,6 +87,31 @@ class Parity:
     cosine_mean: float
     cosine_p01: float
     cosine_min: float
+    worst_texts: tuple[str, ...] = ()
+    """The texts with the smallest cosines, the smallest first."""
+    sts_change: dict[str, float] = field(default_factory=dict)
+    """Spearman × 100 of the variant minus that of the float32 graph, by set, and their mean under ``mean``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantization:
+    """What was done to the float32 graph."""
+
+    calibration_texts: int
+    smoothing: float
+    """SmoothQuant's α."""
+    percentile: float
+    """How much of the calibration activations a static scale covers."""
+    weight_bits: int
+    """8, or 7 for processors without VNNI."""
+    products: dict[str, int]
+    """How many products read activations with a ``static`` scale, a scale a ``row``, or stayed in ``float``."""
+    kept_float: tuple[str, ...]
+    """The products whose error stood out."""
+    tables: int
+    """Embedding tables in int8."""
+    worst_layer_error: float
+    """Largest relative error of any product on the calibration texts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +124,7 @@ class Variant:
     attention: str
     """``operator`` where attention is the ONNX ``Attention`` operator, ``eager`` where it was traced as matrix products."""
     parity: Parity
+    quantization: Quantization | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

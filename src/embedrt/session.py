@@ -184,13 +184,12 @@ def _options(threads: int) -> Any:
 
 
 def _load(path: Path, options: Any, providers: list[Any]) -> Any:
-    model: bytes | str = str(path)
-    if path.stat().st_size <= _LARGEST_PROTOBUF:
+    mapped = graph_pointing_into(path) if path.stat().st_size <= _LARGEST_PROTOBUF else None
+    if mapped is not None:  # the folder that holds the bytes: in the Hub's cache each file is a link to another one
         options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", str(path.parent.resolve())
+            "session.model_external_initializers_file_folder_path", str(path.resolve().parent)
         )
-        model = graph_pointing_into(path)
     try:
-        return onnxruntime.InferenceSession(model, options, providers=providers)
+        return onnxruntime.InferenceSession(str(path) if mapped is None else mapped, options, providers=providers)
     except Exception as error:
         raise GraphError(f"ONNX Runtime {onnxruntime.__version__} cannot load {path}: {error}") from error

@@ -11,7 +11,24 @@ from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from transformers import BertConfig, BertModel, BertTokenizer, MPNetConfig, MPNetModel, MPNetTokenizer
 
-WORDS = ("how", "do", "i", "reset", "my", "password", "the", "cat", "sleeps", "on", "roof", "##s", "##ing", "a", ".", "?")
+WORDS = (
+    "how",
+    "do",
+    "i",
+    "reset",
+    "my",
+    "password",
+    "the",
+    "cat",
+    "sleeps",
+    "on",
+    "roof",
+    "##s",
+    "##ing",
+    "a",
+    ".",
+    "?",
+)
 CHARACTERS = "忘记密码怎么办猫在屋顶上睡觉"
 WIDTH = 32
 SIZES = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
@@ -58,10 +75,16 @@ def build_checkpoint(tmp_path_factory: pytest.TempPathFactory, plain_bert: Path)
     """Builds a sentence-transformers checkpoint of the plain BERT and the given modules."""
 
     def build(
-        pooling: str | Sequence[str] = "mean", finish: Sequence[Any] = (), *, include_prompt: bool = True, **options: Any
+        pooling: str | Sequence[str] = "mean",
+        finish: Sequence[Any] = (),
+        *,
+        include_prompt: bool = True,
+        **options: Any,
     ) -> Path:
         folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
-        pooled = Pooling(WIDTH, pooling_mode=pooling if isinstance(pooling, str) else tuple(pooling), include_prompt=include_prompt)
+        pooled = Pooling(
+            WIDTH, pooling_mode=pooling if isinstance(pooling, str) else tuple(pooling), include_prompt=include_prompt
+        )
         torch.manual_seed(1)
         modules = [Transformer(str(plain_bert), max_seq_length=24), pooled, *finish]
         SentenceTransformer(modules=modules, device="cpu", **options).save(str(folder))

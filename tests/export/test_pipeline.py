@@ -6,32 +6,44 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import embedrt_export
 import numpy as np
 import onnx
+import onnx_ir
 import pytest
 import torch
+from embedrt_export import pipeline
+from embedrt_export.trace import trace
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm
 from torch import nn
 
-import embedrt_export
 from embedrt import SentenceEncoder
 from embedrt.errors import CheckpointError, InputError, IntegrityError, ParityError
-from embedrt_export import pipeline
 
 Build = Callable[..., Path]
 WIDTH = 32
-TEXTS = ["how do i reset my password ?", "", "the cat sleeps on the roof .", "忘记密码怎么办", "a " * 60, "cat", "猫 cat roofs"]
+TEXTS = [
+    "how do i reset my password ?",
+    "",
+    "the cat sleeps on the roof .",
+    "忘记密码怎么办",
+    "a " * 60,
+    "cat",
+    "猫 cat roofs",
+]
 
 
-def _assert_equal_to_sentence_transformers(artifact: Path, checkpoint: Path, **prompt: str) -> None:
+def _assert_equal_to_sentence_transformers(artifact: Path, checkpoint: Path, **prompt: Any) -> None:
     expected = SentenceTransformer(str(checkpoint), device="cpu").encode(TEXTS, batch_size=3, **prompt)
     found = SentenceEncoder(artifact).encode(TEXTS, **prompt)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken", ("cls", "mean")])
+@pytest.mark.parametrize(
+    "pooling", ["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken", ("cls", "mean")]
+)
 def test_every_pooling(build_checkpoint: Build, tmp_path: Path, pooling: str | Sequence[str]) -> None:
     checkpoint = build_checkpoint(pooling)
     manifest = embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
@@ -47,7 +59,11 @@ def test_every_pooling(build_checkpoint: Build, tmp_path: Path, pooling: str | S
         [Normalize()],
         [Dense(WIDTH, 12, activation_function=nn.Tanh()), Normalize()],
         [LayerNorm(WIDTH), Dropout(0.3), Dense(WIDTH, 48, bias=False, activation_function=nn.GELU())],
-        [Dense(WIDTH, 16, activation_function=nn.Identity()), Dense(16, 8, activation_function=nn.ReLU()), LayerNorm(8)],
+        [
+            Dense(WIDTH, 16, activation_function=nn.Identity()),
+            Dense(16, 8, activation_function=nn.ReLU()),
+            LayerNorm(8),
+        ],
     ],
     ids=["normalize", "dense-tanh", "norm-dropout-gelu", "two-dense"],
 )
@@ -68,7 +84,9 @@ def test_the_same_text_has_the_same_bits_behind_a_dense_layer(build_checkpoint: 
 
 def test_prompts_and_their_exclusion(build_checkpoint: Build, tmp_path: Path) -> None:
     prompts = {"query": "how do i ", "document": ""}
-    checkpoint = build_checkpoint("mean", [Normalize()], include_prompt=False, prompts=prompts, default_prompt_name="query")
+    checkpoint = build_checkpoint(
+        "mean", [Normalize()], include_prompt=False, prompts=prompts, default_prompt_name="query"
+    )
     manifest = embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
     assert manifest.serving.prompts == prompts
     assert manifest.serving.default_prompt_name == "query"
@@ -111,14 +129,19 @@ def test_token_embeddings_are_given_when_asked_for(tiny_checkpoint: Path, tmp_pa
 
 def test_the_artifact_is_what_its_manifest_says(tiny_checkpoint: Path, tmp_path: Path) -> None:
     manifest = embedrt_export.export(str(tiny_checkpoint), tmp_path / "out", quiet=True)
-    written = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    written = {
+        path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()
+    }
     assert written == {*manifest.files, "embedrt.json"}
     graph = onnx.load(tmp_path / "out/onnx/model.onnx")
     onnx.checker.check_model(graph, full_check=True)
     assert {node.domain for node in graph.graph.node} == {""}, "standard operators only"
     assert [value.name for value in graph.graph.input] == ["input_ids", "attention_mask"]
     assert [value.name for value in graph.graph.output] == ["sentence_embedding"]
-    assert [dimension.dim_param for dimension in graph.graph.input[0].type.tensor_type.shape.dim] == ["batch", "sequence"]
+    assert [dimension.dim_param for dimension in graph.graph.input[0].type.tensor_type.shape.dim] == [
+        "batch",
+        "sequence",
+    ]
     assert json.loads((tmp_path / "out/tokenizer.json").read_text())["truncation"]["max_length"] == 24
     assert json.loads((tmp_path / "out/config.json").read_text())["model_type"] == "bert"
 
@@ -126,16 +149,19 @@ def test_the_artifact_is_what_its_manifest_says(tiny_checkpoint: Path, tmp_path:
 def test_a_wrong_graph_is_refused_with_text_and_layer(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def sabotaged(*arguments: Any) -> Any:
+    def sabotaged(*arguments: Any) -> onnx_ir.Model:
         model = trace(*arguments)
-        weight = next(value for name, value in model.graph.initializers.items() if "layer.1.output.dense.weight" in name)
+        weight = next(
+            value for name, value in model.graph.initializers.items() if "layer.1.output.dense.weight" in name
+        )
         assert weight.const_value is not None
-        weight.const_value = type(weight.const_value)(torch.from_numpy(weight.const_value.numpy() * 1.01), name=weight.name)
+        weight.const_value = onnx_ir.tensor(weight.const_value.numpy() * np.float32(1.01), name=weight.name)
         return model
 
-    trace = pipeline.trace
     monkeypatch.setattr(pipeline, "trace", sabotaged)
-    with pytest.raises(ParityError, match=r"expected at most 1e-05; worst text '.*' in batches of \d+; .*encoder\.layer\.1$"):
+    with pytest.raises(
+        ParityError, match=r"expected at most 1e-05; worst text '.*' in batches of \d+; .*encoder\.layer\.1$"
+    ):
         embedrt_export.export(str(tiny_checkpoint), tmp_path / "out", quiet=True)
     assert list(tmp_path.iterdir()) == []
 
@@ -154,7 +180,7 @@ def test_verify_repeats_the_comparison(tiny_checkpoint: Path, build_checkpoint: 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: shutil.rmtree(folder), "there is no folder at"),
+        (shutil.rmtree, "there is no folder at"),
         (lambda folder: (folder / "model.safetensors").unlink(), "cannot be loaded"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"\0" * 64), "cannot be loaded"),
         (lambda folder: (folder / "config.json").write_text("{"), "cannot be loaded"),
@@ -163,7 +189,9 @@ def test_verify_repeats_the_comparison(tiny_checkpoint: Path, build_checkpoint: 
     ],
     ids=["gone", "no-weights", "no-safetensors", "cut-config", "unknown-type", "no-modules"],
 )
-def test_a_broken_checkpoint_is_one_clear_error(tiny_checkpoint: Path, tmp_path: Path, damage: Any, message: str) -> None:
+def test_a_broken_checkpoint_is_one_clear_error(
+    tiny_checkpoint: Path, tmp_path: Path, damage: Any, message: str
+) -> None:
     checkpoint = tmp_path / "checkpoint"
     shutil.copytree(tiny_checkpoint, checkpoint)
     damage(checkpoint)

@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from sentence_transformers.sentence_transformer.modules import Pooling
-
 from embedrt_export.pooling import ProductPooling
 from embedrt_export.source import POOLING_MODES
+from sentence_transformers.sentence_transformer.modules import Pooling
 
 RIGHT = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 0, 0, 0, 0]])
 LEFT = RIGHT.flip(1)

@@ -4,9 +4,9 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime
 import pytest
+from embedrt_export.rewrite import merge_reshapes, operators, rewrite
+from embedrt_export.tidy import drop_unused
 from onnx import TensorProto, helper
-
-from embedrt_export.rewrite import drop_unused, merge_reshapes, operators, rewrite
 
 
 def _model(nodes: list[tuple[str, list[str], str]], shapes: dict[str, list[int]]) -> ir.Model:

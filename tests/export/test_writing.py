@@ -3,13 +3,19 @@
 from pathlib import Path
 
 import pytest
+from embedrt_export.writing import file_records, staging
 
 from embedrt.errors import InputError
-from embedrt_export.pack import file_records, staging
 
 
 def _fill(folder: Path, content: str) -> None:
     (folder / "embedrt.json").write_text(content)
+
+
+def _fail_halfway(out: Path) -> None:
+    with staging(out, overwrite=True) as folder:
+        _fill(folder, "half")
+        raise RuntimeError("stopped")
 
 
 def test_a_finished_folder_takes_its_place(tmp_path: Path) -> None:
@@ -21,18 +27,16 @@ def test_a_finished_folder_takes_its_place(tmp_path: Path) -> None:
 
 
 def test_a_failed_job_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="stopped"), staging(tmp_path / "out") as folder:
-        _fill(folder, "half")
-        raise RuntimeError("stopped")
+    with pytest.raises(RuntimeError, match="stopped"):
+        _fail_halfway(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_replacement_keeps_the_old(tmp_path: Path) -> None:
     with staging(tmp_path / "out") as folder:
         _fill(folder, "old")
-    with pytest.raises(RuntimeError, match="stopped"), staging(tmp_path / "out", overwrite=True) as folder:
-        _fill(folder, "half")
-        raise RuntimeError("stopped")
+    with pytest.raises(RuntimeError, match="stopped"):
+        _fail_halfway(tmp_path / "out")
     assert (tmp_path / "out" / "embedrt.json").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -50,7 +54,7 @@ def test_a_replacement_leaves_only_the_new(tmp_path: Path) -> None:
 def test_an_artifact_is_not_replaced_unasked(tmp_path: Path) -> None:
     with staging(tmp_path / "out") as folder:
         _fill(folder, "old")
-    with pytest.raises(InputError, match="artifact already.*--overwrite"), staging(tmp_path / "out"):
+    with pytest.raises(InputError, match=r"artifact already.*--overwrite"), staging(tmp_path / "out"):
         pass
     assert (tmp_path / "out" / "embedrt.json").read_text() == "old"
 

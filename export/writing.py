@@ -1,6 +1,5 @@
-"""Stage 6: the artifact folder, written beside its place and moved there when it is whole."""
+"""Stage 6: the artifact folder, written beside its place and moved there when it is whole. No PyTorch."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -8,15 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import onnx_ir
-from embedrt_export.source import Checkpoint
 from onnx_ir.passes import common
-from tokenizers import Tokenizer
 
-from embedrt.artifact import TOKENIZER_FILE, sha256_of
-from embedrt.errors import CheckpointError, InputError
+from embedrt.artifact import sha256_of
+from embedrt.errors import InputError
 from embedrt.manifest import MANIFEST_FILE, METADATA_KEY, FileRecord, Manifest, Serving, serving_to_json
 
-__all__ = ["file_records", "staging", "write_graph", "write_manifest", "write_tokenizer"]
+__all__ = ["file_records", "staging", "write_graph", "write_manifest"]
 
 _ONE_FILE_LIMIT = 2**31 - 1  # bytes of a protobuf message
 
@@ -56,32 +53,6 @@ def _check_place(out: Path, *, overwrite: bool) -> None:
         raise InputError(f"{out} is an artifact already: choose another place, or pass --overwrite to replace it")
 
 
-def write_tokenizer(checkpoint: Checkpoint, folder: Path) -> None:
-    """tokenizer.json with truncation baked in, and the configuration files that other runtimes look for.
-
-    Raises:
-        CheckpointError: the tokenizer exists in Python only.
-    """
-    backend = getattr(checkpoint.tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise CheckpointError(
-            f"{checkpoint.source.model} has a {type(checkpoint.tokenizer).__name__}, which runs in Python only: "
-            "a checkpoint with a tokenizer.json, or one that transformers can convert to it, is needed"
-        )
-    checkpoint.tokenizer.save_pretrained(folder)
-    for extra in folder.glob("*"):
-        if extra.name not in (TOKENIZER_FILE, "tokenizer_config.json", "special_tokens_map.json"):
-            extra.unlink()
-    tokenizer = Tokenizer.from_str(backend.to_str())
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    if checkpoint.max_seq_length is not None:
-        tokenizer.enable_truncation(checkpoint.max_seq_length, direction=checkpoint.tokenizer.truncation_side)
-    tokenizer.save(str(folder / TOKENIZER_FILE))
-    config = json.dumps(checkpoint.transformer.config.to_diff_dict(), indent=2, ensure_ascii=False, sort_keys=True)
-    (folder / "config.json").write_text(config + "\n", encoding="utf-8")
-
-
 def write_graph(model: onnx_ir.Model, path: Path, serving: Serving) -> None:
     """Save ``model`` without the tracer's notes, carrying the manifest's serving part; external data only above 2 GB."""
     common.ClearMetadataAndDocStringPass()(model)
@@ -96,8 +67,9 @@ def write_graph(model: onnx_ir.Model, path: Path, serving: Serving) -> None:
 
 
 def file_records(folder: Path) -> dict[str, FileRecord]:
-    """Size and SHA-256 of every file in ``folder`` but the manifest, by its path with forward slashes."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
+    """Size and SHA-256 of every file in ``folder`` but the manifest and hidden ones, by its path with forward slashes."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
+    files = sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
     return {
         path.relative_to(folder).as_posix(): FileRecord(sha256=sha256_of(path), bytes=path.stat().st_size)
         for path in files

@@ -1,0 +1,88 @@
+"""What the activations of a graph look like on real text: a sample of the rows that each product reads."""
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir
+import onnxruntime
+from embedrt_export.quantization.linears import LinearGroup
+from tqdm import tqdm
+
+from embedrt.errors import InputError
+from embedrt.text import TextTokenizer
+
+__all__ = ["calibration_texts", "held_out_texts", "sample_activations"]
+
+Floats = npt.NDArray[np.float32]
+_FEWEST_TEXTS = 8
+_ROWS = 4096
+"""Tokens kept of each tensor: enough for ranges, small enough for a 24-layer model."""
+
+
+def calibration_texts(path: Path | None) -> list[str]:
+    """The texts of ``path``, one a line, or the project's own multilingual set.
+
+    Raises:
+        InputError: the file is not there, not text, or holds too few lines to learn ranges from.
+    """
+    if path is None:
+        return _own("calibration.txt")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text (byte {error.start}): pass a file with one text a line") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): pass a file with one text a line") from error
+    texts = [line.strip() for line in lines if line.strip()]
+    if len(texts) < _FEWEST_TEXTS:
+        raise InputError(
+            f"{path} holds {len(texts)} texts, expected at least {_FEWEST_TEXTS}, better some hundreds, one a line"
+        )
+    return texts
+
+
+def held_out_texts() -> list[str]:
+    """The project's own texts that no calibration has seen: fidelity is measured on them."""
+    return _own("held_out.txt")
+
+
+def _own(name: str) -> list[str]:
+    text = (resources.files("embedrt_export.quantization") / "texts" / name).read_text(encoding="utf-8")
+    return text.splitlines()
+
+
+def sample_activations(
+    model: onnx_ir.Model,
+    groups: Sequence[LinearGroup],
+    tokenizer: TextTokenizer,
+    texts: Sequence[str],
+    *,
+    quiet: bool = False,
+) -> dict[str, Floats]:
+    """Rows of every group's source, (rows, inputs) by its name: all rows, or an even sample of them.
+
+    Texts run one by one, so that no padding is among the rows.
+    """
+    names = [group.source.name or "" for group in groups]
+    watched = model.clone()
+    values = {value.name: value for node in watched.graph for value in node.outputs}
+    watched.graph.outputs.extend(values[name] for name in names if not values[name].is_graph_output())
+    session = onnxruntime.InferenceSession(
+        onnx_ir.to_proto(watched).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    inputs = [value.name for value in session.get_inputs()]
+    tokens = tokenizer.encode(texts)
+    step = max(1, int(tokens.lengths.sum()) // _ROWS)
+    kept: dict[str, list[Floats]] = {name: [] for name in names}
+    seen = 0
+    for index in tqdm(range(len(tokens)), desc="  calibrate", unit="text", disable=quiet, leave=False):
+        ids = tokens.row(index)[None, :]
+        feed = {name: ids if name == "input_ids" else np.ones_like(ids) for name in inputs}
+        rows = slice(-seen % step, None, step)  # every step-th token of the whole set, wherever texts end
+        for name, result in zip(names, session.run(names, feed), strict=True):
+            kept[name].append(result[0, rows].copy())
+        seen += ids.shape[1]
+    return {name: np.concatenate(rows_of) for name, rows_of in kept.items()}

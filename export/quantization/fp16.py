@@ -1,0 +1,82 @@
+"""float16 weights and activations for GPUs, with float32 where overflow or lost digits threaten.
+
+ONNX Runtime's converter does the conversion; here it is told what to leave alone. LayerNormalization computes in float32
+whatever it reads (``stash_type`` 1), Attention is told to (``softmax_precision``), and everything behind the last token
+vectors, pooling sums and norms, stays in float32.
+"""
+
+import onnx_ir
+from onnxruntime.transformers.float16 import convert_float_to_float16
+
+from embedrt.errors import InputError
+
+__all__ = ["to_float16"]
+
+
+def to_float16(model: onnx_ir.Model) -> onnx_ir.Model:
+    """A copy of ``model`` whose token-wise part is float16; inputs and output keep their types.
+
+    Raises:
+        InputError: no node works on token vectors.
+    """
+    source = model.clone()
+    for index, node in enumerate(source.graph):
+        node.name = f"{node.op_type}_{index}"
+    kept = _behind_the_tokens(source)
+    proto = convert_float_to_float16(
+        onnx_ir.to_proto(source),
+        keep_io_types=True,
+        disable_shape_infer=True,
+        op_block_list=[],
+        node_block_list=sorted(node.name or "" for node in kept),
+        force_fp16_initializers=True,
+    )
+    converted: onnx_ir.Model = onnx_ir.from_proto(proto)
+    for node in converted.graph:
+        if node.op_type == "Attention":
+            node.attributes["softmax_precision"] = onnx_ir.AttrInt64("softmax_precision", onnx_ir.DataType.FLOAT)
+    return converted
+
+
+def _behind_the_tokens(model: onnx_ir.Model) -> set[onnx_ir.Node]:
+    """Pooling and all after it, and what only they need: these keep float32."""
+    tokens = _downstream([node for node in model.graph if _reads_table(node)])
+    if not tokens:
+        raise InputError("nothing to convert: the graph looks up no token vectors")
+    pooled = {node for node in tokens if not _is_token_wise(node)}
+    inside = tokens - pooled
+    return pooled | (_upstream(pooled) - _upstream(inside) - inside)
+
+
+def _is_token_wise(node: onnx_ir.Node) -> bool:
+    """Whether ``node`` gives something for each token: (batch, sequence, …)."""
+    shape = node.outputs[0].shape
+    return shape is not None and len(shape) >= 3 and any(str(size) == "sequence" for size in shape)
+
+
+def _reads_table(node: onnx_ir.Node) -> bool:
+    table = node.inputs[0] if node.op_type == "Gather" else None
+    return table is not None and table.const_value is not None and table.dtype == onnx_ir.DataType.FLOAT
+
+
+def _downstream(nodes: list[onnx_ir.Node]) -> set[onnx_ir.Node]:
+    found: set[onnx_ir.Node] = set()
+    pending = list(nodes)
+    while pending:
+        node = pending.pop()
+        if node not in found:
+            found.add(node)
+            pending += [use.node for output in node.outputs for use in output.uses()]
+    return found
+
+
+def _upstream(nodes: set[onnx_ir.Node]) -> set[onnx_ir.Node]:
+    """Everything that ``nodes`` need, themselves included."""
+    found: set[onnx_ir.Node] = set()
+    pending = list(nodes)
+    while pending:
+        node = pending.pop()
+        if node not in found:
+            found.add(node)
+            pending += [producer for value in node.inputs if value is not None and (producer := value.producer())]
+    return found

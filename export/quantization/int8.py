@@ -1,0 +1,209 @@
+"""Products in int8: the graph form, and what is put where.
+
+Static activations:   [Mul 1/c] → QuantizeLinear → MatMulIntegerToFloat (scales and bias in its epilogue)
+Scale a row:          → row maximum → scale → QuantizeLinear(axis=0) → MatMulIntegerToFloat → Mul(row scale) → Add(bias)
+
+``MatMulIntegerToFloat`` is ONNX Runtime's operator for u8 × s8 with float32 results. One quantization is shared by all
+products that read the same activations. Balancing by 1/c is folded into the normalization before it where nothing else
+reads that, into the value projection behind attention, and is a Mul otherwise.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir
+from embedrt_export.quantization.linears import Linear, LinearGroup
+from embedrt_export.quantization.scheme import Rows, Scheme, Static, quantize_weight
+
+__all__ = ["MICROSOFT", "GraphWriter", "can_smooth", "quantize_products"]
+
+MICROSOFT = "com.microsoft"
+_SMALLEST_MAXIMUM = 1e-12
+
+Chosen = tuple[LinearGroup, Scheme]
+
+
+def can_smooth(group: LinearGroup, groups: list[LinearGroup], *, static: bool) -> bool:
+    """Whether 1/c is worth its place: at a normalization, in the value projection behind attention, or as a pass of its own.
+
+    Such a pass pays where one scale must fit all tokens; a scale a token is as good without it.
+    """
+    return static or group.kind == "norm" or _value_projection(group, groups) is not None
+
+
+def quantize_products(model: onnx_ir.Model, chosen: list[Chosen], *, weight_limit: int) -> None:
+    """Replace the products of ``chosen`` in place."""
+    model.opset_imports[MICROSOFT] = 1
+    writer = GraphWriter(model)
+    groups = [group for group, _ in chosen]
+    out_factors: dict[Linear, npt.NDArray[np.float32]] = {}
+    for group, scheme in chosen:
+        projection = _value_projection(group, groups)
+        if scheme.alpha is not None and projection is not None:
+            out_factors[projection] = np.float32(1) / scheme.smoothing
+        elif scheme.alpha is not None:
+            writer.balanced(group, scheme.smoothing)
+    for group, scheme in chosen:
+        _quantize_group(writer, group, scheme, out_factors, weight_limit)
+
+
+def _value_projection(group: LinearGroup, groups: list[LinearGroup]) -> Linear | None:
+    """The product whose result is the V of the attention that ``group`` reads; None where heads share values."""
+    attention = group.source.producer()
+    if group.kind != "attention" or attention is None:
+        return None
+    heads = attention.attributes.get_int("q_num_heads", 0), attention.attributes.get_int("kv_num_heads", 0)
+    linears = [linear for other in groups for linear in other.linears]
+    found = [
+        linear for linear in linears if linear.result is attention.inputs[2] and len(list(linear.result.uses())) == 1
+    ]
+    return found[0] if found and heads[0] == heads[1] else None
+
+
+def _quantize_group(
+    writer: "GraphWriter",
+    group: LinearGroup,
+    scheme: Scheme,
+    out_factors: dict[Linear, npt.NDArray[np.float32]],
+    weight_limit: int,
+) -> None:
+    writer.place = min((linear.product for linear in group.linears), key=writer.position)
+    source = group.linears[0].product.inputs[0] or group.source  # balanced, where it was
+    quantized = (
+        writer.quantize_static(source, scheme.activations)
+        if isinstance(scheme.activations, Static)
+        else writer.quantize_rows(source, scheme.activations)
+    )
+    for linear in group.linears:
+        factor = out_factors.get(linear, np.float32(1))
+        weight, scales = quantize_weight(linear.weight * scheme.smoothing[:, None] * factor, weight_limit)
+        bias = None if linear.bias is None else np.asarray(linear.bias * factor, dtype=np.float32)
+        writer.place = linear.product
+        result = writer.product(quantized, _Weights(linear.name, weight, scales, bias))
+        onnx_ir.convenience.replace_all_uses_with(linear.result, result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    name: str
+    weight: npt.NDArray[np.int8]
+    scales: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Quantized:
+    """Activations in u8, as the products read them."""
+
+    value: onnx_ir.Value
+    """(batch, sequence, inputs), or (tokens, inputs) with row scales"""
+    zero_point: onnx_ir.Value
+    scale: onnx_ir.Value
+    """One number, or (tokens, 1)"""
+    by_row: bool
+
+
+@dataclass(slots=True)
+class GraphWriter:
+    """Adds constants and nodes to a graph, the nodes before :attr:`place`."""
+
+    model: onnx_ir.Model
+    place: onnx_ir.Node | None = None
+    _constants: dict[tuple[Any, ...], onnx_ir.Value] = field(default_factory=dict)
+    _order: dict[onnx_ir.Node, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._order = {node: index for index, node in enumerate(self.model.graph)}
+
+    def position(self, node: onnx_ir.Node) -> int:
+        """Where ``node`` stood when writing began."""
+        return self._order[node]
+
+    def constant(self, array: Any, name: str) -> onnx_ir.Value:
+        """An initializer; small equal ones are shared."""
+        array = np.asarray(array)
+        key = (array.dtype.str, array.shape, array.tobytes()) if array.size <= 4 else (name, len(self._constants))
+        if key not in self._constants:
+            unique = f"{name}.{len(self._constants)}"
+            value = onnx_ir.Value(name=unique, const_value=onnx_ir.tensor(array, name=unique))
+            value.shape, value.dtype = onnx_ir.Shape(array.shape), onnx_ir.DataType.from_numpy(array.dtype)
+            self.model.graph.register_initializer(value)
+            self._constants[key] = value
+        return self._constants[key]
+
+    def add(self, operator: str, *inputs: onnx_ir.Value | None, domain: str = "", **attributes: Any) -> onnx_ir.Value:
+        """A node of one output, put before :attr:`place`."""
+        node = onnx_ir.node(operator, inputs, attributes=attributes or None, domain=domain)
+        if self.place is None:
+            raise ValueError("place is not set")
+        self.model.graph.insert_before(self.place, node)
+        return node.outputs[0]
+
+    def balanced(self, group: LinearGroup, smoothing: npt.NDArray[np.float32]) -> None:
+        """Let the products of ``group`` read 1/c times what they read.
+
+        By the normalization's own weights if only they read it, else by a Mul.
+        """
+        producer = group.source.producer()
+        readers = {use.node for use in group.source.uses()}
+        products = [linear.product for linear in group.linears]
+        inverse = 1 / smoothing
+        if group.kind == "norm" and producer is not None and readers == set(products):
+            for index, old in enumerate(producer.inputs[1:], 1):
+                if old is not None and old.const_value is not None:
+                    weights = self.constant(old.const_value.numpy() * inverse, f"{old.name}.balanced")
+                    producer.replace_input_with(index, weights)
+            return
+        self.place = min(products, key=self.position)
+        result = self.add("Mul", group.source, self.constant(inverse, "balance"))
+        result.shape, result.dtype = group.source.shape, onnx_ir.DataType.FLOAT
+        for product in products:
+            product.replace_input_with(0, result)
+
+    def quantize_static(self, source: onnx_ir.Value, activations: Static) -> _Quantized:
+        """One scale and zero point, known beforehand."""
+        scale = self.constant(np.float32(activations.scale), "scale")
+        zero = self.constant(np.uint8(activations.zero_point), "zero_point")
+        return _Quantized(self.add("QuantizeLinear", source, scale, zero), zero, scale, by_row=False)
+
+    def quantize_rows(self, source: onnx_ir.Value, activations: Rows) -> _Quantized:
+        """A scale for each token: (tokens,) and with it (tokens, inputs) in u8."""
+        width = source.shape[-1] if source.shape is not None else -1
+        rows = self.add("Reshape", source, self.constant(np.array([-1, width], dtype=np.int64), "shape"))
+        axes, levels = self.constant(np.array([1], dtype=np.int64), "axis"), np.float32(255 - activations.zero_point)
+        compared = rows if activations.floor is not None else self.add("Abs", rows)
+        largest = self.add("ReduceMax", compared, axes, keepdims=0)  # (tokens,)
+        floor = self.constant(np.float32(activations.floor or _SMALLEST_MAXIMUM), "floor")
+        scale = self.add("Mul", self.add("Max", largest, floor), self.constant(1 / levels, "level"))
+        zero = self.constant(np.uint8(activations.zero_point), "zero_point")
+        zeros = self.add("Expand", zero, self.add("Shape", scale))  # QuantizeLinear wants one a scale
+        column = self.add("Unsqueeze", scale, axes)  # (tokens, 1)
+        return _Quantized(self.add("QuantizeLinear", rows, scale, zeros, axis=0), zero, column, by_row=True)
+
+    def product(self, left: _Quantized, right: _Weights) -> onnx_ir.Value:
+        """(batch, sequence, outputs) in float32."""
+        weight, scales = self.constant(right.weight, right.name), self.constant(right.scales, f"{right.name}.scales")
+        bias = None if right.bias is None else self.constant(right.bias, f"{right.name}.bias")
+        if not left.by_row:
+            operands = (left.value, weight, left.scale, scales, left.zero_point, None, bias)
+            return self.add("MatMulIntegerToFloat", *operands, domain=MICROSOFT)
+        one = self.constant(np.float32(1), "one")
+        plain = self.add("MatMulIntegerToFloat", left.value, weight, one, scales, left.zero_point, domain=MICROSOFT)
+        result = self.add("Mul", plain, left.scale)  # (tokens, outputs)
+        if bias is not None:
+            result = self.add("Add", result, bias)
+        return self.add("Reshape", result, self._token_shape(right.weight.shape[1]))
+
+    def _token_shape(self, width: int) -> onnx_ir.Value:
+        """[batch, sequence, width], computed once in the graph."""
+        key = ("token shape", width)
+        if key not in self._constants:
+            place, self.place = self.place, next(iter(self.model.graph))
+            shape = self.add("Shape", self.model.graph.inputs[0])
+            self._constants[key] = self.add(
+                "Concat", shape, self.constant(np.array([width], dtype=np.int64), "width"), axis=0
+            )
+            self.place = place
+        return self._constants[key]

@@ -1,0 +1,197 @@
+"""Adding a variant to an artifact: calibrate → choose → rewrite → measure → put in place. No PyTorch."""
+
+import dataclasses
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import onnx_ir
+from embedrt_export.card import model_card
+from embedrt_export.quantization.calibration import calibration_texts, held_out_texts, sample_activations
+from embedrt_export.quantization.fidelity import DEFAULT_GATE, measure, require_gate
+from embedrt_export.quantization.fp16 import to_float16
+from embedrt_export.quantization.linears import find_groups
+from embedrt_export.quantization.plan import Plan
+from embedrt_export.quantization.search import search_setting
+from embedrt_export.stages import Stages
+from embedrt_export.writing import file_records, write_graph, write_manifest
+
+from embedrt import SentenceEncoder
+from embedrt.artifact import Artifact, check_files, locate
+from embedrt.errors import InputError, ManifestError
+from embedrt.manifest import MANIFEST_FILE, Manifest, Parity, Quantization, Variant
+from embedrt.text import TextTokenizer
+
+__all__ = ["PRECISIONS", "Precision", "Processor", "quantize"]
+
+Precision = Literal["int8", "int8-static", "fp16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Processor = Literal["any", "avx2"]
+_FILES: dict[Precision, str] = {
+    "int8": "onnx/model_int8.onnx",
+    "int8-static": "onnx/model_int8_static.onnx",
+    "fp16": "onnx/model_fp16.onnx",
+}
+_WEIGHT_BITS: dict[Processor, int] = {"any": 8, "avx2": 7}
+
+
+@dataclass(frozen=True, slots=True)
+class _Quantized:
+    model: onnx_ir.Model
+    facts: Quantization | None
+    blamed: list[str]
+
+
+def quantize(
+    artifact: str | Path,
+    precision: Precision,
+    *,
+    calibration: Path | None = None,
+    processor: Processor = "any",
+    gate: float = DEFAULT_GATE,
+    allow_below_gate: bool = False,
+    sts: Path | None = None,
+    make_default: bool = False,
+    quiet: bool = False,
+) -> Manifest:
+    """Add a variant to an artifact folder; the folder stays as it was if anything fails.
+
+    Args:
+        artifact: a folder that ``embedrt export`` wrote.
+        precision: ``int8``, ``int8-static`` or ``fp16``.
+        calibration: a file with one text a line; None: the project's own multilingual set.
+        processor: ``avx2`` gives weights of 7 bits, which cannot saturate on x86 processors without VNNI.
+        gate: smallest mean cosine to the float32 graph.
+        allow_below_gate: write the variant even so.
+        sts: a folder of STS files; the change of the scores goes into the manifest.
+        make_default: let this variant be what is loaded where none is named.
+        quiet: print no progress on stderr.
+
+    Raises:
+        InputError: unusable precision, processor or calibration texts, or a graph with nothing to quantize.
+        FidelityError: the variant is below the gate; nothing was written.
+    """
+    found = _checked(artifact, precision, processor)
+    stages = Stages(quiet=quiet)
+    model = onnx_ir.load(found.graph)
+    if precision == "fp16":
+        with stages.stage("float16"):
+            quantized = _Quantized(to_float16(model), None, [])
+    else:
+        quantized = _to_int8(model, found, precision, calibration, _WEIGHT_BITS[processor], stages)
+    return _measured_and_placed(found, precision, quantized, stages, _Wish(gate, allow_below_gate, sts, make_default))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    gate: float
+    allow_below_gate: bool
+    sts: Path | None
+    make_default: bool
+
+
+def _checked(artifact: str | Path, precision: str, processor: str) -> Artifact:
+    """The artifact with its float32 graph, whole and on this machine."""
+    if precision not in PRECISIONS:
+        raise InputError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
+    if processor not in _WEIGHT_BITS:
+        raise InputError(f"processor is {processor!r}, expected one of {', '.join(_WEIGHT_BITS)}")
+    if not Path(artifact).is_dir():
+        raise InputError(f"there is no artifact folder at {artifact}: pass one that embedrt export wrote")
+    if not (Path(artifact) / MANIFEST_FILE).is_file():
+        raise ManifestError(f"{artifact} has no {MANIFEST_FILE}: only artifacts that embedrt exported can be quantized")
+    found = locate(artifact, variant="fp32")
+    check_files(found)
+    return found
+
+
+def _to_int8(
+    model: onnx_ir.Model, found: Artifact, precision: str, calibration: Path | None, bits: int, stages: Stages
+) -> _Quantized:
+    texts = calibration_texts(calibration)
+    groups = find_groups(model)
+    if not groups:
+        raise InputError(f"nothing to do: {found.graph} has no products of token vectors with weights")
+    with stages.stage("calibrate") as facts:
+        rows = sample_activations(model, groups, TextTokenizer(found.tokenizer), texts, quiet=stages.quiet)
+        facts.append(f"{len(texts)} texts, {len(next(iter(rows.values())))} tokens")
+    plan = Plan(model, rows, static=precision == "int8-static", weight_limit=2 ** (bits - 1) - 1)
+    with stages.stage("search") as facts:
+        best = search_setting(found, plan, texts, quiet=stages.quiet)
+        facts.append(f"α {best.alpha}, {best.percentile:g} % of the activations covered")
+    with stages.stage("rewrite") as facts:
+        built = plan.build(best)
+        facts.append(f"{sum(built.products.values()) - built.products['float']} products, {built.tables} tables")
+        if built.kept_float:
+            facts.append(f"kept in float: {', '.join(built.kept_float)}")
+    described = Quantization(
+        calibration_texts=len(texts),
+        smoothing=best.alpha,
+        percentile=best.percentile,
+        weight_bits=bits,
+        products=built.products,
+        kept_float=tuple(built.kept_float),
+        tables=built.tables,
+        worst_layer_error=built.worst_error,
+    )
+    return _Quantized(built.model, described, built.blamed)
+
+
+def _measured_and_placed(
+    found: Artifact, precision: Precision, quantized: _Quantized, stages: Stages, wish: _Wish
+) -> Manifest:
+    assert found.manifest is not None  # noqa: S101  _checked saw it
+    path = _FILES[precision]
+    place = Path(tempfile.mkdtemp(prefix=f".{precision}.", suffix=".partial", dir=found.folder))
+    try:
+        graph = place / Path(path).name  # one folder below tokenizer.json, where a single graph finds it
+        write_graph(quantized.model, graph, found.manifest.serving)
+        with stages.stage("measure") as facts:
+            parity = _fidelity(found, graph, wish.sts)
+            facts.append(f"cosine mean {parity.cosine_mean:.5f}, min {parity.cosine_min:.5f}")
+        if not wish.allow_below_gate:
+            require_gate(parity, wish.gate, quantized.blamed)
+        fp32 = found.manifest.variants["fp32"]
+        variant = Variant(
+            file=path,
+            precision=precision,
+            opset=fp32.opset,
+            attention=fp32.attention,
+            parity=parity,
+            quantization=quantized.facts,
+        )
+        return _place(found, precision, variant, graph, wish.make_default)
+    finally:
+        shutil.rmtree(place)
+
+
+def _fidelity(found: Artifact, graph: Path, sts: Path | None) -> Parity:
+    assert found.manifest is not None  # noqa: S101
+    verified = found.manifest.variants["fp32"].parity
+    reference = f"the fp32 graph, itself within {verified.max_abs_difference:.1e} of {verified.reference}"
+    with SentenceEncoder(found.folder, variant="fp32") as exact, SentenceEncoder(graph) as variant:
+        return measure(exact, variant, held_out_texts(), reference=reference, sts=sts)
+
+
+def _place(found: Artifact, precision: str, variant: Variant, graph: Path, make_default: bool) -> Manifest:
+    """Move the graph into the artifact, then the manifest that names it."""
+    assert found.manifest is not None  # noqa: S101
+    for part in sorted(graph.parent.iterdir()):
+        part.replace(found.folder / Path(variant.file).parent / part.name)
+    variants = {**found.manifest.variants, precision: variant}
+    card = found.folder / "README.md"
+    staged = graph.parent / "README.md"
+    staged.write_text(model_card(found.manifest.source, found.manifest.serving, variants), encoding="utf-8")
+    staged.replace(card)
+    manifest = dataclasses.replace(
+        found.manifest,
+        variants=variants,
+        default_variant=precision if make_default else found.manifest.default_variant,
+        files=file_records(found.folder),
+    )
+    write_manifest(manifest, graph.parent)
+    os.replace(graph.parent / MANIFEST_FILE, found.folder / MANIFEST_FILE)  # noqa: PTH105
+    return manifest

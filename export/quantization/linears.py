@@ -1,0 +1,95 @@
+"""Which products of a graph can run in int8, and what their inputs are: the plan, before anything is changed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir
+
+__all__ = ["InputKind", "Linear", "LinearGroup", "find_groups"]
+
+Floats = npt.NDArray[np.float32]
+InputKind = Literal["norm", "attention", "gelu", "other"]
+_KINDS: dict[str, InputKind] = {
+    "LayerNormalization": "norm",
+    "RMSNormalization": "norm",
+    "SimplifiedLayerNormalization": "norm",
+    "Attention": "attention",
+    "Gelu": "gelu",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Linear:
+    """``x @ weight + bias`` as it stands in the graph."""
+
+    name: str
+    product: onnx_ir.Node
+    weight: Floats
+    """(inputs, outputs)"""
+    bias: Floats | None
+    """(outputs,)"""
+    result: onnx_ir.Value
+    """What the rest of the graph reads: behind the bias, where there is one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearGroup:
+    """Products that read the same activations, and so share their quantization."""
+
+    source: onnx_ir.Value
+    """(batch, sequence, inputs)"""
+    kind: InputKind
+    linears: tuple[Linear, ...]
+
+    @property
+    def weights(self) -> Floats:
+        """All weights side by side, (inputs, outputs of all)."""
+        return np.concatenate([linear.weight for linear in self.linears], axis=1)
+
+
+def find_groups(model: onnx_ir.Model) -> list[LinearGroup]:
+    """Every product of token vectors (batch, sequence, inputs) with a constant matrix, by what it reads, in graph order.
+
+    Products behind pooling work on one row a text: they cost nothing, and stay in float.
+    """
+    by_source: dict[onnx_ir.Value, list[Linear]] = {}
+    for source, linear in _linears(model):
+        by_source.setdefault(source, []).append(linear)
+    return [LinearGroup(source, _kind(source), tuple(linears)) for source, linears in by_source.items()]
+
+
+def _linears(model: onnx_ir.Model) -> Iterator[tuple[onnx_ir.Value, Linear]]:
+    for node in model.graph:
+        if node.op_type != "MatMul" or node.domain:
+            continue
+        source, weight = node.inputs
+        if source is None or weight is None or weight.const_value is None or not _is_token_vectors(source):
+            continue
+        matrix = weight.const_value.numpy()
+        if matrix.ndim == 2 and matrix.dtype == np.float32:
+            bias, result = _bias(node)
+            yield source, Linear(weight.name or node.outputs[0].name or "", node, matrix, bias, result)
+
+
+def _is_token_vectors(value: onnx_ir.Value) -> bool:
+    return value.shape is not None and len(value.shape) == 3
+
+
+def _bias(product: onnx_ir.Node) -> tuple[Floats | None, onnx_ir.Value]:
+    """The constant vector that alone is added to the product, and the sum; or nothing, and the product."""
+    result = product.outputs[0]
+    uses = list(result.uses())
+    if len(uses) == 1 and uses[0].node.op_type == "Add":
+        addition = uses[0].node
+        other = addition.inputs[1 - uses[0].idx]
+        if other is not None and other.const_value is not None and len(other.const_value.shape) == 1:
+            return other.const_value.numpy(), addition.outputs[0]
+    return None, result
+
+
+def _kind(source: onnx_ir.Value) -> InputKind:
+    producer = source.producer()
+    return _KINDS.get(producer.op_type, "other") if producer is not None else "other"

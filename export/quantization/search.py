@@ -1,0 +1,36 @@
+"""Which setting gives the most faithful vectors: every candidate is built, and encodes some of the calibration texts."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from embedrt_export.distance import row_cosines
+from embedrt_export.quantization.plan import Plan
+from embedrt_export.quantization.scheme import SETTINGS, Setting
+from embedrt_export.writing import write_graph
+from tqdm import tqdm
+
+from embedrt import SentenceEncoder
+from embedrt.artifact import Artifact
+from embedrt.errors import ManifestError
+
+__all__ = ["search_setting"]
+
+_TEXTS = 96
+
+
+def search_setting(found: Artifact, plan: Plan, texts: Sequence[str], *, quiet: bool) -> Setting:
+    """The candidate whose vectors have the largest mean cosine to those of the float32 graph."""
+    if found.manifest is None:
+        raise ManifestError(f"{found.folder} has no manifest")
+    some = texts[:: max(1, len(texts) // _TEXTS)]
+    with SentenceEncoder(found.folder, variant="fp32") as exact:
+        expected = exact.encode(some)
+    scores: dict[Setting, float] = {}
+    for setting in tqdm(SETTINGS, desc="  search", unit="setting", disable=quiet, leave=False):
+        with tempfile.TemporaryDirectory(prefix=".search.", dir=found.folder) as place:
+            graph = Path(place) / "model.onnx"
+            write_graph(plan.build(setting).model, graph, found.manifest.serving)
+            with SentenceEncoder(graph) as candidate:
+                scores[setting] = float(row_cosines(expected, candidate.encode(some)).mean())
+    return max(scores, key=lambda setting: scores[setting])

@@ -1,0 +1,38 @@
+"""The files beside the graph: the tokenizer with its truncation, and the configuration that other runtimes look for."""
+
+import json
+from pathlib import Path
+
+from embedrt_export.source import Checkpoint
+from tokenizers import Tokenizer
+
+from embedrt.artifact import TOKENIZER_FILE
+from embedrt.errors import CheckpointError
+
+__all__ = ["write_side_files"]
+
+
+def write_side_files(checkpoint: Checkpoint, folder: Path) -> None:
+    """tokenizer.json with truncation baked in, and the configuration files that other runtimes look for.
+
+    Raises:
+        CheckpointError: the tokenizer exists in Python only.
+    """
+    backend = getattr(checkpoint.tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise CheckpointError(
+            f"{checkpoint.source.model} has a {type(checkpoint.tokenizer).__name__}, which runs in Python only: "
+            "a checkpoint with a tokenizer.json, or one that transformers can convert to it, is needed"
+        )
+    checkpoint.tokenizer.save_pretrained(folder)
+    for extra in folder.glob("*"):
+        if extra.name not in (TOKENIZER_FILE, "tokenizer_config.json", "special_tokens_map.json"):
+            extra.unlink()
+    tokenizer = Tokenizer.from_str(backend.to_str())
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    if checkpoint.max_seq_length is not None:
+        tokenizer.enable_truncation(checkpoint.max_seq_length, direction=checkpoint.tokenizer.truncation_side)
+    tokenizer.save(str(folder / TOKENIZER_FILE))
+    config = json.dumps(checkpoint.transformer.config.to_diff_dict(), indent=2, ensure_ascii=False, sort_keys=True)
+    (folder / "config.json").write_text(config + "\n", encoding="utf-8")
