@@ -20,6 +20,7 @@ from embedrt.similarity import pairwise_cos_sim
 __all__ = ["ColdStart", "cold_start", "offline", "require_agreement", "single_stream"]
 
 _WARM_UP_TEXTS = 200
+_SPINNING = 0.4  # seconds
 _SMALLEST_COSINE = 0.9999
 
 
@@ -44,6 +45,7 @@ def offline(engines: Sequence[Engine], texts: Sequence[str], *, rounds: int) -> 
     runs: dict[str, list[float]] = {engine.name: [] for engine in engines}
     for _ in range(rounds):
         for engine in engines:
+            _settle()
             started = time.perf_counter()
             engine.encode(texts)
             runs[engine.name].append(len(texts) / (time.perf_counter() - started))
@@ -58,6 +60,7 @@ def single_stream(engines: Sequence[Engine], text: str, *, rounds: int, repeats:
     times: dict[str, list[float]] = {engine.name: [] for engine in engines}
     for _ in range(rounds):
         for engine in engines:
+            _settle()
             for _ in range(repeats):
                 started = time.perf_counter()
                 engine.encode([text])
@@ -66,6 +69,11 @@ def single_stream(engines: Sequence[Engine], text: str, *, rounds: int, repeats:
         name: {f"p{point}": float(np.percentile(values, point)) for point in (50, 90, 99)}
         for name, values in times.items()
     }
+
+
+def _settle() -> None:
+    """Wait until the threads of the engine before have stopped spinning: OpenMP's do so for 0.2 s after their last work."""
+    time.sleep(_SPINNING)
 
 
 @dataclass(frozen=True, slots=True)

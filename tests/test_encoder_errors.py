@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embedrt import EmbedrtError, SentenceEncoder
-from embedrt import encoder as encoder_room
+from embedrt import EmbedrtError, SentenceEncoder, loading
 from embedrt.errors import (
     ArtifactError,
     ArtifactNotFoundError,
@@ -148,7 +147,7 @@ def test_a_file_that_could_not_be_verified_is_not_served(tiny: Path, monkeypatch
     def unreadable(_artifact: object) -> None:
         raise PermissionError("tokenizer.json cannot be read")
 
-    monkeypatch.setattr(encoder_room, "check_files", unreadable)
+    monkeypatch.setattr(loading, "check_files", unreadable)
     with pytest.raises(PermissionError, match=r"tokenizer\.json cannot be read"):
         SentenceEncoder(tiny)
 

@@ -4,9 +4,7 @@ The names follow sentence-transformers, so that moving over is one line.
 """
 
 import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
@@ -14,14 +12,15 @@ from typing import Any, Literal, Self, overload
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.artifact import Artifact, check_files, locate, serving_from_hub_files
+from embedrt.artifact import locate
 from embedrt.batching import plan_batches
-from embedrt.errors import EmbedrtError, GraphError, InputError
-from embedrt.manifest import METADATA_KEY, Serving, serving_from_json
+from embedrt.errors import InputError
+from embedrt.loading import load
+from embedrt.progress import Advance, progress
 from embedrt.scheduling import Scheduler
-from embedrt.session import POOLING_MASK, SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device
+from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device
 from embedrt.similarity import normalized, similarity_function
-from embedrt.text import TextTokenizer
+from embedrt.text import as_texts
 from embedrt.threads import available_threads
 from embedrt.vectors import VectorPrecision, quantize_embeddings, truncated
 
@@ -33,8 +32,6 @@ _WINDOW = 16384  # texts that are tokenized and grouped at a time
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # the first of these that the checkpoint has
 
 Vectors = npt.NDArray[np.float32]
-Advance = Callable[[int], None]
-"""Told how many texts more are done, from any thread."""
 
 
 class SentenceEncoder:
@@ -66,21 +63,22 @@ class SentenceEncoder:
         if threads is not None and threads < 1:
             raise InputError(f"threads is {threads}, expected at least 1")
         place = parse_device(device)
-        artifact = locate(Path(model) if isinstance(model, os.PathLike) else model, variant=variant, revision=revision)
         self._kind = place.kind
-        self._artifact = artifact
+        self._artifact = locate(
+            Path(model) if isinstance(model, os.PathLike) else model, variant=variant, revision=revision
+        )
 
         def open_session(count: int) -> GraphSession:
-            return GraphSession(artifact.graph, device=place, providers=providers, threads=count)
+            return GraphSession(self._artifact.graph, device=place, providers=providers, threads=count)
 
-        session, self._serving = _load_checked(artifact, open_session, threads or available_threads())
+        loaded = load(self._artifact, lambda: open_session(threads or available_threads()))
+        self._serving, self._tokenizer = loaded.serving, loaded.tokenizer
         self._scheduler = Scheduler(
-            session,
+            loaded.session,
             lambda: open_session(1),
             pad_token_id=self._serving.pad_token_id,
             padding_side=self._serving.padding_side,
         )
-        self._tokenizer = TextTokenizer(artifact.tokenizer, max_seq_length=self._serving.max_seq_length)
         self._closed = False
 
     @overload
@@ -143,12 +141,12 @@ class SentenceEncoder:
             TypeError: ``sentences`` is neither a str nor a sequence of str.
             InputError: an unknown prompt, precision or width.
         """
-        texts = _as_texts(sentences)
+        texts = as_texts(sentences)
         self._require_open()
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size is {batch_size}, expected at least 1")
         prefix = self._prompt(prompt, prompt_name)
-        with _progress(len(texts), shown=bool(show_progress_bar)) as advance:
+        with progress(len(texts), shown=bool(show_progress_bar)) as advance:
             if output_value == TOKEN_EMBEDDINGS:
                 tokens = self._token_embeddings(texts, prefix, batch_size, advance)
                 return tokens[0] if isinstance(sentences, str) else tokens
@@ -185,7 +183,7 @@ class SentenceEncoder:
 
     def tokenize(self, sentences: Sequence[str]) -> list[npt.NDArray[np.int64]]:
         """Token ids of each text, special tokens included, cut at :attr:`max_seq_length`."""
-        rows = self._tokenizer.encode(_as_texts(sentences))
+        rows = self._tokenizer.encode(as_texts(sentences))
         return [rows.row(index) for index in range(len(rows))]
 
     def get_sentence_embedding_dimension(self) -> int:
@@ -312,75 +310,3 @@ class SentenceEncoder:
         rows = self._tokenizer.encode([prefix, ""])
         prompt, ending = rows.row(0), rows.row(1)[-1:]
         return len(prompt) - int(len(ending) > 0 and prompt[-1] == ending[0])
-
-
-def _load_checked(artifact: Artifact, open_session: Any, threads: int) -> tuple[GraphSession, Serving]:
-    """Load the graph while its hash is computed; a damaged file is named as such, whatever ONNX Runtime made of it."""
-    problems: list[Exception] = []
-
-    def check() -> None:
-        try:
-            check_files(artifact)
-        except (EmbedrtError, OSError) as problem:  # an unreadable file was not verified either
-            problems.append(problem)
-
-    checking = threading.Thread(target=check)
-    checking.start()
-    try:
-        session = open_session(threads)
-    finally:
-        checking.join()
-        if problems:
-            raise problems[0]
-    serving = _serving(artifact, session)
-    if not serving.include_prompt and POOLING_MASK not in session.inputs:
-        raise GraphError(
-            f"{artifact.graph}: prompts are to be left out of pooling, but the graph has no input {POOLING_MASK}. "
-            "Export the checkpoint with: embedrt export MODEL OUT"
-        )
-    return session, serving
-
-
-def _serving(artifact: Artifact, session: GraphSession) -> Serving:
-    """From the manifest, else from the graph's own metadata, else from the files of a Hub folder."""
-    if artifact.manifest is not None:
-        return artifact.manifest.serving
-    if METADATA_KEY in session.metadata:
-        return serving_from_json(session.metadata[METADATA_KEY])
-    return serving_from_hub_files(artifact.folder, dimension=session.dimension)
-
-
-@contextmanager
-def _progress(total: int, *, shown: bool) -> Iterator[Advance]:
-    """A bar on stderr, or nothing."""
-    if not shown:
-        yield lambda _count: None
-        return
-    from tqdm import tqdm  # 30 ms that only a bar is worth
-
-    lock = threading.Lock()
-    with tqdm(total=total, unit="text", desc="Encoding") as bar:
-
-        def advance(count: int) -> None:
-            with lock:
-                bar.update(count)
-
-        yield advance
-
-
-def _as_texts(sentences: object) -> list[str]:
-    """``sentences`` as a list of str.
-
-    Raises:
-        TypeError: it is anything but a str or a sequence of str.
-    """
-    if isinstance(sentences, str):
-        return [sentences]
-    if isinstance(sentences, np.ndarray) and sentences.ndim > 0:
-        sentences = sentences.tolist()
-    if not isinstance(sentences, Sequence) or isinstance(sentences, bytes | bytearray):
-        raise TypeError(f"sentences is a {type(sentences).__name__}, expected a str or a list of str")
-    for index, text in enumerate(sentences):
-        if not isinstance(text, str):
-            raise TypeError(f"sentences[{index}] is a {type(text).__name__} ({text!r:.40}), expected a str")
-    return list(sentences)

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError
 
-__all__ = ["TextTokenizer", "TokenRows"]
+__all__ = ["TextTokenizer", "TokenRows", "as_texts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,9 @@ class TextTokenizer:
     def encode(self, texts: Sequence[str]) -> TokenRows:
         """Token ids of each text, special tokens included, cut at the maximum length."""
         try:
-            encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=True)
+            # a batch of one would be handed to the library's thread pool and back
+            one = len(texts) == 1
+            encodings = [self._tokenizer.encode(texts[0])] if one else self._tokenizer.encode_batch_fast(list(texts))
         except TypeError as error:  # the library's answer to a str that is no Unicode text
             raise InputError(_broken_text(texts)) from error
         rows = [encoding.ids for encoding in encodings]
@@ -81,3 +83,21 @@ def _broken_text(texts: Sequence[str]) -> str:
         f"sentences[{broken}] holds half of a surrogate pair, which is no character. "
         "Decode the text again with errors='replace'"
     )
+
+
+def as_texts(sentences: object) -> list[str]:
+    """``sentences`` as a list of str.
+
+    Raises:
+        TypeError: it is anything but a str or a sequence of str.
+    """
+    if isinstance(sentences, str):
+        return [sentences]
+    if isinstance(sentences, np.ndarray) and sentences.ndim > 0:
+        sentences = sentences.tolist()
+    if not isinstance(sentences, Sequence) or isinstance(sentences, bytes | bytearray):
+        raise TypeError(f"sentences is a {type(sentences).__name__}, expected a str or a list of str")
+    for index, text in enumerate(sentences):
+        if not isinstance(text, str):
+            raise TypeError(f"sentences[{index}] is a {type(text).__name__} ({text!r:.40}), expected a str")
+    return list(sentences)

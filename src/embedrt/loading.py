@@ -1,0 +1,62 @@
+"""An artifact's files into memory, all of them checked before anything is run."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from embedrt.artifact import Artifact, check_files, serving_from_hub_files
+from embedrt.errors import GraphError
+from embedrt.manifest import METADATA_KEY, Serving, serving_from_json
+from embedrt.session import POOLING_MASK, GraphSession
+from embedrt.text import TextTokenizer
+
+__all__ = ["Loaded", "load"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What an encoder consists of."""
+
+    session: GraphSession
+    tokenizer: TextTokenizer
+    serving: Serving
+
+
+def load(artifact: Artifact, open_session: Callable[[], GraphSession]) -> Loaded:
+    """Load graph and tokenizer.
+
+    Raises:
+        IntegrityError: a file is not the one that the manifest names.
+        GraphError: the graph cannot leave prompts out of pooling, and the manifest asks for it.
+    """
+    with _while_checking(artifact):
+        session = open_session()
+        serving = _serving(artifact, session)
+        tokenizer = TextTokenizer(artifact.tokenizer, max_seq_length=serving.max_seq_length)
+    if not serving.include_prompt and POOLING_MASK not in session.inputs:
+        raise GraphError(
+            f"{artifact.graph}: prompts are to be left out of pooling, but the graph has no input {POOLING_MASK}. "
+            "Export the checkpoint with: embedrt export MODEL OUT"
+        )
+    return Loaded(session, tokenizer, serving)
+
+
+@contextmanager
+def _while_checking(artifact: Artifact) -> Iterator[None]:
+    """The block loads files while their hashes are computed; a damaged file is named as such, whatever loading it gave."""
+    with ThreadPoolExecutor(1) as pool:
+        checked = pool.submit(check_files, artifact)
+        try:
+            yield
+        finally:
+            checked.result()
+
+
+def _serving(artifact: Artifact, session: GraphSession) -> Serving:
+    """From the manifest, else from the graph's own metadata, else from the files of a Hub folder."""
+    if artifact.manifest is not None:
+        return artifact.manifest.serving
+    if METADATA_KEY in session.metadata:
+        return serving_from_json(session.metadata[METADATA_KEY])
+    return serving_from_hub_files(artifact.folder, dimension=session.dimension)
