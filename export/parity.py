@@ -57,6 +57,7 @@ def compare(graph: Path, tokenizer: Path, serving: Serving, checkpoint: Checkpoi
     differences = {size: np.abs(vectors - reference).max(axis=1) for size, vectors in runs.items()}  # (texts,) each
     worst_size = max(differences, key=lambda size: float(np.max(np.nan_to_num(differences[size], nan=np.inf))))
     cosines = np.concatenate([row_cosines(vectors, reference) for vectors in runs.values()])
+    worst_text = PARITY_TEXTS[int(np.argmax(np.nan_to_num(differences[worst_size], nan=np.inf)))]
     parity = Parity(
         reference=reference_name(checkpoint.source),
         runtime=f"onnxruntime {importlib.metadata.version('onnxruntime')}",
@@ -66,8 +67,8 @@ def compare(graph: Path, tokenizer: Path, serving: Serving, checkpoint: Checkpoi
         cosine_mean=float(cosines.mean()),
         cosine_p01=float(np.percentile(cosines, 1)),
         cosine_min=float(cosines.min()),
+        worst_texts=(worst_text,),
     )
-    worst_text = PARITY_TEXTS[int(np.argmax(np.nan_to_num(differences[worst_size], nan=np.inf)))]
     return Comparison(parity=parity, worst_text=worst_text, worst_batch_size=worst_size)
 
 

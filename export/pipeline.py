@@ -9,6 +9,8 @@ from embedrt_export.attention import AttentionForm
 from embedrt_export.card import model_card
 from embedrt_export.module import SentenceModule, build_module
 from embedrt_export.parity import Comparison, Vectors, compare, reference_vectors
+from embedrt_export.quantization import PRECISIONS, Precision, QuantizeOptions, quantize
+from embedrt_export.quantization.fidelity import DEFAULT_GATE, require_gate
 from embedrt_export.rewrite import operators, rewrite
 from embedrt_export.side_files import write_side_files
 from embedrt_export.source import Checkpoint, load_checkpoint
@@ -18,7 +20,7 @@ from embedrt_export.trace import OPSET, trace
 from embedrt_export.writing import file_records, staging, write_graph, write_manifest
 
 from embedrt.artifact import TOKENIZER_FILE, Artifact, check_files, locate
-from embedrt.errors import CheckpointError, ManifestError, ParityError
+from embedrt.errors import CheckpointError, InputError, ManifestError, ParityError
 from embedrt.manifest import Manifest, Parity, Serving, Variant
 
 __all__ = ["export", "verify"]
@@ -34,6 +36,8 @@ def export(
     revision: str | None = None,
     pooling: Sequence[str] | None = None,
     token_embeddings: bool = False,
+    precisions: Sequence[Precision] = (),
+    quantize_options: QuantizeOptions | None = None,
     trust_remote_code: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
@@ -46,6 +50,8 @@ def export(
         revision: branch, tag or commit of a Hub repository.
         pooling: modes for a plain transformers checkpoint.
         token_embeddings: let the graph give the token vectors too.
+        precisions: variants beside the float32 one.
+        quantize_options: how these are made.
         trust_remote_code: run Python code that the checkpoint brings along.
         overwrite: replace ``out`` if it is an artifact.
         quiet: print no progress on stderr.
@@ -53,8 +59,11 @@ def export(
     Raises:
         CheckpointError: the checkpoint cannot be loaded or put into one graph.
         ParityError: no graph agrees with the checkpoint; nothing was written.
-        InputError: ``out`` is taken.
+        FidelityError: a quantized variant is below its gate; nothing was written.
+        InputError: ``out`` is taken, or a precision is unknown.
     """
+    if unknown := [precision for precision in precisions if precision not in PRECISIONS]:
+        raise InputError(f"precision is {', '.join(unknown)}, expected some of fp32, {', '.join(PRECISIONS)}")
     stages = Stages(quiet=quiet)
     with staging(Path(out), overwrite=overwrite) as folder:
         with stages.stage("load") as facts:
@@ -75,6 +84,9 @@ def export(
         faithful = _first_faithful_graph(_Job(checkpoint, module, serving, reference, folder, stages))
         with stages.stage("pack"):
             manifest = _finish(folder, checkpoint, serving, faithful)
+        for precision in dict.fromkeys(precisions):
+            stages.note(f"{precision}:")
+            manifest = quantize(folder, precision, options=quantize_options, quiet=quiet)
     return manifest
 
 
@@ -85,7 +97,8 @@ def verify(
 
     Raises:
         IntegrityError: a file is not the one that the manifest names.
-        ParityError: the graph differs by more than the tolerance.
+        ParityError: the float32 graph differs by more than the tolerance.
+        FidelityError: a quantized graph's mean cosine is below the gate.
     """
     stages = Stages(quiet=quiet)
     found: Artifact = locate(artifact, variant=variant)
@@ -101,7 +114,10 @@ def verify(
     with stages.stage("compare") as facts:
         comparison = compare(found.graph, found.tokenizer, serving, checkpoint, reference_vectors(checkpoint))
         facts.append(f"max |Δ| {comparison.parity.max_abs_difference:.1e}")
-    comparison.require()
+    if found.manifest.variants[found.variant or ""].precision == "fp32":
+        comparison.require()
+    else:
+        require_gate(comparison.parity, DEFAULT_GATE, [])
     return found.manifest, comparison.parity
 
 

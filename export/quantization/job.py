@@ -25,7 +25,7 @@ from embedrt.errors import InputError, ManifestError
 from embedrt.manifest import MANIFEST_FILE, Manifest, Parity, Quantization, Variant
 from embedrt.text import TextTokenizer
 
-__all__ = ["PRECISIONS", "Precision", "Processor", "quantize"]
+__all__ = ["PRECISIONS", "Precision", "Processor", "QuantizeOptions", "quantize"]
 
 Precision = Literal["int8", "int8-static", "fp16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -45,15 +45,33 @@ class _Quantized:
     blamed: list[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizeOptions:
+    """How a variant is made, and what it must reach."""
+
+    calibration: Path | None = None
+    """A file with one text a line; None: the project's own multilingual set."""
+    processor: Processor = "any"
+    """``avx2`` gives weights of 7 bits, which cannot saturate on x86 processors without VNNI."""
+    gate: float = DEFAULT_GATE
+    """Smallest mean cosine to the float32 graph."""
+    allow_below_gate: bool = False
+    """Write the variant even so."""
+    sts: Path | None = None
+    """A folder of STS files; the change of the scores goes into the manifest."""
+
+    def __post_init__(self) -> None:
+        if self.processor not in _WEIGHT_BITS:
+            raise InputError(f"processor is {self.processor!r}, expected one of {', '.join(_WEIGHT_BITS)}")
+        if not 0 <= self.gate <= 1:
+            raise InputError(f"gate is {self.gate}, expected a cosine from 0 to 1")
+
+
 def quantize(
     artifact: str | Path,
     precision: Precision,
     *,
-    calibration: Path | None = None,
-    processor: Processor = "any",
-    gate: float = DEFAULT_GATE,
-    allow_below_gate: bool = False,
-    sts: Path | None = None,
+    options: QuantizeOptions | None = None,
     make_default: bool = False,
     quiet: bool = False,
 ) -> Manifest:
@@ -62,43 +80,30 @@ def quantize(
     Args:
         artifact: a folder that ``embedrt export`` wrote.
         precision: ``int8``, ``int8-static`` or ``fp16``.
-        calibration: a file with one text a line; None: the project's own multilingual set.
-        processor: ``avx2`` gives weights of 7 bits, which cannot saturate on x86 processors without VNNI.
-        gate: smallest mean cosine to the float32 graph.
-        allow_below_gate: write the variant even so.
-        sts: a folder of STS files; the change of the scores goes into the manifest.
+        options: calibration texts, processor, and the gate.
         make_default: let this variant be what is loaded where none is named.
         quiet: print no progress on stderr.
 
     Raises:
-        InputError: unusable precision, processor or calibration texts, or a graph with nothing to quantize.
+        InputError: unusable precision or calibration texts, or a graph with nothing to quantize.
         FidelityError: the variant is below the gate; nothing was written.
     """
-    found = _checked(artifact, precision, processor)
+    wanted = options or QuantizeOptions()
+    found = _checked(artifact, precision)
     stages = Stages(quiet=quiet)
     model = onnx_ir.load(found.graph)
     if precision == "fp16":
         with stages.stage("float16"):
             quantized = _Quantized(to_float16(model), None, [])
     else:
-        quantized = _to_int8(model, found, precision, calibration, _WEIGHT_BITS[processor], stages)
-    return _measured_and_placed(found, precision, quantized, stages, _Wish(gate, allow_below_gate, sts, make_default))
+        quantized = _to_int8(model, found, precision, wanted, stages)
+    return _measured_and_placed(found, precision, quantized, stages, wanted, make_default=make_default)
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    gate: float
-    allow_below_gate: bool
-    sts: Path | None
-    make_default: bool
-
-
-def _checked(artifact: str | Path, precision: str, processor: str) -> Artifact:
+def _checked(artifact: str | Path, precision: str) -> Artifact:
     """The artifact with its float32 graph, whole and on this machine."""
     if precision not in PRECISIONS:
         raise InputError(f"precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
-    if processor not in _WEIGHT_BITS:
-        raise InputError(f"processor is {processor!r}, expected one of {', '.join(_WEIGHT_BITS)}")
     if not Path(artifact).is_dir():
         raise InputError(f"there is no artifact folder at {artifact}: pass one that embedrt export wrote")
     if not (Path(artifact) / MANIFEST_FILE).is_file():
@@ -109,9 +114,10 @@ def _checked(artifact: str | Path, precision: str, processor: str) -> Artifact:
 
 
 def _to_int8(
-    model: onnx_ir.Model, found: Artifact, precision: str, calibration: Path | None, bits: int, stages: Stages
+    model: onnx_ir.Model, found: Artifact, precision: str, options: QuantizeOptions, stages: Stages
 ) -> _Quantized:
-    texts = calibration_texts(calibration)
+    bits = _WEIGHT_BITS[options.processor]
+    texts = calibration_texts(options.calibration)
     groups = find_groups(model)
     if not groups:
         raise InputError(f"nothing to do: {found.graph} has no products of token vectors with weights")
@@ -141,7 +147,13 @@ def _to_int8(
 
 
 def _measured_and_placed(
-    found: Artifact, precision: Precision, quantized: _Quantized, stages: Stages, wish: _Wish
+    found: Artifact,
+    precision: Precision,
+    quantized: _Quantized,
+    stages: Stages,
+    options: QuantizeOptions,
+    *,
+    make_default: bool,
 ) -> Manifest:
     assert found.manifest is not None  # noqa: S101  _checked saw it
     path = _FILES[precision]
@@ -150,10 +162,10 @@ def _measured_and_placed(
         graph = place / Path(path).name  # one folder below tokenizer.json, where a single graph finds it
         write_graph(quantized.model, graph, found.manifest.serving)
         with stages.stage("measure") as facts:
-            parity = _fidelity(found, graph, wish.sts)
+            parity = _fidelity(found, graph, options.sts)
             facts.append(f"cosine mean {parity.cosine_mean:.5f}, min {parity.cosine_min:.5f}")
-        if not wish.allow_below_gate:
-            require_gate(parity, wish.gate, quantized.blamed)
+        if not options.allow_below_gate:
+            require_gate(parity, options.gate, quantized.blamed)
         fp32 = found.manifest.variants["fp32"]
         variant = Variant(
             file=path,
@@ -163,7 +175,7 @@ def _measured_and_placed(
             parity=parity,
             quantization=quantized.facts,
         )
-        return _place(found, precision, variant, graph, wish.make_default)
+        return _place(found, precision, variant, graph, make_default)
     finally:
         shutil.rmtree(place)
 

@@ -2,16 +2,27 @@
 
 import importlib.util
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
-from embedrt.cli.options import Json, Quiet, Revision
+from embedrt.cli.options import (
+    AllowBelowGate,
+    Calibration,
+    Gate,
+    Json,
+    Precisions,
+    Processor,
+    Quiet,
+    Revision,
+    Sts,
+)
 from embedrt.errors import MissingDependencyError
 
-__all__ = ["export", "require_exporter"]
+__all__ = ["export", "require_exporter", "require_quantizer"]
 
-_NEEDED = ("torch", "transformers", "sentence_transformers", "optimum", "onnxscript", "onnx_ir")
+_QUANTIZER = ("onnx", "onnx_ir")
+_NEEDED = (*_QUANTIZER, "torch", "transformers", "sentence_transformers", "optimum", "onnxscript")
 
 
 def export(
@@ -24,6 +35,15 @@ def export(
     token_embeddings: Annotated[
         bool, typer.Option("--token-embeddings", help="Let the graph give token vectors too.")
     ] = False,
+    precision: Annotated[
+        Precisions | None,
+        typer.Option(metavar="fp32|int8|int8-static|fp16", help="Variants to write; may be given several times."),
+    ] = None,
+    calibration: Calibration = None,
+    processor: Processor = "any",
+    gate: Gate = None,
+    allow_below_gate: AllowBelowGate = False,
+    sts: Sts = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that the checkpoint brings along.")
     ] = False,
@@ -35,13 +55,19 @@ def export(
     """Export a checkpoint to ONE graph (transformer, pooling, normalize), verified against PyTorch."""
     require_exporter()
     import embedrt_export
+    from embedrt_export.quantization import Precision, QuantizeOptions
 
+    given = {"gate": gate} if gate is not None else {}
     manifest = embedrt_export.export(
         model,
         out,
         revision=revision,
         pooling=pooling or None,
         token_embeddings=token_embeddings,
+        precisions=[cast("Precision", name) for name in precision or [] if name != "fp32"],
+        quantize_options=QuantizeOptions(
+            calibration=calibration, processor=processor, allow_below_gate=allow_below_gate, sts=sts, **given
+        ),
         trust_remote_code=trust_remote_code,
         overwrite=overwrite,
         quiet=quiet,
@@ -49,11 +75,12 @@ def export(
     if json:
         typer.echo(manifest.to_json(), nl=False)
         return
-    parity = manifest.variants[manifest.default_variant].parity
-    size = sum(record.bytes for record in manifest.files.values())
-    typer.echo(
-        f"{out}: {size / 1e6:.1f} MB, differs from PyTorch by at most {parity.max_abs_difference:.1e} over {parity.texts} texts"
-    )
+    for name, variant in manifest.variants.items():
+        size, parity = manifest.files[variant.file].bytes, variant.parity
+        typer.echo(
+            f"{out / variant.file}: {name}, {size / 1e6:.1f} MB, "
+            f"max |Δ| {parity.max_abs_difference:.1e}, cosine mean {parity.cosine_mean:.5f}, min {parity.cosine_min:.5f}"
+        )
 
 
 def require_exporter() -> None:
@@ -62,7 +89,16 @@ def require_exporter() -> None:
     Raises:
         MissingDependencyError: one of its packages is not there.
     """
-    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
+    _require(_NEEDED, "the exporter needs PyTorch and more", "export")
+
+
+def require_quantizer() -> None:
+    """The same for the quantize extra, which has no PyTorch in it."""
+    _require(_QUANTIZER, "quantization edits graphs", "quantize")
+
+
+def _require(packages: tuple[str, ...], reason: str, extra: str) -> None:
+    if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
         raise MissingDependencyError(
-            f'{", ".join(missing)} not installed: the exporter needs PyTorch and more. Type: pip install "embedrt[export]"'
+            f'{", ".join(missing)} not installed: {reason}. Type: pip install "embedrt[{extra}]"'
         )

@@ -42,11 +42,19 @@ def _facts(manifest: Manifest) -> Table:
         "max_seq_length": f"{serving.max_seq_length} tokens" if serving.max_seq_length else "no limit",
         "prompts": ", ".join(f"{name}: {text!r}" for name, text in serving.prompts.items() if text) or "none",
         "exported with": ", ".join(f"{name} {version}" for name, version in source.libraries.items()),
-        "default variant": manifest.default_variant,
+        "default variant": f"{manifest.default_variant} ({_why(manifest)})",
     }
     for name, value in rows.items():
         table.add_row(Text(name, style="bold"), Text(value))  # a prompt may hold square brackets
     return table
+
+
+def _why(manifest: Manifest) -> str:
+    if manifest.default_variant == "fp32":
+        return (
+            "the checkpoint's own numbers; name another one to load it, or make it the default with quantize --default"
+        )
+    return "made the default with quantize --default"
 
 
 def _variants(manifest: Manifest) -> Table:

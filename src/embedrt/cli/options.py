@@ -1,7 +1,7 @@
 """The options that several commands share, each written once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,3 +15,16 @@ PromptName = Annotated[str | None, typer.Option(help="Name of a prompt of the ch
 Prompt = Annotated[str | None, typer.Option(help="A text that is put before each text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")]
+
+Precisions = list[str]  # typer takes no list of literals; the exporter says what it expects
+Calibration = Annotated[
+    Path | None, typer.Option(help="Texts to learn ranges from, one a line; without it, a small multilingual set.")
+]
+Processor = Annotated[
+    Literal["any", "avx2"], typer.Option(help="avx2: 7-bit weights, for x86 processors without VNNI.")
+]
+Gate = Annotated[
+    float | None, typer.Option(help="Smallest mean cosine to fp32 that a variant may have; default 0.995.")
+]
+AllowBelowGate = Annotated[bool, typer.Option("--allow-below-gate", help="Write a variant that is below the gate.")]
+Sts = Annotated[Path | None, typer.Option(help="Folder of STS files: record the change of the scores.")]
