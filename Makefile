@@ -1,6 +1,7 @@
 # make demo    the whole road: export a real model, verify it, encode without torch, print what was measured
 # make test    the test suite
 # make check   lint, types, import rules, then the tests: what CI runs
+# make bench-int8   the variants beside fp32 and sentence-transformers
 # make bench   measure against sentence-transformers and write bench/results/
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo test test-slow check lint types imports bench clean
+.PHONY: demo test test-slow check lint types imports bench bench-int8 clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m embedrt_bench.demo
@@ -40,6 +41,9 @@ imports: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m embedrt_bench.road
+
+bench-int8: $(VENV)/.dev
+	$(BIN)/python -m embedrt_bench.int8
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -4,9 +4,11 @@ import time
 from importlib import resources
 from pathlib import Path
 
-from embedrt.manifest import MANIFEST_FILE
+from embedrt_export.quantization import Precision, QuantizeOptions, quantize
 
-__all__ = ["checkpoint_folder", "exported"]
+from embedrt.manifest import MANIFEST_FILE, Manifest
+
+__all__ = ["checkpoint_folder", "exported", "with_variants"]
 
 CACHE = Path(__file__).resolve().parents[1] / ".cache"
 
@@ -25,3 +27,12 @@ def exported(out: Path = CACHE / "minilm", *, quiet: bool = False, again: bool =
 
     embedrt_export.export(str(checkpoint_folder()), out, quiet=quiet, overwrite=True)
     return out, time.perf_counter() - started
+
+
+def with_variants(artifact: Path, precisions: tuple[Precision, ...], *, quiet: bool = False) -> Path:
+    """``artifact`` with the variants that it does not have yet."""
+    present = Manifest.from_json((artifact / MANIFEST_FILE).read_bytes()).variants
+    for precision in precisions:
+        if precision not in present:
+            quantize(artifact, precision, options=QuantizeOptions(allow_below_gate=True), quiet=quiet)
+    return artifact

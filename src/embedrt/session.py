@@ -1,6 +1,6 @@
 """Devices, execution providers and ONNX Runtime sessions; the only room that imports ``onnxruntime``.
 
-Measured choices for the CPU (bench/README.md tells how to repeat them): two of ONNX Runtime's own fusions are slower
+Measured choices for the CPU: two of ONNX Runtime's own fusions are slower
 than the operators that they replace and stay off, and weights are mapped from the file instead of copied
 (:mod:`embedrt.graphfile`).
 """
@@ -76,8 +76,11 @@ class GraphSession:
         device: Device = Device("cpu"),
         providers: Sequence[str | tuple[str, Mapping[str, Any]]] | None = None,
         threads: int | None = None,
+        profile_prefix: Path | None = None,
     ) -> None:
         """Load ``path`` on ``device``, or on ``providers`` (ONNX Runtime's own names) where they are given.
+
+        With ``profile_prefix`` every operator's time is recorded until :meth:`end_profiling`.
 
         Raises:
             ProviderError: a provider is not in this ONNX Runtime, or did not take the graph.
@@ -86,7 +89,7 @@ class GraphSession:
         """
         wanted = _wanted_providers(device, providers)
         self.threads = threads or available_threads()
-        self._session = _load(path, _options(self.threads), wanted)
+        self._session = _load(path, _options(self.threads, profile_prefix), wanted)
         self._check_providers(wanted)
         self.inputs = {value.name: value for value in self._session.get_inputs()}
         self.outputs = [value.name for value in self._session.get_outputs()]
@@ -126,6 +129,10 @@ class GraphSession:
         feed |= {name: np.zeros_like(input_ids) for name in _ZERO_INPUTS if name in self.inputs}
         results: list[npt.NDArray[np.float32]] = self._session.run(list(outputs), feed)
         return results
+
+    def end_profiling(self) -> Path:
+        """Write the recorded times and give the file: JSON in Chrome's trace format."""
+        return Path(self._session.end_profiling())
 
     def _check_providers(self, wanted: list[Any]) -> None:
         names = [entry if isinstance(entry, str) else entry[0] for entry in wanted]
@@ -174,11 +181,14 @@ def _how_to_get(provider: str) -> str:
     return "Install an ONNX Runtime that was built with it, or choose one of these"
 
 
-def _options(threads: int) -> Any:
+def _options(threads: int, profile_prefix: Path | None) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors; everything below reaches the caller as an exception or is of no use to him
+    if profile_prefix is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile_prefix)
     options.add_session_config_entry("optimization.disable_specified_optimizers", ";".join(_SLOW_FUSIONS))
     return options
 

@@ -22,6 +22,8 @@ MEASURED = {
     },
     "export_seconds": 24.6,
     "runtime_install_megabytes": 150.2,
+    "offline_share_of_gemm_peak": 0.804,
+    "gemm_peak_gflops_per_thread": 104.8,
     "sts": {"STS12": 72.371, "STSb test": 82.03},
 }
 
@@ -73,22 +75,24 @@ def test_table(results: Path) -> None:
     ]
     assert lines[7:9] == [
         "STS Spearman × 100: STS12 72.37, STSb test 82.03.",
-        'Export with verification 25 s; `pip install "embedrt[cpu]"` adds 150 MB.',
+        'Export with verification 25 s; `pip install "embedrt[cpu]"` adds 150 MB. The constant matrices alone run at 80% of '
+        "the float32 peak of ONNX Runtime's own matrix product (105 GFLOP/s a core).",
     ]
     machine = json.loads((results / "road.json").read_text(encoding="utf-8"))["machine"]
     assert machine["cpu"] in lines[9]
     assert f"onnxruntime {machine['packages']['onnxruntime']}, torch " in lines[9]
 
 
-def test_readme_says_what_was_measured() -> None:
-    text = readme.README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", readme.DOCUMENTS, ids=lambda document: document.name)
+def test_documents_say_what_was_measured(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
     assert readme.with_tables(text) == text, "type: python -m embedrt_bench.readme"
 
 
 def test_check_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outdated = tmp_path / "README.md"
     outdated.write_text("old", encoding="utf-8")
-    monkeypatch.setattr(readme, "README", outdated)
+    monkeypatch.setattr(readme, "DOCUMENTS", (outdated,))
     monkeypatch.setattr(readme, "with_tables", str.upper)
     monkeypatch.setattr("sys.argv", ["readme", "--check"])
     with pytest.raises(SystemExit, match=r"python -m embedrt_bench\.readme"):
