@@ -24,7 +24,7 @@ def measure(
     """Compare two encoders over ``texts``, and on the STS sets of a folder; ``reference`` names what ``exact`` is."""
     expected, found = exact.encode(texts), variant.encode(texts)
     cosines = row_cosines(expected, found)
-    worst = [texts[int(index)] for index in np.argsort(cosines)[:_WORST]]
+    worst = [texts[int(index)] for index in np.argsort(np.nan_to_num(cosines, nan=-np.inf))[:_WORST]]
     return Parity(
         reference=reference,
         runtime=", ".join(variant.providers),

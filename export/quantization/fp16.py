@@ -6,6 +6,7 @@ vectors, pooling sums and norms, stays in float32.
 """
 
 import onnx_ir
+from embedrt_export.tidy import drop_unused
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from embedrt.errors import InputError
@@ -29,13 +30,32 @@ def to_float16(model: onnx_ir.Model) -> onnx_ir.Model:
         disable_shape_infer=True,
         op_block_list=[],
         node_block_list=sorted(node.name or "" for node in kept),
-        force_fp16_initializers=True,
     )
     converted: onnx_ir.Model = onnx_ir.from_proto(proto)
     for node in converted.graph:
         if node.op_type == "Attention":
             node.attributes["softmax_precision"] = onnx_ir.AttrInt64("softmax_precision", onnx_ir.DataType.FLOAT)
+    _drop_detours(converted)
     return converted
+
+
+def _drop_detours(model: onnx_ir.Model) -> None:
+    """The converter rounds to float16 between any two nodes, also where both compute in float32."""
+    for node in model.graph:
+        source = node.inputs[0]
+        before = source.producer() if source is not None else None
+        if (
+            before is not None
+            and _casts_to(node, onnx_ir.DataType.FLOAT)
+            and _casts_to(before, onnx_ir.DataType.FLOAT16)
+        ):
+            node.replace_input_with(0, before.inputs[0])
+    drop_unused(model)
+    model.graph.sort()
+
+
+def _casts_to(node: onnx_ir.Node, kind: onnx_ir.DataType) -> bool:
+    return node.op_type == "Cast" and node.attributes.get_int("to", 0) == kind
 
 
 def _behind_the_tokens(model: onnx_ir.Model) -> set[onnx_ir.Node]:
@@ -43,8 +63,8 @@ def _behind_the_tokens(model: onnx_ir.Model) -> set[onnx_ir.Node]:
     tokens = _downstream([node for node in model.graph if _reads_table(node)])
     if not tokens:
         raise InputError("nothing to convert: the graph looks up no token vectors")
-    pooled = {node for node in tokens if not _is_token_wise(node)}
-    inside = tokens - pooled
+    inside = _upstream({node for node in tokens if _is_token_wise(node)}) & tokens
+    pooled = tokens - inside
     return pooled | (_upstream(pooled) - _upstream(inside) - inside)
 
 

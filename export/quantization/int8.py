@@ -82,7 +82,7 @@ def _quantize_group(
         bias = None if linear.bias is None else np.asarray(linear.bias * factor, dtype=np.float32)
         writer.place = linear.product
         result = writer.product(quantized, _Weights(linear.name, weight, scales, bias))
-        onnx_ir.convenience.replace_all_uses_with(linear.result, result)
+        writer.replace(linear.result, result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,13 @@ class GraphWriter:
         self.model.graph.insert_before(self.place, node)
         return node.outputs[0]
 
+    def replace(self, old: onnx_ir.Value, new: onnx_ir.Value) -> None:
+        """Let all that reads ``old`` read ``new``, which takes over its shape and, as an output of the graph, its name."""
+        new.shape, new.dtype = old.shape, old.dtype or onnx_ir.DataType.FLOAT
+        if old.is_graph_output():
+            old.name, new.name = f"{old.name}.float", old.name
+        onnx_ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+
     def balanced(self, group: LinearGroup, smoothing: npt.NDArray[np.float32]) -> None:
         """Let the products of ``group`` read 1/c times what they read.
 
@@ -150,7 +157,8 @@ class GraphWriter:
         readers = {use.node for use in group.source.uses()}
         products = [linear.product for linear in group.linears]
         inverse = 1 / smoothing
-        if group.kind == "norm" and producer is not None and readers == set(products):
+        alone = readers == set(products) and not group.source.is_graph_output()
+        if group.kind == "norm" and producer is not None and alone:
             for index, old in enumerate(producer.inputs[1:], 1):
                 if old is not None and old.const_value is not None:
                     weights = self.constant(old.const_value.numpy() * inverse, f"{old.name}.balanced")

@@ -1,7 +1,6 @@
 """Adding a variant to an artifact: calibrate → choose → rewrite → measure → put in place. No PyTorch."""
 
 import dataclasses
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ _FILES: dict[Precision, str] = {
     "int8-static": "onnx/model_int8_static.onnx",
     "fp16": "onnx/model_fp16.onnx",
 }
+_CARD = "README.md"
 _WEIGHT_BITS: dict[Processor, int] = {"any": 8, "avx2": 7}
 
 
@@ -189,21 +189,21 @@ def _fidelity(found: Artifact, graph: Path, sts: Path | None) -> Parity:
 
 
 def _place(found: Artifact, precision: str, variant: Variant, graph: Path, make_default: bool) -> Manifest:
-    """Move the graph into the artifact, then the manifest that names it."""
+    """Finish everything beside the graph, then move it all into the artifact, the manifest last."""
     assert found.manifest is not None  # noqa: S101
-    for part in sorted(graph.parent.iterdir()):
-        part.replace(found.folder / Path(variant.file).parent / part.name)
     variants = {**found.manifest.variants, precision: variant}
-    card = found.folder / "README.md"
-    staged = graph.parent / "README.md"
-    staged.write_text(model_card(found.manifest.source, found.manifest.serving, variants), encoding="utf-8")
-    staged.replace(card)
+    staged, folder = graph.parent, Path(variant.file).parent
+    graphs = {path.name: (folder / path.name).as_posix() for path in sorted(staged.iterdir())}
+    card = model_card(found.manifest.source, found.manifest.serving, variants)
+    (staged / _CARD).write_text(card, encoding="utf-8")
+    records = {graphs.get(name, name): record for name, record in file_records(staged).items()}
     manifest = dataclasses.replace(
         found.manifest,
         variants=variants,
         default_variant=precision if make_default else found.manifest.default_variant,
-        files=file_records(found.folder),
+        files=dict(sorted({**found.manifest.files, **records}.items())),  # other files keep their hashes
     )
-    write_manifest(manifest, graph.parent)
-    os.replace(graph.parent / MANIFEST_FILE, found.folder / MANIFEST_FILE)  # noqa: PTH105
+    write_manifest(manifest, staged)
+    for name, target in {**graphs, _CARD: _CARD, MANIFEST_FILE: MANIFEST_FILE}.items():
+        (staged / name).replace(found.folder / target)
     return manifest

@@ -70,7 +70,7 @@ def _linears(model: onnx_ir.Model) -> Iterator[tuple[onnx_ir.Value, Linear]]:
             continue
         matrix = weight.const_value.numpy()
         if matrix.ndim == 2 and matrix.dtype == np.float32:
-            bias, result = _bias(node)
+            bias, result = _bias(node, matrix.shape[1])
             yield source, Linear(weight.name or node.outputs[0].name or "", node, matrix, bias, result)
 
 
@@ -78,14 +78,14 @@ def _is_token_vectors(value: onnx_ir.Value) -> bool:
     return value.shape is not None and len(value.shape) == 3
 
 
-def _bias(product: onnx_ir.Node) -> tuple[Floats | None, onnx_ir.Value]:
+def _bias(product: onnx_ir.Node, width: int) -> tuple[Floats | None, onnx_ir.Value]:
     """The constant vector that alone is added to the product, and the sum; or nothing, and the product."""
     result = product.outputs[0]
     uses = list(result.uses())
     if len(uses) == 1 and uses[0].node.op_type == "Add":
         addition = uses[0].node
         other = addition.inputs[1 - uses[0].idx]
-        if other is not None and other.const_value is not None and len(other.const_value.shape) == 1:
+        if other is not None and other.const_value is not None and tuple(other.const_value.shape) == (width,):
             return other.const_value.numpy(), addition.outputs[0]
     return None, result
 

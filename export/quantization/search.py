@@ -20,17 +20,19 @@ _TEXTS = 96
 
 
 def search_setting(found: Artifact, plan: Plan, texts: Sequence[str], *, quiet: bool) -> Setting:
-    """The candidate whose vectors have the largest mean cosine to those of the float32 graph."""
+    """The candidate that leaves the fewest products in float and, among these, has the largest mean cosine to float32."""
     if found.manifest is None:
         raise ManifestError(f"{found.folder} has no manifest")
     some = texts[:: max(1, len(texts) // _TEXTS)]
     with SentenceEncoder(found.folder, variant="fp32") as exact:
         expected = exact.encode(some)
-    scores: dict[Setting, float] = {}
+    scores: dict[Setting, tuple[int, float]] = {}
     for setting in tqdm(SETTINGS, desc="  search", unit="setting", disable=quiet, leave=False):
         with tempfile.TemporaryDirectory(prefix=".search.", dir=found.folder) as place:
             graph = Path(place) / "model.onnx"
-            write_graph(plan.build(setting).model, graph, found.manifest.serving)
+            built = plan.build(setting)
+            write_graph(built.model, graph, found.manifest.serving)
             with SentenceEncoder(graph) as candidate:
-                scores[setting] = float(row_cosines(expected, candidate.encode(some)).mean())
+                cosine = float(row_cosines(expected, candidate.encode(some)).mean())
+            scores[setting] = (-built.products["float"], cosine)
     return max(scores, key=lambda setting: scores[setting])

@@ -23,7 +23,7 @@ def quantize_tables(model: onnx_ir.Model) -> int:
         rows = writer.add("Gather", writer.constant(np.rint(values / scales).astype(np.int8), f"{name}.int8"), ids)
         row_scales = writer.add("Gather", writer.constant(scales, f"{name}.scales"), ids)  # (…, 1)
         result = writer.add("Mul", writer.add("Cast", rows, to=onnx_ir.DataType.FLOAT), row_scales)
-        onnx_ir.convenience.replace_all_uses_with(node.outputs[0], result)
+        writer.replace(node.outputs[0], result)
     return len(found)
 
 

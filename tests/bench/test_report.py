@@ -75,8 +75,10 @@ def test_table(results: Path) -> None:
     ]
     assert lines[7:9] == [
         "STS Spearman × 100: STS12 72.37, STSb test 82.03.",
-        'Export with verification 25 s; `pip install "embedrt[cpu]"` adds 150 MB. The constant matrices alone run at 80% of '
-        "the float32 peak of ONNX Runtime's own matrix product (105 GFLOP/s a core).",
+        (
+            'Export with verification 25 s; `pip install "embedrt[cpu]"` adds 150 MB. The constant matrices alone run at 80% of '
+            "the float32 peak of ONNX Runtime's own matrix product (105 GFLOP/s a core)."
+        ),
     ]
     machine = json.loads((results / "road.json").read_text(encoding="utf-8"))["machine"]
     assert machine["cpu"] in lines[9]

@@ -1,0 +1,283 @@
+"""The int8 graph: its form, and its numbers beside numpy."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir
+import onnxruntime
+import pytest
+from embedrt_export.quantization.int8 import can_smooth, quantize_products
+from embedrt_export.quantization.linears import find_groups
+from embedrt_export.quantization.scheme import Rows, Scheme, Static
+from onnx import numpy_helper
+
+Floats = npt.NDArray[np.float32]
+CPU = ["CPUExecutionProvider"]
+GRAPHS = {"int8": "onnx/model_int8.onnx", "int8-static": "onnx/model_int8_static.onnx"}
+INPUTS, OUTPUTS = 24, 10
+
+
+def nodes_of(path: Path, operator: str) -> list[onnx.NodeProto]:
+    return [node for node in onnx.load(path).graph.node if node.op_type == operator]
+
+
+def arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+
+
+@pytest.fixture(params=list(GRAPHS))
+def int8_graph(request: pytest.FixtureRequest, quantized: Path) -> Path:
+    return quantized / GRAPHS[request.param]
+
+
+def test_operators(int8_graph: Path) -> None:
+    model = onnx.load(int8_graph)
+    counts = Counter(node.op_type for node in model.graph.node)
+    assert counts["MatMulIntegerToFloat"] == 8
+    assert counts["MatMul"] == 2  # pooling, and the product behind it
+    assert counts["QuantizeLinear"] == 6  # query, key and value share one
+    assert (counts["Attention"], counts["LayerNormalization"], counts["Gelu"]) == (1, 3, 1)
+    unwanted = ("SkipLayerNormalization", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "DequantizeLinear")
+    assert not [name for name in counts if name in unwanted or name.startswith("Dynamic")]
+    assert {(entry.domain, entry.version) for entry in model.opset_import} >= {("", 23), ("com.microsoft", 1)}
+    assert {node.domain for node in model.graph.node if node.op_type == "MatMulIntegerToFloat"} == {"com.microsoft"}
+
+
+def test_products_are_u8_times_s8(int8_graph: Path) -> None:
+    stored = arrays(int8_graph)
+    by_output = {name: node for node in onnx.load(int8_graph).graph.node for name in node.output}
+    for product in nodes_of(int8_graph, "MatMulIntegerToFloat"):
+        quantization = by_output[product.input[0]]
+        assert quantization.op_type == "QuantizeLinear"
+        assert stored[product.input[1]].dtype == np.int8
+        assert stored[product.input[4]].dtype == np.uint8  # the zero point of the left operand has its type
+        assert stored[product.input[4]].shape == ()
+        assert not product.input[5:6] or product.input[5] == ""  # weights are symmetric
+        scales = stored[product.input[3]]
+        assert scales.shape == (stored[product.input[1]].shape[1],)
+
+
+def test_what_reads_the_same_shares_its_quantization(int8_graph: Path) -> None:
+    read = Counter(node.input[0] for node in nodes_of(int8_graph, "MatMulIntegerToFloat"))
+    assert sorted(read.values()) == [1, 1, 1, 1, 1, 3]
+
+
+def test_rows_are_quantized_along_the_row_axis(quantized: Path) -> None:
+    axes = [
+        [attribute.i for attribute in node.attribute if attribute.name == "axis"]
+        for node in nodes_of(quantized / GRAPHS["int8"], "QuantizeLinear")
+    ]
+    assert sorted(axes) == [[], [], [], [0], [0], [0]]  # norms static; attention, gelu and tanh by rows
+    assert not any(node.attribute for node in nodes_of(quantized / GRAPHS["int8-static"], "QuantizeLinear"))
+
+
+def test_standard_part_passes_the_checker(int8_graph: Path) -> None:
+    """onnx knows no contrib operators, and skips the types behind them."""
+    onnx.checker.check_model(onnx.load(int8_graph))
+    session = onnxruntime.InferenceSession(int8_graph, providers=CPU)
+    assert [value.name for value in session.get_inputs()] == ["input_ids", "attention_mask"]
+    assert [(value.name, value.shape) for value in session.get_outputs()] == [("sentence_embedding", ["batch", 32])]
+
+
+def test_nothing_is_left_over(int8_graph: Path) -> None:
+    graph = onnx.load(int8_graph).graph
+    read = {name for node in graph.node for name in node.input}
+    assert {tensor.name for tensor in graph.initializer} <= read
+    assert {name for node in graph.node for name in node.output} <= read | {"sentence_embedding"}
+
+
+# One product by itself, beside the same steps in numpy
+
+
+def one_product(before: str, constants: dict[str, npt.NDArray[Any]], *, outputs: str = "z") -> onnx_ir.Model:
+    """``z`` from the activations ``x`` (batch, sequence, 24); the ids only tell batch and sequence."""
+    shapes = ", ".join(f"float[batch, sequence, {'n' if name == 'z' else INPUTS}] {name}" for name in outputs.split())
+    text = (
+        '<ir_version: 10, opset_import: ["" : 23]>\n'
+        f"g (int64[batch, sequence] ids, float[batch, sequence, {INPUTS}] x) => ({shapes}) {{ {before} }}"
+    )
+    proto = onnx.parser.parse_model(text)
+    proto.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    return onnx_ir.from_proto(onnx.shape_inference.infer_shapes(proto, strict_mode=True))
+
+
+def run(model: onnx_ir.Model, x: Floats, *, optimized: bool = True) -> list[Floats]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(onnx_ir.to_proto(model).SerializeToString(), options, providers=CPU)
+    results: list[Floats] = session.run(None, {"ids": np.zeros(x.shape[:2], dtype=np.int64), "x": x})
+    return results
+
+
+def draw(seed: int, *shape: int) -> Floats:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def emulated(x: Floats, scheme: Scheme, weight: Floats, bias: Floats, limit: int) -> Floats:
+    """The scheme step by step: integers are summed as integers, everything else in float32."""
+    c = scheme.smoothing
+    balanced = weight * c[:, None]
+    t = np.abs(balanced).max(axis=0) / np.float32(limit)
+    whole = np.clip(np.rint(balanced / t), -limit, limit).astype(np.int32)
+    x = x * (1 / c)
+    kind = scheme.activations
+    if isinstance(kind, Static):
+        s = np.full((*x.shape[:2], 1), kind.scale, dtype=np.float32)
+    elif kind.floor is None:
+        s = np.maximum(np.abs(x).max(axis=2, keepdims=True), np.float32(1e-12)) * np.float32(1 / 127)
+    else:
+        s = np.maximum(x.max(axis=2, keepdims=True), np.float32(kind.floor)) * np.float32(1 / (255 - kind.zero_point))
+    codes = np.clip(np.rint(x / s).astype(np.int64) + kind.zero_point, 0, 255) - kind.zero_point
+    result: Floats = (codes @ whole).astype(np.float32) * s * t + bias
+    return result
+
+
+SCHEMES: dict[str, Static | Rows] = {
+    "static": Static(0.027, 121),
+    "static, clipped": Static(0.008, 30),
+    "rows": Rows(128),
+    "rows above a floor": Rows(16, 0.17 * 239 / 16),
+}
+
+
+@pytest.mark.parametrize("limit", [127, 63])
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("name", SCHEMES)
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_graph_computes_the_scheme(name: str, balanced: bool, limit: int, with_bias: bool) -> None:
+    weight, bias = draw(0, INPUTS, OUTPUTS), draw(1, OUTPUTS) * np.float32(with_bias)
+    text = "y = MatMul(x, w) z = Add(y, b)" if with_bias else "z0 = MatMul(x, w) z = Identity(z0)"
+    model = one_product(text, {"w": weight, **({"b": bias} if with_bias else {})})
+    smoothing = draw(2, INPUTS) / 2 if balanced else np.zeros(INPUTS, dtype=np.float32)
+    scheme = Scheme(np.exp(smoothing), SCHEMES[name], 0.7 if balanced else None, 0.0)
+    quantize_products(model, [(group, scheme) for group in find_groups(model)], weight_limit=limit)
+    x = draw(3, 3, 7, INPUTS)
+    x[1, 2] = 0
+    [found] = run(model, x)
+    expected = emulated(x, scheme, weight, bias, limit)
+    assert found.shape == (3, 7, OUTPUTS)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * float(np.abs(expected).max()))
+    np.testing.assert_array_equal(found[1, 2], bias)  # a row of zeros: no NaN, and zero is exact
+    if name == "rows":
+        exact = x @ weight + bias
+        assert np.linalg.norm(found - exact) < 0.03 * np.linalg.norm(exact)
+
+
+def test_weights_stay_within_their_limit() -> None:
+    for limit in (127, 63):
+        model = one_product("z = MatMul(x, w)", {"w": draw(0, INPUTS, OUTPUTS)})
+        scheme = Scheme(np.ones(INPUTS, dtype=np.float32), Rows(128), None, 0.0)
+        quantize_products(model, [(group, scheme) for group in find_groups(model)], weight_limit=limit)
+        [weight] = [
+            value.const_value.numpy()
+            for value in model.graph.initializers.values()
+            if value.const_value is not None and value.const_value.dtype == onnx_ir.DataType.INT8
+        ]
+        assert np.abs(weight.astype(int)).max() == limit
+
+
+def test_a_product_may_be_an_output() -> None:
+    model = one_product("z = MatMul(x, w)", {"w": draw(0, INPUTS, OUTPUTS)})
+    scheme = Scheme(np.ones(INPUTS, dtype=np.float32), Rows(128), None, 0.0)
+    quantize_products(model, [(group, scheme) for group in find_groups(model)], weight_limit=127)
+    assert [value.name for value in model.graph.outputs] == ["z"]
+    assert Counter(node.op_type for node in model.graph)["MatMulIntegerToFloat"] == 1
+    assert run(model, draw(1, 2, 3, INPUTS))[0].shape == (2, 3, OUTPUTS)
+
+
+def test_a_product_may_read_another() -> None:
+    constants = {"w": draw(0, INPUTS, INPUTS), "b": draw(1, INPUTS), "m": draw(2, INPUTS, OUTPUTS)}
+    model = one_product("u = MatMul(x, w) y = Add(u, b) z = MatMul(y, m)", constants)
+    x = draw(3, 2, 3, INPUTS)
+    [exact] = run(model, x)
+    groups = find_groups(model)
+    scheme = Scheme(np.ones(INPUTS, dtype=np.float32), Rows(128), None, 0.0)
+    quantize_products(model, [(group, scheme) for group in groups], weight_limit=127)
+    assert Counter(node.op_type for node in model.graph)["MatMulIntegerToFloat"] == len(groups) == 2
+    [found] = run(model, x)
+    assert np.linalg.norm(found - exact) < 0.03 * np.linalg.norm(exact)
+
+
+# Where 1/c goes
+
+NORM = "n = LayerNormalization<axis = -1>(x, g, h) y = MatMul(n, w) "
+NORMS = {"g": np.abs(draw(5, INPUTS)) + 1, "h": draw(6, INPUTS), "w": draw(7, INPUTS, INPUTS)}
+
+
+def balance(model: onnx_ir.Model) -> Counter[str]:
+    """Balance by strong factors, and quantize; gives the operators."""
+    scheme = Scheme(np.exp(draw(8, INPUTS) / 2), Static(0.2, 128), 0.7, 0.0)
+    quantize_products(model, [(group, scheme) for group in find_groups(model)], weight_limit=127)
+    return Counter(node.op_type for node in model.graph)
+
+
+@pytest.mark.parametrize(
+    ("text", "outputs", "multiplications"),
+    [
+        (NORM + "z = Neg(y)", "z", 0),
+        (NORM + "m = MatMul(n, w) s = Add(y, m) z = Neg(s)", "z", 0),
+        (NORM + "z = Add(y, n)", "z", 1),
+        (NORM + "z = Neg(y)", "z n", 1),
+    ],
+    ids=["only the product reads it", "only products read it", "the residual reads it", "it is an output"],
+)
+def test_balancing_is_folded_where_nothing_else_reads(text: str, outputs: str, multiplications: int) -> None:
+    model = one_product(text, NORMS, outputs=outputs)
+    x = draw(9, 2, 5, INPUTS)
+    exact = run(model, x)
+    assert balance(model)["Mul"] == multiplications
+    for found, expected in zip(run(model, x), exact, strict=True):
+        assert np.linalg.norm(found - expected) < 0.08 * np.linalg.norm(expected)
+
+
+ATTENTION = "q = MatMul(x, wq) k = MatMul(x, wk) v = MatMul(x, wv) vb = Add(v, bv) "
+ATTENTION += "a = Attention<q_num_heads = 4, kv_num_heads = {heads}>(q, k, vb) z0 = MatMul(a, wo) z = Identity(z0)"
+
+
+@pytest.mark.parametrize(("heads", "folded"), [(4, True), (2, False)])
+def test_balancing_behind_attention_is_folded_into_the_values(heads: int, folded: bool) -> None:
+    """Grouped heads share values: one factor cannot serve them all."""
+    shared = INPUTS * heads // 4
+    names = {"wq": INPUTS, "wk": shared, "wv": shared, "wo": INPUTS}
+    constants = {name: draw(index, INPUTS, width) * 0.3 for index, (name, width) in enumerate(names.items())}
+    model = one_product(ATTENTION.format(heads=heads), {**constants, "bv": draw(9, shared)})
+    x = draw(10, 2, 5, INPUTS)
+    [exact] = run(model, x)
+    groups = find_groups(model)
+    assert [group.kind for group in groups] == ["other", "attention"]
+    assert [can_smooth(group, groups, static=False) for group in groups] == [False, folded]
+    assert [can_smooth(group, groups, static=True) for group in groups] == [True, True]
+    plain = Scheme(np.ones(INPUTS, dtype=np.float32), Static(0.035, 128), None, 0.0)
+    smooth = Scheme(np.exp(draw(11, INPUTS) / 2), Static(0.1, 128), 0.7, 0.0)
+    quantize_products(model, [(groups[0], plain), (groups[1], smooth)], weight_limit=127)
+    assert Counter(node.op_type for node in model.graph)["Mul"] == (0 if folded else 1)
+    [found] = run(model, x)
+    assert np.linalg.norm(found - exact) < 0.08 * np.linalg.norm(exact)
+
+
+def test_balancing_in_the_whole_graph(quantized: Path, transformer: Path) -> None:
+    """norm2 is read by its product alone; norm0 and norm1 are read by residuals; attention has its values."""
+    before = arrays(transformer / "onnx/model.onnx")
+    for path in GRAPHS.values():
+        after = arrays(quantized / path)
+        weights = {node.output[0]: after[node.input[1]] for node in nodes_of(quantized / path, "LayerNormalization")}
+        for name in ("norm0", "norm1"):
+            np.testing.assert_array_equal(weights[name], before[f"{name}.weight"])
+        assert np.abs(weights["norm2"] / before["norm2.weight"] - 1).max() > 0.1
+
+
+def test_rows_of_zeros_and_of_huge_values() -> None:
+    model = one_product("z = MatMul(x, w)", {"w": draw(0, INPUTS, OUTPUTS)})
+    scheme = Scheme(np.ones(INPUTS, dtype=np.float32), Rows(128), None, 0.0)
+    quantize_products(model, [(group, scheme) for group in find_groups(model)], weight_limit=127)
+    x = np.zeros((1, 3, INPUTS), dtype=np.float32)
+    x[0, 1], x[0, 2] = 1e-20, 1e30
+    [found] = run(model, x, optimized=False)
+    assert np.isfinite(found).all()
+    assert found[0, 0].tolist() == [0] * OUTPUTS
