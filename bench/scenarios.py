@@ -19,7 +19,7 @@ from embedrt.similarity import pairwise_cos_sim
 
 __all__ = ["ColdStart", "cold_start", "offline", "require_agreement", "single_stream"]
 
-_WARM_UP_TEXTS = 200
+_WARM_UP_TEXTS = 600  # enough batches that worker threads are started before the clock is
 _SPINNING = 0.4  # seconds
 _SMALLEST_COSINE = 0.9999
 
