@@ -49,6 +49,7 @@ _NOT_NEEDED = (
     "openvino/*",
     "*.mlpackage/*",
 )
+_MARKS = ("modules.json", "config.json")  # one of them is in every checkpoint
 _UNLIMITED = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
 
 
@@ -119,6 +120,8 @@ def load_checkpoint(
         CheckpointError: it is no such checkpoint, or one that cannot be loaded; the message says what to type.
     """
     folder, commit = _folder_of(model, revision)
+    if not any((folder / name).is_file() for name in _MARKS):
+        raise CheckpointError(f"{model} has neither {' nor '.join(_MARKS)}: pass the folder of a checkpoint")
     try:
         library = TasksManager.infer_library_from_model(str(folder))
         with _no_progress_bars():

@@ -201,6 +201,15 @@ def test_a_broken_checkpoint_is_one_clear_error(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_of_something_else_is_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").write_bytes(b"no model")
+    with pytest.raises(
+        CheckpointError, match=r"has neither modules\.json nor config\.json: pass the folder of a checkpoint"
+    ):
+        embedrt_export.export(str(tmp_path), tmp_path / "out", quiet=True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_pooling_must_be_said_where_nothing_says_it(plain_bert: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="--pooling with one of cls"):
         embedrt_export.export(str(plain_bert), tmp_path / "out", quiet=True)
