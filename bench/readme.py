@@ -115,9 +115,10 @@ def main() -> None:
     for document in DOCUMENTS:
         before = document.read_text(encoding="utf-8")
         after = with_tables(before)
-        if "--check" in sys.argv[1:] and before != after:
+        if "--check" not in sys.argv[1:]:
+            document.write_text(after, encoding="utf-8")
+        elif before != after:
             sys.exit(f"{document.name} is not what the result files say: python -m embedrt_bench.readme")
-        document.write_text(after, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ def engines(log: list[tuple[str, int]]) -> list[Recorder]:
 
 def test_offline_takes_turns() -> None:
     log: list[tuple[str, int]] = []
-    speed = offline(engines(log), ["text"] * 300, rounds=3)
-    assert log == [("a", 200), ("b", 200)] + [("a", 300), ("b", 300)] * 3  # the first two warm up
+    speed = offline(engines(log), ["text"] * 700, rounds=3)
+    assert log == [("a", 600), ("b", 600)] + [("a", 700), ("b", 700)] * 3  # the first two warm up
     assert list(speed) == ["a", "b"]
     for measured in speed.values():
         assert len(measured["runs"]) == 3
