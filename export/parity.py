@@ -54,7 +54,12 @@ def compare(graph: Path, tokenizer: Path, serving: Serving, checkpoint: Checkpoi
     session = GraphSession(graph)
     tokens = TextTokenizer(tokenizer, max_seq_length=serving.max_seq_length)
     runs = {size: vectors_in_batches(session, tokens, serving, size) for size in BATCH_SIZES}
-    differences = {size: np.abs(vectors - reference).max(axis=1) for size, vectors in runs.items()}  # (texts,) each
+    lengths = np.maximum(
+        np.linalg.norm(reference, axis=1), 1.0
+    )  # float32 noise grows with a vector's length: as unit vectors
+    differences = {
+        size: np.abs(vectors - reference).max(axis=1) / lengths for size, vectors in runs.items()
+    }  # (texts,)
     worst_size = max(differences, key=lambda size: float(np.max(np.nan_to_num(differences[size], nan=np.inf))))
     cosines = np.concatenate([row_cosines(vectors, reference) for vectors in runs.values()])
     worst_text = PARITY_TEXTS[int(np.argmax(np.nan_to_num(differences[worst_size], nan=np.inf)))]
