@@ -19,7 +19,7 @@ from embedrt.text import TextTokenizer
 __all__ = ["TOLERANCE", "Comparison", "compare", "reference_vectors", "vectors_in_batches"]
 
 TOLERANCE = 1e-5
-"""Largest |Δ| of any component that a float32 graph may show."""
+"""Largest |Δ| of any component that a float32 graph may show, on the scale of unit vectors."""
 BATCH_SIZES = (1, 2, 7, 64)
 
 Vectors = npt.NDArray[np.float32]
@@ -54,12 +54,8 @@ def compare(graph: Path, tokenizer: Path, serving: Serving, checkpoint: Checkpoi
     session = GraphSession(graph)
     tokens = TextTokenizer(tokenizer, max_seq_length=serving.max_seq_length)
     runs = {size: vectors_in_batches(session, tokens, serving, size) for size in BATCH_SIZES}
-    lengths = np.maximum(
-        np.linalg.norm(reference, axis=1), 1.0
-    )  # float32 noise grows with a vector's length: as unit vectors
-    differences = {
-        size: np.abs(vectors - reference).max(axis=1) / lengths for size, vectors in runs.items()
-    }  # (texts,)
+    lengths = np.maximum(np.linalg.norm(reference, axis=1), 1.0)  # (texts,); float32 noise grows with them
+    differences = {size: np.abs(vectors - reference).max(axis=1) / lengths for size, vectors in runs.items()}
     worst_size = max(differences, key=lambda size: float(np.max(np.nan_to_num(differences[size], nan=np.inf))))
     cosines = np.concatenate([row_cosines(vectors, reference) for vectors in runs.values()])
     worst_text = PARITY_TEXTS[int(np.argmax(np.nan_to_num(differences[worst_size], nan=np.inf)))]

@@ -83,7 +83,7 @@ class Parity:
     texts: int
     batch_sizes: tuple[int, ...]
     max_abs_difference: float
-    """Largest |Δ| of any component."""
+    """Largest |Δ| of any component; in a float32 report divided by the original's length, where that is above 1."""
     cosine_mean: float
     cosine_p01: float
     cosine_min: float
