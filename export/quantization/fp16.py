@@ -5,6 +5,8 @@ whatever it reads (``stash_type`` 1), Attention is told to (``softmax_precision`
 vectors, pooling sums and norms, stays in float32.
 """
 
+from collections.abc import Callable, Iterable
+
 import onnx_ir
 from embedrt_export.tidy import drop_unused
 from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -79,24 +81,26 @@ def _reads_table(node: onnx_ir.Node) -> bool:
     return table is not None and table.const_value is not None and table.dtype == onnx_ir.DataType.FLOAT
 
 
-def _downstream(nodes: list[onnx_ir.Node]) -> set[onnx_ir.Node]:
-    found: set[onnx_ir.Node] = set()
-    pending = list(nodes)
-    while pending:
-        node = pending.pop()
-        if node not in found:
-            found.add(node)
-            pending += [use.node for output in node.outputs for use in output.uses()]
-    return found
+def _downstream(nodes: Iterable[onnx_ir.Node]) -> set[onnx_ir.Node]:
+    """Everything that needs ``nodes``, themselves included."""
+    return _reached(nodes, lambda node: (use.node for output in node.outputs for use in output.uses()))
 
 
-def _upstream(nodes: set[onnx_ir.Node]) -> set[onnx_ir.Node]:
+def _upstream(nodes: Iterable[onnx_ir.Node]) -> set[onnx_ir.Node]:
     """Everything that ``nodes`` need, themselves included."""
+    return _reached(
+        nodes, lambda node: (made for value in node.inputs if value is not None and (made := value.producer()))
+    )
+
+
+def _reached(
+    nodes: Iterable[onnx_ir.Node], neighbours: Callable[[onnx_ir.Node], Iterable[onnx_ir.Node]]
+) -> set[onnx_ir.Node]:
     found: set[onnx_ir.Node] = set()
     pending = list(nodes)
     while pending:
         node = pending.pop()
         if node not in found:
             found.add(node)
-            pending += [producer for value in node.inputs if value is not None and (producer := value.producer())]
+            pending += neighbours(node)
     return found
