@@ -1,23 +1,17 @@
 """An artifact's files into memory, all of them checked before anything is run."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from embedrt.artifact import Artifact, check_files, serving_from_hub_files
 from embedrt.errors import GraphError
 from embedrt.manifest import METADATA_KEY, Serving, serving_from_json
-from embedrt.processor import saturates_int8
 from embedrt.session import POOLING_MASK, GraphSession
 from embedrt.text import TextTokenizer
 
 __all__ = ["Loaded", "load"]
-
-_SATURATING_BITS = 8
-_warned: set[Path] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +39,7 @@ def load(artifact: Artifact, open_session: Callable[[], GraphSession]) -> Loaded
             f"{artifact.graph}: prompts are to be left out of pooling, but the graph has no input {POOLING_MASK}. "
             "Export the checkpoint with: embedrt export MODEL OUT"
         )
-    _warn_of_saturation(artifact)
     return Loaded(session, tokenizer, serving)
-
-
-def _warn_of_saturation(artifact: Artifact) -> None:
-    """Say, once a process and graph, that 8-bit weights can saturate on this processor."""
-    variant = artifact.manifest.variants[artifact.variant or ""] if artifact.manifest else None
-    if variant is None or variant.quantization is None or variant.quantization.weight_bits < _SATURATING_BITS:
-        return
-    if artifact.graph not in _warned and saturates_int8():
-        _warned.add(artifact.graph)
-        warnings.warn(
-            f"this processor has no VNNI, where sums of 8-bit products can saturate: the vectors of variant {artifact.variant!r} "
-            f"may be less faithful than its report says. Type: embedrt quantize {artifact.folder} "
-            f"--precision {variant.precision} --processor avx2",
-            stacklevel=4,
-        )
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from embedrt import SentenceEncoder
 from embedrt.manifest import Manifest
 
-pytestmark = pytest.mark.filterwarnings("ignore:this processor has no VNNI")
 needs_sts = pytest.mark.skipif(data_folder() is None, reason="the STS files are not here: set EMBEDRT_DATA")
 FILES = {"int8": "onnx/model_int8.onnx", "int8-static": "onnx/model_int8_static.onnx"}
 

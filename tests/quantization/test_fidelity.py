@@ -17,7 +17,7 @@ from embedrt.errors import FidelityError, InputError
 from embedrt.manifest import Manifest
 
 Hashes = Callable[[Path], dict[str, str]]
-pytestmark = [pytest.mark.usefixtures("one_setting"), pytest.mark.filterwarnings("ignore:this processor has no VNNI")]
+pytestmark = pytest.mark.usefixtures("one_setting")
 
 
 def three_bits(weight: npt.NDArray[np.float32], limit: int) -> Any:

@@ -108,6 +108,7 @@ def one_product(before: str, constants: dict[str, npt.NDArray[Any]], *, outputs:
 def run(model: onnx_ir.Model, x: Floats, *, optimized: bool = True) -> list[Floats]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.add_session_config_entry("session.x64quantprecision", "1")  # exact sums without VNNI too
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(onnx_ir.to_proto(model).SerializeToString(), options, providers=CPU)

@@ -22,7 +22,6 @@ from embedrt.errors import IntegrityError
 from embedrt.manifest import Manifest
 
 Hashes = Callable[[Path], dict[str, str]]
-pytestmark = pytest.mark.filterwarnings("ignore:this processor has no VNNI")
 TEXTS = [*held_out_texts()[::8], "", "a", "how do i reset my password?", "word " * 100]
 
 
