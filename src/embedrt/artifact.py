@@ -33,6 +33,13 @@ class Artifact:
     """None for folders of other makers and for single .onnx files."""
     variant: str | None
 
+    @property
+    def graph_sha256(self) -> str | None:
+        """What the manifest says of the graph's file; None where there is no manifest."""
+        if self.manifest is None or self.variant is None:
+            return None
+        return self.manifest.files[self.manifest.variants[self.variant].file].sha256
+
 
 def locate(model: str | Path, *, variant: str | None = None, revision: str | None = None) -> Artifact:
     """Find ``model``: an artifact folder, an .onnx file, or the id of a Hub repository.

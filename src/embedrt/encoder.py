@@ -4,7 +4,7 @@ The names follow sentence-transformers, so that moving over is one line.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
@@ -13,22 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.artifact import locate
-from embedrt.batching import plan_batches
+from embedrt.encoding import Encoding, Request
 from embedrt.errors import InputError
+from embedrt.layout import Layout, layout_for
 from embedrt.loading import load
 from embedrt.progress import Advance, progress
 from embedrt.scheduling import Scheduler
-from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device
+from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device, runtime_version
 from embedrt.similarity import normalized, similarity_function
 from embedrt.text import as_texts
-from embedrt.threads import available_threads
-from embedrt.vectors import VectorPrecision, quantize_embeddings, truncated
+from embedrt.vectors import VectorPrecision, quantize_embeddings, require_precision, truncated
 
 __all__ = ["SentenceEncoder"]
 
-_TOKEN_BUDGET = {"cpu": 512, "cuda": 16384}
-_LENGTH_STEP = {"cpu": 1, "cuda": 8}
-_WINDOW = 16384  # texts that are tokenized and grouped at a time
+_PRECISIONS_OF_ONE = ("float32", "binary", "ubinary")  # the others need the ranges of a corpus
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # the first of these that the checkpoint has
 
 Vectors = npt.NDArray[np.float32]
@@ -43,6 +41,7 @@ class SentenceEncoder:
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
         providers: ONNX Runtime's execution providers by name, in place of ``device``.
         threads: None: as many as affinity mask and cgroup quota allow.
+        layout: threads, workers and tokens a run; None: what ``embedrt tune`` found here, else the defaults.
         revision: branch, tag or commit of a Hub repository.
 
     Raises:
@@ -58,26 +57,44 @@ class SentenceEncoder:
         device: str = "cpu",
         providers: Sequence[str | tuple[str, Mapping[str, Any]]] | None = None,
         threads: int | None = None,
+        layout: Layout | None = None,
         revision: str | None = None,
     ) -> None:
         if threads is not None and threads < 1:
             raise InputError(f"threads is {threads}, expected at least 1")
         place = parse_device(device)
-        self._kind = place.kind
         self._artifact = locate(
             Path(model) if isinstance(model, os.PathLike) else model, variant=variant, revision=revision
         )
 
-        def open_session(count: int) -> GraphSession:
-            return GraphSession(self._artifact.graph, device=place, providers=providers, threads=count)
+        self._layout = layout or layout_for(
+            self._artifact.graph_sha256, runtime_version(), threads=threads, kind=place.kind
+        )
 
-        loaded = load(self._artifact, lambda: open_session(threads or available_threads()))
+        def open_session(count: int) -> GraphSession:
+            return GraphSession(
+                self._artifact.graph,
+                device=place,
+                providers=providers,
+                threads=count,
+                fusions=self._layout.fusions,
+            )
+
+        loaded = load(self._artifact, lambda: open_session(self._layout.latency_threads))
         self._serving, self._tokenizer = loaded.serving, loaded.tokenizer
         self._scheduler = Scheduler(
             loaded.session,
             lambda: open_session(1),
+            workers=self._layout.workers,
             pad_token_id=self._serving.pad_token_id,
             padding_side=self._serving.padding_side,
+        )
+        self._encoding = Encoding(
+            self._tokenizer,
+            self._scheduler,
+            self._serving,
+            token_budget=self._layout.token_budget,
+            kind=place.kind,
         )
         self._closed = False
 
@@ -142,22 +159,55 @@ class SentenceEncoder:
             InputError: an unknown prompt, precision or width.
         """
         texts = as_texts(sentences)
-        self._require_open()
-        if batch_size is not None and batch_size < 1:
-            raise InputError(f"batch_size is {batch_size}, expected at least 1")
-        prefix = self._prompt(prompt, prompt_name)
         with progress(len(texts), shown=bool(show_progress_bar)) as advance:
+            request = self._request(prompt, prompt_name, batch_size, advance)
             if output_value == TOKEN_EMBEDDINGS:
-                tokens = self._token_embeddings(texts, prefix, batch_size, advance)
+                tokens = self._token_embeddings(texts, request)
                 return tokens[0] if isinstance(sentences, str) else tokens
             if output_value != SENTENCE_EMBEDDING:
                 raise InputError(
                     f"output_value is {output_value!r}, expected {SENTENCE_EMBEDDING!r} or {TOKEN_EMBEDDINGS!r}"
                 )
-            vectors = self._sentence_embeddings(texts, prefix, batch_size, advance)
-        vectors = truncated(vectors, truncate_dim)
-        stored = quantize_embeddings(normalized(vectors) if normalize_embeddings else vectors, precision)
+            finish = self._finish(precision, normalize_embeddings, truncate_dim)
+            stored = finish(self._encoding.sentence_embeddings(texts, request))
         return stored[0] if isinstance(sentences, str) else stored
+
+    def encode_iter(
+        self,
+        sentences: Iterable[str],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        precision: Literal["float32", "binary", "ubinary"] = "float32",
+        normalize_embeddings: bool | None = None,
+        truncate_dim: int | None = None,
+    ) -> Iterator[npt.NDArray[Any]]:
+        """One vector (dim,) after another, in the order of ``sentences``, which is read as vectors are taken.
+
+        Some thousand texts are read ahead and held at a time, however many there are. The vectors are those of :meth:`encode`.
+
+        Args:
+            sentences: any iterable of str: a file, a generator, a database cursor.
+            prompt_name: as for :meth:`encode`, like everything below.
+            prompt: a text that is put before each text.
+            batch_size: texts a run.
+            precision: int8 and uint8 need the ranges of a whole corpus: take float32 and
+                :func:`embedrt.vectors.quantize_embeddings`.
+            normalize_embeddings: True: length 1, after truncation.
+            truncate_dim: keep the first so many components.
+
+        Raises:
+            TypeError: ``sentences`` is a str, or holds something that is no str.
+            InputError: an unknown prompt, precision or width.
+        """
+        if isinstance(sentences, str | bytes):
+            raise TypeError(f"sentences is a {type(sentences).__name__}, expected an iterable of str: pass [text]")
+        if precision not in _PRECISIONS_OF_ONE:
+            raise InputError(f"precision is {precision!r}, expected one of {', '.join(_PRECISIONS_OF_ONE)}")
+        finish = self._finish(precision, normalize_embeddings, truncate_dim)
+        windows = self._encoding.stream(sentences, self._request(prompt, prompt_name, batch_size))
+        return (vector for window in windows for vector in finish(window))
 
     def encode_query(
         self, sentences: str | Sequence[str], *, prompt_name: str | None = None, **options: Any
@@ -218,7 +268,7 @@ class SentenceEncoder:
     @property
     def threads(self) -> int:
         """Threads that encoding uses."""
-        return self._scheduler.session.threads
+        return self._layout.workers
 
     def close(self) -> None:
         """End the worker threads; the encoder cannot be used any more."""
@@ -239,9 +289,38 @@ class SentenceEncoder:
             f"max_seq_length={self.max_seq_length}, providers={self.providers})"
         )
 
-    def _require_open(self) -> None:
+    def _request(
+        self,
+        prompt: str | None,
+        prompt_name: str | None,
+        batch_size: int | None,
+        advance: Advance = lambda _count: None,
+    ) -> Request:
         if self._closed:
             raise InputError("this encoder was closed: make a new SentenceEncoder")
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}, expected at least 1")
+        return Request(prefix=self._prompt(prompt, prompt_name), batch_size=batch_size, advance=advance)
+
+    def _finish(
+        self, precision: VectorPrecision, normalize_embeddings: bool | None, truncate_dim: int | None
+    ) -> Callable[[Vectors], npt.NDArray[Any]]:
+        """What is done with the graph's vectors; wrong wishes are refused here, before anything is encoded."""
+        require_precision(precision)
+        truncated(np.empty((0, self._serving.dimension), dtype=np.float32), truncate_dim)
+
+        def finish(vectors: Vectors) -> npt.NDArray[Any]:
+            cut = truncated(vectors, truncate_dim)
+            return quantize_embeddings(normalized(cut) if normalize_embeddings else cut, precision)
+
+        return finish
+
+    def _token_embeddings(self, texts: list[str], request: Request) -> list[Vectors]:
+        if TOKEN_EMBEDDINGS not in self._scheduler.session.outputs:
+            raise InputError(
+                f"this graph gives no {TOKEN_EMBEDDINGS}: export the checkpoint again with --token-embeddings"
+            )
+        return self._encoding.token_embeddings(texts, request)
 
     def _prompt(self, prompt: str | None, prompt_name: str | None) -> str:
         if prompt is not None:
@@ -265,48 +344,3 @@ class SentenceEncoder:
             prompt_name = next((role for role in roles if role in self._serving.prompts), None)
         vectors: npt.NDArray[Any] = self.encode(sentences, prompt_name=prompt_name, **options)
         return vectors
-
-    def _sentence_embeddings(self, texts: list[str], prefix: str, batch_size: int | None, advance: Advance) -> Vectors:
-        vectors = np.empty((len(texts), self._serving.dimension), dtype=np.float32)
-        for at in range(0, len(texts), _WINDOW):
-            part = vectors[at : at + _WINDOW]
-
-            def store(batch: Any, result: Vectors, _mask: Any, part: Vectors = part) -> None:
-                part[batch.rows] = result
-                advance(len(batch.rows))
-
-            self._run(texts[at : at + _WINDOW], prefix, batch_size, SENTENCE_EMBEDDING, store)
-        return vectors
-
-    def _token_embeddings(
-        self, texts: list[str], prefix: str, batch_size: int | None, advance: Advance
-    ) -> list[Vectors]:
-        if TOKEN_EMBEDDINGS not in self._scheduler.session.outputs:
-            raise InputError(
-                f"this graph gives no {TOKEN_EMBEDDINGS}: export the checkpoint again with --token-embeddings"
-            )
-        found: dict[int, Vectors] = {}
-
-        def store(batch: Any, result: Vectors, mask: npt.NDArray[np.int64]) -> None:
-            found.update((int(row), result[index][mask[index] == 1]) for index, row in enumerate(batch.rows))
-            advance(len(batch.rows))
-
-        self._run(texts, prefix, batch_size, TOKEN_EMBEDDINGS, store)
-        return [found[index] for index in range(len(texts))]
-
-    def _run(self, texts: list[str], prefix: str, batch_size: int | None, output: str, store: Any) -> None:
-        tokens = self._tokenizer.encode([prefix + text for text in texts] if prefix else texts)
-        batches = plan_batches(
-            tokens.lengths,
-            token_budget=_TOKEN_BUDGET[self._kind],
-            length_step=_LENGTH_STEP[self._kind],
-            batch_size=batch_size,
-        )
-        skipped = 0 if self._serving.include_prompt or not prefix else self._prompt_length(prefix)
-        self._scheduler.run(tokens, batches, output, store, prompt_length=skipped)
-
-    def _prompt_length(self, prefix: str) -> int:
-        """Tokens of the prompt, without the special token that ends a text, if there is one."""
-        rows = self._tokenizer.encode([prefix, ""])
-        prompt, ending = rows.row(0), rows.row(1)[-1:]
-        return len(prompt) - int(len(ending) > 0 and prompt[-1] == ending[0])

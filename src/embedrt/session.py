@@ -26,7 +26,15 @@ except ImportError as missing:
         'or pip install "embedrt[gpu]" for CUDA (not both, they overwrite each other)'
     ) from missing
 
-__all__ = ["POOLING_MASK", "SENTENCE_EMBEDDING", "TOKEN_EMBEDDINGS", "Device", "GraphSession", "parse_device"]
+__all__ = [
+    "POOLING_MASK",
+    "SENTENCE_EMBEDDING",
+    "TOKEN_EMBEDDINGS",
+    "Device",
+    "GraphSession",
+    "parse_device",
+    "runtime_version",
+]
 
 INPUT_IDS, ATTENTION_MASK, POOLING_MASK = "input_ids", "attention_mask", "pooling_mask"
 SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS = "sentence_embedding", "token_embeddings"
@@ -55,6 +63,11 @@ class Device:
         return _CUDA if self.kind == "cuda" else _CPU
 
 
+def runtime_version() -> str:
+    """The version of ONNX Runtime."""
+    return str(onnxruntime.__version__)
+
+
 def parse_device(text: str) -> Device:
     """``cpu``, ``cuda``, ``cuda:1`` or ``auto`` (CUDA where ONNX Runtime has it, else the CPU).
 
@@ -79,11 +92,13 @@ class GraphSession:
         device: Device = Device("cpu"),
         providers: Sequence[str | tuple[str, Mapping[str, Any]]] | None = None,
         threads: int | None = None,
+        fusions: bool = False,
         profile_prefix: Path | None = None,
     ) -> None:
         """Load ``path`` on ``device``, or on ``providers`` (ONNX Runtime's own names) where they are given.
 
-        With ``profile_prefix`` every operator's time is recorded until :meth:`end_profiling`.
+        With ``fusions`` ONNX Runtime's two slow ones stay on. With ``profile_prefix``
+        every operator's time is recorded until :meth:`end_profiling`.
 
         Raises:
             ProviderError: a provider is not in this ONNX Runtime, or did not take the graph.
@@ -92,7 +107,7 @@ class GraphSession:
         """
         wanted = _wanted_providers(device, providers)
         self.threads = threads or available_threads()
-        self._session = _load(path, _options(self.threads, profile_prefix), wanted)
+        self._session = _load(path, _options(self.threads, profile_prefix, fusions=fusions), wanted)
         self._check_providers(wanted)
         self.inputs = {value.name: value for value in self._session.get_inputs()}
         self.outputs = [value.name for value in self._session.get_outputs()]
@@ -184,7 +199,7 @@ def _how_to_get(provider: str) -> str:
     return "Install an ONNX Runtime that was built with it, or choose one of these"
 
 
-def _options(threads: int, profile_prefix: Path | None) -> Any:
+def _options(threads: int, profile_prefix: Path | None, *, fusions: bool) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -192,7 +207,8 @@ def _options(threads: int, profile_prefix: Path | None) -> Any:
     if profile_prefix is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile_prefix)
-    options.add_session_config_entry("optimization.disable_specified_optimizers", ";".join(_SLOW_FUSIONS))
+    if not fusions:
+        options.add_session_config_entry("optimization.disable_specified_optimizers", ";".join(_SLOW_FUSIONS))
     options.add_session_config_entry(_EXACT_INT8, "1")
     return options
 

@@ -85,8 +85,8 @@ def _broken_text(texts: Sequence[str]) -> str:
     )
 
 
-def as_texts(sentences: object) -> list[str]:
-    """``sentences`` as a list of str.
+def as_texts(sentences: object, *, first: int = 0) -> list[str]:
+    """``sentences`` as a list of str; errors count from ``first``.
 
     Raises:
         TypeError: it is anything but a str or a sequence of str.
@@ -97,7 +97,7 @@ def as_texts(sentences: object) -> list[str]:
         sentences = sentences.tolist()
     if not isinstance(sentences, Sequence) or isinstance(sentences, bytes | bytearray):
         raise TypeError(f"sentences is a {type(sentences).__name__}, expected a str or a list of str")
-    for index, text in enumerate(sentences):
+    for index, text in enumerate(sentences, first):
         if not isinstance(text, str):
             raise TypeError(f"sentences[{index}] is a {type(text).__name__} ({text!r:.40}), expected a str")
     return list(sentences)

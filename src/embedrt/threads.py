@@ -8,16 +8,37 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["available_threads"]
+__all__ = ["available_threads", "physical_cores"]
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
+_PROCESSORS = Path("/sys/devices/system/cpu")
 
 
 def available_threads(*, cgroup_root: Path = _CGROUP_ROOT, own_cgroups: Path = _OWN_CGROUPS) -> int:
     """The processors of the affinity mask, or the cgroup quota in whole processors where that is smaller; at least 1."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([affinity, *_quotas(cgroup_root, own_cgroups)]))
+
+
+def physical_cores(*, processors: Path = _PROCESSORS, allowed: frozenset[int] | None = None) -> int:
+    """Cores of the affinity mask, where two hyperthreads of a core count once; at least 1.
+
+    Matrix products fill a core's arithmetic units with one thread; a second one on the same core waits for them.
+    """
+    if allowed is None:
+        if not hasattr(os, "sched_getaffinity"):
+            return os.cpu_count() or 1
+        allowed = frozenset(os.sched_getaffinity(0))
+    return max(1, len({_siblings(processors, number) for number in allowed}))
+
+
+def _siblings(processors: Path, number: int) -> str:
+    """The processors that share a core with ``number``, as the kernel writes them; itself where it does not."""
+    try:
+        return (processors / f"cpu{number}/topology/thread_siblings_list").read_text(encoding="ascii").strip()
+    except OSError:
+        return str(number)
 
 
 def _quotas(root: Path, own_cgroups: Path) -> Iterator[int]:

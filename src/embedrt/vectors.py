@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from embedrt.errors import InputError
 
-__all__ = ["VectorPrecision", "quantize_embeddings", "truncated"]
+__all__ = ["VectorPrecision", "quantize_embeddings", "require_precision", "truncated"]
 
 VectorPrecision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 _BUCKETS = 255
@@ -47,8 +47,7 @@ def quantize_embeddings(
     >>> quantize_embeddings(np.array([[0.5, -0.5, 1.0]], dtype=np.float32), "ubinary")
     array([[160]], dtype=uint8)
     """
-    if precision not in get_args(VectorPrecision):
-        raise InputError(f"precision is {precision!r}, expected one of {', '.join(get_args(VectorPrecision))}")
+    require_precision(precision)
     if precision == "float32":
         return embeddings
     if precision in ("binary", "ubinary"):
@@ -57,6 +56,16 @@ def quantize_embeddings(
     low, step = _buckets(_ranges(embeddings) if ranges is None else ranges)
     buckets: npt.NDArray[np.float32] = np.clip(np.floor((embeddings - low) / step), 0, _BUCKETS)
     return buckets.astype(np.uint8) if precision == "uint8" else (buckets - 128).astype(np.int8)
+
+
+def require_precision(precision: str) -> None:
+    """Refuse a precision that is unknown.
+
+    Raises:
+        InputError: it is.
+    """
+    if precision not in get_args(VectorPrecision):
+        raise InputError(f"precision is {precision!r}, expected one of {', '.join(get_args(VectorPrecision))}")
 
 
 def _ranges(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

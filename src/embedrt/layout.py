@@ -1,0 +1,123 @@
+"""How a graph runs on this machine: threads, workers, tokens a run; the defaults, and what ``embedrt tune`` found.
+
+What tune finds is kept in a small file of the user's cache, named by the graph and by the machine (processor, threads, ONNX
+Runtime version): on another machine, or with another runtime, the defaults hold again. No layout changes which text gets
+which vector.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedrt.errors import InputError
+from embedrt.threads import available_threads, physical_cores
+
+__all__ = ["Layout", "default_layout", "layout_for", "read_tuned", "tuned_path", "write_tuned"]
+
+_TOKEN_BUDGET = {"cpu": 512, "cuda": 16384}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How a graph runs."""
+
+    latency_threads: int
+    """Threads that share each matrix product of a few texts."""
+    workers: int
+    """One-thread workers that share a corpus."""
+    token_budget: int
+    """Tokens in one run."""
+    fusions: bool = False
+    """Whether ONNX Runtime fuses Add + LayerNormalization and Add + Gelu; that is slower on every CPU measured so far."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run."""
+        for name in ("latency_threads", "workers", "token_budget"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InputError(f"{name} is {value!r}, expected a whole number of at least 1")
+
+
+def default_layout(threads: int | None = None, *, kind: str = "cpu") -> Layout:
+    """The layout without measurement: a thread a physical core for one text, and a worker a processor for many.
+
+    ``threads`` is for both of them, where it is given.
+    """
+    available = threads or available_threads()
+    return Layout(
+        latency_threads=threads or min(available, physical_cores()),
+        workers=available,
+        token_budget=_TOKEN_BUDGET[kind],
+    )
+
+
+def layout_for(graph_sha256: str | None, runtime: str, *, threads: int | None, kind: str) -> Layout:
+    """What tune found for this graph here, else the default; a number of threads that the caller names goes first.
+
+    Args:
+        graph_sha256: of the graph's file; None where no manifest tells it.
+        runtime: version of ONNX Runtime.
+        threads: the caller's wish.
+        kind: ``cpu`` or ``cuda``.
+    """
+    default = default_layout(threads, kind=kind)
+    if kind != "cpu" or graph_sha256 is None:
+        return default
+    tuned = read_tuned(tuned_path(graph_sha256, runtime, folder=_folder()))
+    if tuned is None or threads is None:
+        return tuned or default
+    return dataclasses.replace(tuned, latency_threads=threads, workers=threads)
+
+
+def tuned_path(graph_sha256: str, runtime: str, *, folder: Path | None = None) -> Path:
+    """The file for a graph on this machine; ``folder`` is ``$EMBEDRT_CACHE``, else ``~/.cache/embedrt``."""
+    machine = f"{_processor()}|{available_threads()}|{runtime}"
+    name = hashlib.sha256(machine.encode()).hexdigest()[:16]
+    return (folder or _folder()) / "tuned" / f"{graph_sha256[:16]}-{name}.json"
+
+
+def write_tuned(path: Path, layout: Layout) -> None:
+    """Keep ``layout`` for the next encoders; whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"processor": _processor(), "layout": dataclasses.asdict(layout)}
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def read_tuned(path: Path) -> Layout | None:
+    """What :func:`write_tuned` kept; None, with a warning where there is a file that says something else."""
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Layout(**content["layout"])
+    except (OSError, ValueError, KeyError, TypeError, InputError) as error:
+        warnings.warn(f"{path} is not used ({error}): type embedrt tune to write it again", stacklevel=2)
+        return None
+
+
+def _folder() -> Path:
+    named = os.environ.get("EMBEDRT_CACHE")
+    return Path(named) if named else Path.home() / ".cache" / "embedrt"
+
+
+def _processor() -> str:
+    """Model name and instructions of the first processor, in the kernel's words."""
+    fields = {"vendor_id", "cpu family", "model", "model name", "stepping", "flags", "Features", "CPU part"}
+    lines = []
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
+            for line in file:  # the kernel writes it as it is read: one block is quick on a hundred processors too
+                if not line.strip():
+                    break
+                if line.partition(":")[0].strip() in fields:
+                    lines.append(" ".join(line.split()))
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    return "; ".join(lines)
