@@ -86,6 +86,6 @@ def test_an_encoder_uses_what_was_tuned(tiny: Path) -> None:
     write_tuned(tuned_path(sha, __import__("onnxruntime").__version__), TUNED)
     with SentenceEncoder(tiny) as tuned, SentenceEncoder(tiny, layout=default_layout(1)) as told:
         assert tuned._layout == TUNED
-        assert (tuned.threads, tuned._scheduler.session.threads) == (3, 1)
+        assert (tuned.threads, tuned._session.threads) == (3, 1)
         assert told._layout == default_layout(1)
         assert (tuned.encode(texts) == vectors).all()

@@ -18,7 +18,6 @@ from embedrt.errors import InputError
 from embedrt.layout import Layout, layout_for
 from embedrt.loading import load
 from embedrt.progress import Advance, progress
-from embedrt.scheduling import Scheduler
 from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device, runtime_version
 from embedrt.similarity import normalized, similarity_function
 from embedrt.text import as_texts
@@ -81,19 +80,13 @@ class SentenceEncoder:
             )
 
         loaded = load(self._artifact, lambda: open_session(self._layout.latency_threads))
-        self._serving, self._tokenizer = loaded.serving, loaded.tokenizer
-        self._scheduler = Scheduler(
+        self._session, self._serving, self._tokenizer = loaded.session, loaded.serving, loaded.tokenizer
+        self._encoding = Encoding(
             loaded.session,
             lambda: open_session(1),
-            workers=self._layout.workers,
-            pad_token_id=self._serving.pad_token_id,
-            padding_side=self._serving.padding_side,
-        )
-        self._encoding = Encoding(
-            self._tokenizer,
-            self._scheduler,
-            self._serving,
-            token_budget=self._layout.token_budget,
+            tokenizer=loaded.tokenizer,
+            serving=loaded.serving,
+            layout=self._layout,
             kind=place.kind,
         )
         self._closed = False
@@ -258,7 +251,7 @@ class SentenceEncoder:
     @property
     def providers(self) -> list[str]:
         """The execution providers that really run the graph, most preferred first."""
-        return self._scheduler.session.providers
+        return self._session.providers
 
     @property
     def variant(self) -> str | None:
@@ -273,7 +266,7 @@ class SentenceEncoder:
     def close(self) -> None:
         """End the worker threads; the encoder cannot be used any more."""
         self._closed = True
-        self._scheduler.close()
+        self._encoding.close()
 
     def __enter__(self) -> Self:
         return self
@@ -316,7 +309,7 @@ class SentenceEncoder:
         return finish
 
     def _token_embeddings(self, texts: list[str], request: Request) -> list[Vectors]:
-        if TOKEN_EMBEDDINGS not in self._scheduler.session.outputs:
+        if TOKEN_EMBEDDINGS not in self._session.outputs:
             raise InputError(
                 f"this graph gives no {TOKEN_EMBEDDINGS}: export the checkpoint again with --token-embeddings"
             )

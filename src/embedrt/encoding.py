@@ -5,7 +5,7 @@ input, only with the result.
 """
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.batching import Batch, plan_batches
+from embedrt.layout import Layout
 from embedrt.manifest import Serving
 from embedrt.progress import Advance
 from embedrt.scheduling import Consume, Pending, Scheduler
-from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
+from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession
 from embedrt.text import TextTokenizer, TokenRows, as_texts
 from embedrt.workers import Busy
 
@@ -43,13 +44,32 @@ class Request:
 
 
 class Encoding:
-    """Tokenizer and scheduler of one model, put together."""
+    """Tokenizer and sessions of one model, put together in one layout."""
 
     def __init__(
-        self, tokenizer: TextTokenizer, scheduler: Scheduler, serving: Serving, *, token_budget: int, kind: str
+        self,
+        session: GraphSession,
+        open_single: Callable[[], GraphSession],
+        *,
+        tokenizer: TextTokenizer,
+        serving: Serving,
+        layout: Layout,
+        kind: str = "cpu",
     ) -> None:
-        self.tokenizer, self.scheduler, self._serving = tokenizer, scheduler, serving
-        self._token_budget, self._length_step = token_budget, _LENGTH_STEP[kind]
+        """``session`` shares its threads; ``open_single()`` opens one of a single thread, when workers are first needed."""
+        self._tokenizer, self._serving = tokenizer, serving
+        self._token_budget, self._length_step = layout.token_budget, _LENGTH_STEP[kind]
+        self._scheduler = Scheduler(
+            session,
+            open_single,
+            workers=layout.workers,
+            pad_token_id=serving.pad_token_id,
+            padding_side=serving.padding_side,
+        )
+
+    def close(self) -> None:
+        """Give the workers up."""
+        self._scheduler.close()
 
     def sentence_embeddings(self, texts: list[str], request: Request) -> Vectors:
         """Vectors (texts, dim) in the order of the texts."""
@@ -89,7 +109,9 @@ class Encoding:
                     tokens, batches = self._planned(texts, request)
                     consume = _filling(vectors, request.advance)
                     skipped = self._skipped(request)
-                    running = self.scheduler.submit(tokens, batches, SENTENCE_EMBEDDING, consume, prompt_length=skipped)
+                    running = self._scheduler.submit(
+                        tokens, batches, SENTENCE_EMBEDDING, consume, prompt_length=skipped
+                    )
                     held.append((vectors, running))
                     if len(held) == _HELD:
                         yield _finished(held)
@@ -101,10 +123,10 @@ class Encoding:
 
     def _run(self, texts: list[str], request: Request, output: str, consume: Consume) -> None:
         tokens, batches = self._planned(texts, request)
-        self.scheduler.run(tokens, batches, output, consume, prompt_length=self._skipped(request))
+        self._scheduler.run(tokens, batches, output, consume, prompt_length=self._skipped(request))
 
     def _planned(self, texts: list[str], request: Request) -> tuple[TokenRows, list[Batch]]:
-        tokens = self.tokenizer.encode([request.prefix + text for text in texts] if request.prefix else texts)
+        tokens = self._tokenizer.encode([request.prefix + text for text in texts] if request.prefix else texts)
         batches = plan_batches(
             tokens.lengths,
             token_budget=self._token_budget,
@@ -117,7 +139,7 @@ class Encoding:
         """Leading tokens that are left out of pooling: the prompt's, without the special token that ends a text."""
         if self._serving.include_prompt or not request.prefix:
             return 0
-        rows = self.tokenizer.encode([request.prefix, ""])
+        rows = self._tokenizer.encode([request.prefix, ""])
         prompt, ending = rows.row(0), rows.row(1)[-1:]
         return len(prompt) - int(len(ending) > 0 and prompt[-1] == ending[0])
 

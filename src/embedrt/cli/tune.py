@@ -1,0 +1,141 @@
+"""``embedrt tune MODEL``: measure how its variants run best on this machine, and keep that for encoders to come."""
+
+import dataclasses
+import json as json_module
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from embedrt.artifact import Artifact, locate
+from embedrt.cli.options import Json, Model, Quiet, Revision
+from embedrt.cli.reading import read_records
+from embedrt.errors import InputError, ManifestError
+from embedrt.layout import tuned_path, write_tuned
+from embedrt.progress import progress
+from embedrt.session import runtime_version
+from embedrt.text import TextTokenizer
+from embedrt.tuning import Candidate, Tuned
+from embedrt.tuning import tune as try_layouts
+
+__all__ = ["tune"]
+
+
+def tune(
+    model: Model,
+    variant: Annotated[list[str] | None, typer.Option(help="Which to measure; all of them without it.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="Time for all of it; large models need longer.")] = 45.0,
+    texts: Annotated[
+        Path | None, typer.Option(help="Texts like yours, one a line; without it, lengths of queries and sentences.")
+    ] = None,
+    forget: Annotated[bool, typer.Option("--forget", help="Measure nothing, and go back to the defaults.")] = False,
+    revision: Revision = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure threads, workers and tokens a run here; encoders on this machine use what is best from then on."""
+    artifacts = [_artifact(model, name, revision) for name in _variants(model, variant, revision)]
+    if forget:
+        for artifact in artifacts:
+            _kept_at(artifact).unlink(missing_ok=True)
+        return
+    lengths = _lengths(texts, artifacts[0].tokenizer) if texts is not None else None
+    found: dict[str, Tuned] = {}
+    with progress(round(seconds), shown=not quiet and sys.stderr.isatty(), doing="Measuring", unit="s") as advance:
+        for artifact in artifacts:
+            name = str(artifact.variant)
+            share = seconds / len(artifacts)
+            found[name] = try_layouts(model, name, seconds=share, lengths=lengths, advance=advance)
+            write_tuned(_kept_at(artifact), found[name].layout)
+    _report(found, artifacts, json=json)
+
+
+def _artifact(model: str, variant: str | None, revision: str | None) -> Artifact:
+    artifact = locate(model, variant=variant, revision=revision)
+    if artifact.manifest is None:
+        raise ManifestError(f"{model} has no embedrt.json: only artifacts that embedrt exported can be tuned")
+    return artifact
+
+
+def _variants(model: str, wanted: list[str] | None, revision: str | None) -> list[str]:
+    manifest = _artifact(model, None, revision).manifest
+    assert manifest is not None  # noqa: S101  _artifact saw to it
+    return list(dict.fromkeys(wanted)) if wanted else list(manifest.variants)
+
+
+def _kept_at(artifact: Artifact) -> Path:
+    return tuned_path(str(artifact.graph_sha256), runtime_version())
+
+
+def _lengths(texts: Path, tokenizer: Path) -> npt.NDArray[np.int64]:
+    records = read_records(str(texts), text_field="text")
+    if not records:
+        raise InputError(f"{texts} holds no text: pass a file with some hundreds of texts like yours")
+    return TextTokenizer(tokenizer).encode([record["text"] for record in records]).lengths
+
+
+def _report(found: dict[str, Tuned], artifacts: list[Artifact], *, json: bool) -> None:
+    if json:
+        content = {name: _plain(tuned) for name, tuned in found.items()}
+        typer.echo(json_module.dumps(content, indent=2))
+        return
+    console = Console(highlight=False)
+    for name, tuned in found.items():
+        console.print(_table(name, tuned))
+    quickest = min(found, key=lambda name: _kept(found[name].latency, found[name]).best)
+    busiest = min(found, key=lambda name: _kept(found[name].throughput, found[name]).best)
+    if len(found) > 1:
+        console.print(f"Fastest here: {quickest} for one text, {busiest} for a corpus. The variant stays your choice.")
+    folder = _kept_at(artifacts[0]).parent
+    console.print(Text(f"Kept in {folder}: encoders on this machine use it from now on; --forget undoes it."))
+
+
+def _table(name: str, tuned: Tuned) -> Table:
+    table = Table("", "layout", "measured", "", title=name, title_justify="left")
+    for candidates in (tuned.latency, tuned.throughput):
+        best = _kept(candidates, tuned)
+        for candidate in candidates:
+            remark = ["default"] * (candidate is candidates[0]) + ["← kept"] * (candidate is best)
+            table.add_row(*_row(candidate, one_text=candidates is tuned.latency), " ".join(remark))
+        table.add_section()
+    return table
+
+
+def _row(candidate: Candidate, *, one_text: bool) -> tuple[str, str, str]:
+    layout = candidate.layout
+    if one_text:
+        return "one text, 16 tokens", f"threads {layout.latency_threads}", f"{1e3 * candidate.best:.2f} ms"
+    shape = f"workers {layout.workers}, {layout.token_budget} tokens a run" + ", fusions" * layout.fusions
+    return "corpus", shape, f"{1e3 / candidate.best:,.0f} tokens/s"
+
+
+def _kept(candidates: tuple[Candidate, ...], tuned: Tuned) -> Candidate:
+    """The candidate that went into the layout."""
+    one_text = candidates is tuned.latency
+    for candidate in candidates:
+        there, kept = candidate.layout, tuned.layout
+        if there.latency_threads == kept.latency_threads if one_text else _bulk(there) == _bulk(kept):
+            return candidate
+    raise AssertionError("unreachable")
+
+
+def _bulk(layout: Any) -> tuple[int, int, bool]:
+    return layout.workers, layout.token_budget, layout.fusions
+
+
+def _plain(tuned: Tuned) -> dict[str, Any]:
+    return {
+        "layout": dataclasses.asdict(tuned.layout),
+        "one_text_milliseconds": [
+            {**dataclasses.asdict(one.layout), "measured": 1e3 * one.best} for one in tuned.latency
+        ],
+        "corpus_tokens_per_second": [
+            {**dataclasses.asdict(one.layout), "measured": 1e3 / one.best} for one in tuned.throughput
+        ],
+    }

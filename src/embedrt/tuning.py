@@ -1,0 +1,202 @@
+"""Measure on this very machine how a graph runs best.
+
+For one text: how many threads share a matrix product. For a corpus: tokens a run, workers or shared threads, ONNX
+Runtime's fusions. Candidates run in turn, round by round, so that a machine whose speed drifts treats them alike, and
+the best of its rounds counts for each: whatever disturbs a measurement makes it longer. What is better by less than 3 %
+is noise, and the default stays.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from embedrt.artifact import locate
+from embedrt.encoding import Encoding, Request
+from embedrt.layout import Layout, default_layout
+from embedrt.loading import Loaded, load
+from embedrt.progress import Advance
+from embedrt.session import GraphSession, parse_device
+from embedrt.threads import available_threads, physical_cores
+
+__all__ = ["Candidate", "Tuned", "tune", "typical_lengths"]
+
+_BUDGETS = (128, 256, 512, 1024, 2048)
+_RUNS_A_WORKER = 5  # fewer would not go to workers at all
+_WORTH = 1.03
+_ROUNDS = 3
+_SHORT = 16  # tokens of the text whose latency is measured
+_LONGEST = 128  # tokens of a typical text
+_LATENCY_SHARE = 0.2  # of the time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A layout and what was measured with it."""
+
+    layout: Layout
+    seconds: tuple[float, ...]
+    """For one text of 16 tokens, or for a thousand tokens of a corpus; a value a round."""
+
+    @property
+    def best(self) -> float:
+        """The least of :attr:`seconds`: whatever disturbs a measurement makes it longer."""
+        return min(self.seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """What came out for one variant."""
+
+    layout: Layout
+    """Threads by latency; workers, tokens a run and fusions by throughput."""
+    latency: tuple[Candidate, ...]
+    """The default first."""
+    throughput: tuple[Candidate, ...]
+    """The default first."""
+
+
+def tune(
+    model: str | Path,
+    variant: str | None = None,
+    *,
+    seconds: float = 15.0,
+    lengths: npt.NDArray[np.int64] | None = None,
+    advance: Advance = lambda _seconds: None,
+) -> Tuned:
+    """Try layouts of one variant for about ``seconds``, loading not counted; a large model needs longer for its one round.
+
+    Args:
+        model: artifact folder, single .onnx file, or Hub id.
+        variant: None: the default one.
+        seconds: how long to measure.
+        lengths: (texts,) tokens of the texts of a corpus; None: :func:`typical_lengths`.
+        advance: told how many seconds more have passed.
+    """
+    default = default_layout()
+    with closing(_Rig(model, variant)) as rig:
+        shapes = _unique([default, *(replace(default, latency_threads=count) for count in _thread_counts())])
+        latency = _in_turn(shapes, rig.one_text, seconds * _LATENCY_SHARE, advance)
+        remaining = seconds * (1 - _LATENCY_SHARE)
+        rate = 1000 / rig.corpus(default, np.full(64, _SHORT))
+        sample = _sample(typical_lengths() if lengths is None else lengths, rate, remaining, default)
+        plans = _throughput_layouts(default, int(sample.sum()))
+        throughput = _in_turn(plans, lambda layout, _slot: rig.corpus(layout, sample), remaining, advance)
+    best = replace(_best(throughput).layout, latency_threads=_best(latency).layout.latency_threads)
+    return Tuned(layout=best, latency=latency, throughput=throughput)
+
+
+def typical_lengths(count: int = 2000, *, seed: int = 0) -> npt.NDArray[np.int64]:
+    """Tokens of texts as searches and sentences have them: a log-normal spread around 16, up to 128.
+
+    >>> typical_lengths(5).tolist()
+    [17, 14, 23, 17, 11]
+    """
+    spread = np.random.default_rng(seed).lognormal(mean=np.log(_SHORT), sigma=0.6, size=count)
+    return np.clip(spread, 3, _LONGEST).astype(np.int64)
+
+
+class _Rig:
+    """One model, and encodings of it in any layout; sessions are shared between layouts."""
+
+    def __init__(self, model: str | Path, variant: str | None) -> None:
+        self._artifact = locate(model, variant=variant)
+        self._sessions: dict[tuple[int, bool], GraphSession] = {}
+        self._encodings: dict[Layout, Encoding] = {}
+        self._loaded: Loaded = load(self._artifact, lambda: self._session(1, fusions=False))
+
+    def one_text(self, layout: Layout, slot: float) -> float:
+        """Median seconds for a text of 16 tokens, over ``slot`` seconds."""
+        encoding, text = self._encoding(layout), [_text_of(_SHORT)]
+        times: list[float] = []
+        until = time.perf_counter() + slot
+        while not times or time.perf_counter() < until:
+            started = time.perf_counter()
+            encoding.sentence_embeddings(text, Request())
+            times.append(time.perf_counter() - started)
+        return statistics.median(times)
+
+    def corpus(self, layout: Layout, lengths: npt.NDArray[np.int64]) -> float:
+        """Seconds for a thousand tokens, over texts of these lengths."""
+        encoding, texts = self._encoding(layout), [_text_of(int(length)) for length in lengths]
+        started = time.perf_counter()
+        encoding.sentence_embeddings(texts, Request())
+        return 1000 * (time.perf_counter() - started) / int(lengths.sum())
+
+    def close(self) -> None:
+        """Give the workers up."""
+        for encoding in self._encodings.values():
+            encoding.close()
+
+    def _encoding(self, layout: Layout) -> Encoding:
+        if layout not in self._encodings:
+            self._encodings[layout] = Encoding(
+                self._session(layout.latency_threads, fusions=layout.fusions),
+                lambda: self._session(1, fusions=layout.fusions),
+                tokenizer=self._loaded.tokenizer,
+                serving=self._loaded.serving,
+                layout=layout,
+            )
+        return self._encodings[layout]
+
+    def _session(self, threads: int, *, fusions: bool) -> GraphSession:
+        if (threads, fusions) not in self._sessions:
+            self._sessions[threads, fusions] = GraphSession(
+                self._artifact.graph, device=parse_device("cpu"), threads=threads, fusions=fusions
+            )
+        return self._sessions[threads, fusions]
+
+
+def _text_of(tokens: int) -> str:
+    """About so many tokens with any tokenizer: time depends on their number, and on nothing else."""
+    return " ".join(["a"] * max(1, tokens - 2))
+
+
+def _thread_counts() -> list[int]:
+    return [1, physical_cores(), available_threads()]
+
+
+def _sample(lengths: npt.NDArray[np.int64], rate: float, seconds: float, default: Layout) -> npt.NDArray[np.int64]:
+    """So many of ``lengths``, from the beginning again where they end, as one measurement has time for."""
+    slot = seconds / (_ROUNDS * (len(_BUDGETS) + len(_thread_counts())))
+    tokens = max(rate * slot, _RUNS_A_WORKER * default.workers * default.token_budget)
+    repeated = np.resize(lengths, int(tokens / lengths.mean()) + len(lengths))
+    return repeated[: int(np.searchsorted(np.cumsum(repeated), tokens)) + 1]
+
+
+def _throughput_layouts(default: Layout, tokens: int) -> list[Layout]:
+    """The default, and what differs from it in one thing; budgets of which ``tokens`` give every worker some runs."""
+    fitting = [budget for budget in _BUDGETS if _RUNS_A_WORKER * default.workers * budget <= tokens]
+    budgets = [replace(default, token_budget=budget) for budget in fitting]
+    workers = [replace(default, workers=count) for count in _thread_counts()]
+    return _unique([default, *budgets, *workers, replace(default, fusions=True)])
+
+
+def _unique(layouts: Sequence[Layout]) -> list[Layout]:
+    return list(dict.fromkeys(layouts))
+
+
+def _in_turn(
+    layouts: Sequence[Layout], measure: Callable[[Layout, float], float], seconds: float, advance: Advance
+) -> tuple[Candidate, ...]:
+    """Measure every layout once a round; rounds until ``seconds`` have passed, at least one."""
+    slot = seconds / (_ROUNDS * len(layouts))
+    found: dict[Layout, list[float]] = {layout: [] for layout in layouts}
+    until = time.perf_counter() + seconds
+    while not found[layouts[-1]] or time.perf_counter() < until:
+        for layout in layouts:
+            started = time.perf_counter()
+            found[layout].append(measure(layout, slot))
+            advance(time.perf_counter() - started)
+    return tuple(Candidate(layout=layout, seconds=tuple(values)) for layout, values in found.items())
+
+
+def _best(candidates: Sequence[Candidate]) -> Candidate:
+    """The fastest; the default, which is the first, where that is not faster by :data:`_WORTH`."""
+    fastest = min(candidates, key=lambda candidate: candidate.best)
+    return fastest if candidates[0].best > _WORTH * fastest.best else candidates[0]
