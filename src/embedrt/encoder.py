@@ -4,7 +4,7 @@ The names follow sentence-transformers, so that moving over is one line.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
@@ -18,15 +18,15 @@ from embedrt.errors import InputError
 from embedrt.layout import Layout, layout_for
 from embedrt.loading import load
 from embedrt.progress import Advance, progress
+from embedrt.prompts import prompt_for, prompt_name_for
 from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device, runtime_version
-from embedrt.similarity import normalized, similarity_function
+from embedrt.similarity import similarity_function
 from embedrt.text import as_texts
-from embedrt.vectors import VectorPrecision, quantize_embeddings, require_precision, truncated
+from embedrt.vectors import VectorPrecision, finishing
 
 __all__ = ["SentenceEncoder"]
 
 _PRECISIONS_OF_ONE = ("float32", "binary", "ubinary")  # the others need the ranges of a corpus
-_DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # the first of these that the checkpoint has
 
 Vectors = npt.NDArray[np.float32]
 
@@ -155,13 +155,13 @@ class SentenceEncoder:
         with progress(len(texts), shown=bool(show_progress_bar)) as advance:
             request = self._request(prompt, prompt_name, batch_size, advance)
             if output_value == TOKEN_EMBEDDINGS:
-                tokens = self._token_embeddings(texts, request)
+                tokens = self._encoding.token_embeddings(texts, request)
                 return tokens[0] if isinstance(sentences, str) else tokens
             if output_value != SENTENCE_EMBEDDING:
                 raise InputError(
                     f"output_value is {output_value!r}, expected {SENTENCE_EMBEDDING!r} or {TOKEN_EMBEDDINGS!r}"
                 )
-            finish = self._finish(precision, normalize_embeddings, truncate_dim)
+            finish = finishing(self._serving.dimension, precision, normalize_embeddings, truncate_dim)
             stored = finish(self._encoding.sentence_embeddings(texts, request))
         return stored[0] if isinstance(sentences, str) else stored
 
@@ -198,7 +198,7 @@ class SentenceEncoder:
             raise TypeError(f"sentences is a {type(sentences).__name__}, expected an iterable of str: pass [text]")
         if precision not in _PRECISIONS_OF_ONE:
             raise InputError(f"precision is {precision!r}, expected one of {', '.join(_PRECISIONS_OF_ONE)}")
-        finish = self._finish(precision, normalize_embeddings, truncate_dim)
+        finish = finishing(self._serving.dimension, precision, normalize_embeddings, truncate_dim)
         windows = self._encoding.stream(sentences, self._request(prompt, prompt_name, batch_size))
         return (vector for window in windows for vector in finish(window))
 
@@ -206,13 +206,17 @@ class SentenceEncoder:
         self, sentences: str | Sequence[str], *, prompt_name: str | None = None, **options: Any
     ) -> npt.NDArray[Any]:
         """:meth:`encode` with the prompt called ``query``, where the checkpoint has one."""
-        return self._encode_as(sentences, ("query",), prompt_name, options)
+        name = self._role_prompt("query", prompt_name, options)
+        vectors: npt.NDArray[Any] = self.encode(sentences, prompt_name=name, **options)
+        return vectors
 
     def encode_document(
         self, sentences: str | Sequence[str], *, prompt_name: str | None = None, **options: Any
     ) -> npt.NDArray[Any]:
         """:meth:`encode` with the prompt called ``document``, ``passage`` or ``corpus``, where the checkpoint has one."""
-        return self._encode_as(sentences, _DOCUMENT_PROMPTS, prompt_name, options)
+        name = self._role_prompt("document", prompt_name, options)
+        vectors: npt.NDArray[Any] = self.encode(sentences, prompt_name=name, **options)
+        return vectors
 
     def similarity(self, embeddings1: npt.NDArray[np.floating], embeddings2: npt.NDArray[np.floating]) -> Vectors:
         """Similarity of each row with each row, (n, m), by the checkpoint's own measure."""
@@ -282,6 +286,11 @@ class SentenceEncoder:
             f"max_seq_length={self.max_seq_length}, providers={self.providers})"
         )
 
+    def _role_prompt(self, role: str, prompt_name: str | None, options: Mapping[str, Any]) -> str | None:
+        if prompt_name is None and options.get("prompt") is None:
+            return prompt_name_for(self._serving, role)
+        return prompt_name
+
     def _request(
         self,
         prompt: str | None,
@@ -293,47 +302,5 @@ class SentenceEncoder:
             raise InputError("this encoder was closed: make a new SentenceEncoder")
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size is {batch_size}, expected at least 1")
-        return Request(prefix=self._prompt(prompt, prompt_name), batch_size=batch_size, advance=advance)
-
-    def _finish(
-        self, precision: VectorPrecision, normalize_embeddings: bool | None, truncate_dim: int | None
-    ) -> Callable[[Vectors], npt.NDArray[Any]]:
-        """What is done with the graph's vectors; wrong wishes are refused here, before anything is encoded."""
-        require_precision(precision)
-        truncated(np.empty((0, self._serving.dimension), dtype=np.float32), truncate_dim)
-
-        def finish(vectors: Vectors) -> npt.NDArray[Any]:
-            cut = truncated(vectors, truncate_dim)
-            return quantize_embeddings(normalized(cut) if normalize_embeddings else cut, precision)
-
-        return finish
-
-    def _token_embeddings(self, texts: list[str], request: Request) -> list[Vectors]:
-        if TOKEN_EMBEDDINGS not in self._session.outputs:
-            raise InputError(
-                f"this graph gives no {TOKEN_EMBEDDINGS}: export the checkpoint again with --token-embeddings"
-            )
-        return self._encoding.token_embeddings(texts, request)
-
-    def _prompt(self, prompt: str | None, prompt_name: str | None) -> str:
-        if prompt is not None:
-            return prompt
-        name = prompt_name if prompt_name is not None else self._serving.default_prompt_name
-        if name is None:
-            return ""
-        if name not in self._serving.prompts:
-            known = ", ".join(sorted(self._serving.prompts)) or "none"
-            raise InputError(f"prompt_name is {name!r}, the checkpoint has these prompts: {known}. Or pass prompt='…'")
-        return self._serving.prompts[name]
-
-    def _encode_as(
-        self,
-        sentences: str | Sequence[str],
-        roles: tuple[str, ...],
-        prompt_name: str | None,
-        options: dict[str, Any],
-    ) -> npt.NDArray[Any]:
-        if prompt_name is None and options.get("prompt") is None:
-            prompt_name = next((role for role in roles if role in self._serving.prompts), None)
-        vectors: npt.NDArray[Any] = self.encode(sentences, prompt_name=prompt_name, **options)
-        return vectors
+        prefix = prompt_for(self._serving, prompt=prompt, prompt_name=prompt_name)
+        return Request(prefix=prefix, batch_size=batch_size, advance=advance)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.batching import Batch, plan_batches
+from embedrt.errors import InputError
 from embedrt.layout import Layout
 from embedrt.manifest import Serving
 from embedrt.progress import Advance
@@ -89,7 +90,15 @@ class Encoding:
         return self._pipelined(windows, request)
 
     def token_embeddings(self, texts: list[str], request: Request) -> list[Vectors]:
-        """Vectors (tokens, hidden) of each text."""
+        """Vectors (tokens, hidden) of each text.
+
+        Raises:
+            InputError: the graph does not give them.
+        """
+        if TOKEN_EMBEDDINGS not in self._scheduler.session.outputs:
+            raise InputError(
+                f"this graph gives no {TOKEN_EMBEDDINGS}: export the checkpoint again with --token-embeddings"
+            )
         found: dict[int, Vectors] = {}
 
         def store(batch: Batch, result: Vectors, mask: npt.NDArray[np.int64]) -> None:

@@ -1,14 +1,16 @@
 """What may be done to finished vectors: cut, normalize, and store in fewer bits; pure numpy."""
 
 import warnings
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from embedrt.errors import InputError
+from embedrt.similarity import normalized
 
-__all__ = ["VectorPrecision", "quantize_embeddings", "require_precision", "truncated"]
+__all__ = ["VectorPrecision", "finishing", "quantize_embeddings", "require_precision", "truncated"]
 
 VectorPrecision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 _BUCKETS = 255
@@ -56,6 +58,24 @@ def quantize_embeddings(
     low, step = _buckets(_ranges(embeddings) if ranges is None else ranges)
     buckets: npt.NDArray[np.float32] = np.clip(np.floor((embeddings - low) / step), 0, _BUCKETS)
     return buckets.astype(np.uint8) if precision == "uint8" else (buckets - 128).astype(np.int8)
+
+
+def finishing(
+    dimension: int, precision: VectorPrecision, normalize: bool | None, dim: int | None
+) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]:
+    """What is done with (n, ``dimension``) vectors of a graph: cut to ``dim``, normalized, stored in ``precision``.
+
+    Raises:
+        InputError: an unknown precision, or a width that is not there; here already, before anything was encoded.
+    """
+    require_precision(precision)
+    truncated(np.empty((0, dimension), dtype=np.float32), dim)
+
+    def finish(vectors: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        cut = truncated(vectors, dim)
+        return quantize_embeddings(normalized(cut) if normalize else cut, precision)
+
+    return finish
 
 
 def require_precision(precision: str) -> None:

@@ -1,0 +1,33 @@
+"""Which prompt is put before a text: one that the caller writes, one that the caller names, or the checkpoint's default."""
+
+from embedrt.errors import InputError
+from embedrt.manifest import Serving
+
+__all__ = ["prompt_for", "prompt_name_for"]
+
+_ROLES = {
+    "query": ("query",),
+    "document": ("document", "passage", "corpus"),  # the first of these that the checkpoint has
+}
+
+
+def prompt_for(serving: Serving, *, prompt: str | None = None, prompt_name: str | None = None) -> str:
+    """The text to put before each text; empty where neither caller nor checkpoint wants one.
+
+    Raises:
+        InputError: the checkpoint has no prompt of that name.
+    """
+    if prompt is not None:
+        return prompt
+    name = prompt_name if prompt_name is not None else serving.default_prompt_name
+    if name is None:
+        return ""
+    if name not in serving.prompts:
+        known = ", ".join(sorted(serving.prompts)) or "none"
+        raise InputError(f"prompt_name is {name!r}, the checkpoint has these prompts: {known}. Or pass prompt='…'")
+    return serving.prompts[name]
+
+
+def prompt_name_for(serving: Serving, role: str) -> str | None:
+    """The checkpoint's prompt for a ``query`` or a ``document``, by name; None where it has none."""
+    return next((name for name in _ROLES[role] if name in serving.prompts), None)
