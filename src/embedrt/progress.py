@@ -6,22 +6,23 @@ from contextlib import contextmanager
 
 __all__ = ["Advance", "progress"]
 
-Advance = Callable[[int], None]
-"""Told how many texts more are done, from any thread."""
+_LARGE = 10_000_000  # from here on counts are shown with a unit prefix
+Advance = Callable[[float], None]
+"""Told how many more are done, texts unless said otherwise; from any thread."""
 
 
 @contextmanager
-def progress(total: int, *, shown: bool) -> Iterator[Advance]:
-    """A bar on stderr, or nothing."""
+def progress(total: int, *, shown: bool, doing: str = "Encoding", unit: str = "text") -> Iterator[Advance]:
+    """A bar on stderr, or nothing; it says what is being ``doing`` to how many ``unit`` and how long the rest will take."""
     if not shown:
         yield lambda _count: None
         return
     from tqdm import tqdm  # 30 ms that only a bar is worth
 
     lock = threading.Lock()
-    with tqdm(total=total, unit="text", desc="Encoding") as bar:
+    with tqdm(total=total, unit=unit, desc=doing, unit_scale=total >= _LARGE) as bar:
 
-        def advance(count: int) -> None:
+        def advance(count: float) -> None:
             with lock:
                 bar.update(count)
 

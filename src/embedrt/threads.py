@@ -8,14 +8,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from embedrt.cgroups import CGROUP_ROOT, OWN_CGROUPS, group_folders
+
 __all__ = ["available_threads", "physical_cores"]
 
-_CGROUP_ROOT = Path("/sys/fs/cgroup")
-_OWN_CGROUPS = Path("/proc/self/cgroup")
 _PROCESSORS = Path("/sys/devices/system/cpu")
 
 
-def available_threads(*, cgroup_root: Path = _CGROUP_ROOT, own_cgroups: Path = _OWN_CGROUPS) -> int:
+def available_threads(*, cgroup_root: Path = CGROUP_ROOT, own_cgroups: Path = OWN_CGROUPS) -> int:
     """The processors of the affinity mask, or the cgroup quota in whole processors where that is smaller; at least 1."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([affinity, *_quotas(cgroup_root, own_cgroups)]))
@@ -42,23 +42,11 @@ def _siblings(processors: Path, number: int) -> str:
 
 
 def _quotas(root: Path, own_cgroups: Path) -> Iterator[int]:
-    """CPU quotas, in whole processors, of this process's cgroup and of all its parents (versions 1 and 2)."""
-    try:
-        lines = own_cgroups.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers not in ("", "cpu", "cpu,cpuacct"):
-            continue
-        mount = root / controllers if controllers else root
-        group = mount / path.lstrip("/")
-        for folder in [group, *group.parents]:
-            quota = _quota(folder)
-            if quota is not None:
-                yield quota
-            if folder == mount:
-                break
+    """CPU quotas, in whole processors, of this process's cgroup and of all its parents."""
+    for folder in group_folders("cpu", cgroup_root=root, own_cgroups=own_cgroups):
+        quota = _quota(folder)
+        if quota is not None:
+            yield quota
 
 
 def _quota(folder: Path) -> int | None:

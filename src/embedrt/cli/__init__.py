@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from embedrt import __version__
-from embedrt.cli import embed, export, inspect, quantize, similarity, verify
+from embedrt.cli import bench, embed, export, inspect, pairs, quantize, similarity, tune, verify
 from embedrt.errors import EmbedrtError, InputError
 
 __all__ = ["app", "main"]
@@ -29,6 +29,9 @@ app.command("verify")(verify.verify)
 app.command("inspect")(inspect.inspect)
 app.command("embed")(embed.embed)
 app.command("similarity")(similarity.similarity)
+app.command("pairs")(pairs.pairs)
+app.command("tune")(tune.tune)
+app.command("bench")(bench.bench)
 
 
 def _print_version(asked: bool) -> None:

@@ -19,7 +19,7 @@ from embedrt.cli.options import (
 )
 from embedrt.errors import MissingDependencyError
 
-__all__ = ["export", "require_exporter", "require_quantizer"]
+__all__ = ["export", "require", "require_exporter", "require_quantizer"]
 
 _QUANTIZER = ("onnx", "onnx_ir")
 _NEEDED = (*_QUANTIZER, "torch", "transformers", "sentence_transformers", "optimum", "onnxscript")
@@ -89,15 +89,20 @@ def require_exporter() -> None:
     Raises:
         MissingDependencyError: one of its packages is not there.
     """
-    _require(_NEEDED, "the exporter needs PyTorch and more", "export")
+    require(_NEEDED, "the exporter needs PyTorch and more", "export")
 
 
 def require_quantizer() -> None:
     """The same for the quantize extra, which has no PyTorch in it."""
-    _require(_QUANTIZER, "quantization edits graphs", "quantize")
+    require(_QUANTIZER, "quantization edits graphs", "quantize")
 
 
-def _require(packages: tuple[str, ...], reason: str, extra: str) -> None:
+def require(packages: tuple[str, ...], reason: str, extra: str) -> None:
+    """Say which ``packages`` of an ``extra`` are missing, and the ``reason`` why they are needed.
+
+    Raises:
+        MissingDependencyError: one is not there.
+    """
     if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
         raise MissingDependencyError(
             f'{", ".join(missing)} not installed: {reason}. Type: pip install "embedrt[{extra}]"'

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from embedrt.cli.reading import Record
 from embedrt.errors import InputError, MissingDependencyError
 
-__all__ = ["write_vectors", "writer_for"]
+__all__ = ["replacing", "require_writable", "write_vectors", "writer_for"]
 
 EMBEDDING_FIELD = "embedding"
 Writer = Callable[[IO[bytes], Sequence[Record], npt.NDArray[Any]], None]
@@ -29,10 +29,7 @@ def writer_for(path: Path) -> Writer:
     """
     if path.suffix not in _WRITERS:
         raise InputError(f"{path} ends in {path.suffix or 'nothing'!r}, expected one of {', '.join(_WRITERS)}")
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent} is no folder: make it first")
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputError(f"{path} cannot be written: it is a folder, or its folder is not yours to write to")
+    require_writable(path)
     if path.suffix == ".parquet":
         try:
             import pyarrow as pa  # noqa: F401
@@ -41,9 +38,21 @@ def writer_for(path: Path) -> Writer:
     return _WRITERS[path.suffix]
 
 
+def require_writable(path: Path) -> None:
+    """Say before any work is done that a file cannot be written.
+
+    Raises:
+        InputError: ``path`` is a folder, or its own folder is not there or cannot be written to.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is no folder: make it first")
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path} cannot be written: it is a folder, or its folder is not yours to write to")
+
+
 def write_vectors(path: Path, records: Sequence[Record], vectors: npt.NDArray[Any]) -> None:
     """Write (n, dim) ``vectors``; .jsonl and .parquet keep the records' own fields beside them."""
-    with _replacing(path) as file:
+    with replacing(path) as file:
         writer_for(path)(file, records, vectors)
 
 
@@ -72,7 +81,7 @@ def _write_parquet(file: IO[bytes], records: Sequence[Record], vectors: npt.NDAr
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write that takes its place at ``path`` when the block ends well."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
