@@ -1,6 +1,7 @@
 """Brings the tables of the result files into the documents, between the markers that name them.
 
-``python -m embedrt_bench.readme`` rewrites them; with ``--check`` it only says whether they are up to date.
+``python -m embedrt_bench.readme`` rewrites them; with ``--check`` it only says whether they are up to date. One result file,
+results/cpu.json, feeds every table of a report; the names in :mod:`embedrt_bench.separate_tables` have files of their own.
 """
 
 import re
@@ -9,105 +10,62 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from embedrt_bench.report.names import ABBREVIATIONS, is_ours
+from embedrt_bench.report.reading import load
+from embedrt_bench.report.tables import Table, tables
 from embedrt_bench.results import RESULTS, read_result
+from embedrt_bench.separate_tables import SEPARATE_TABLES, where
 
 __all__ = ["main", "with_tables"]
 
 _ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = (_ROOT / "README.md", _ROOT / "docs/quantization.md")
+_NAMES = ("README.md", "docs/performance.md", "docs/quantization.md")
+DOCUMENTS = tuple(_ROOT / name for name in _NAMES if (_ROOT / name).is_file())
+RESULT = "cpu.json"
 
 
 def with_tables(text: str, results: Path = RESULTS) -> str:
-    """``text`` with every block ``<!-- table: NAME -->…<!-- end -->`` made anew from ``results``/NAME.json."""
+    """``text`` with every block ``<!-- table: NAME -->…<!-- end -->`` made anew from the files in ``results``.
+
+    Raises:
+        InputError: the result file is not there or does not follow its format.
+        ValueError: there is no table of that name in it.
+    """
 
     def replace(match: re.Match[str]) -> str:
         name = match[1]
-        return f"<!-- table: {name} -->\n{_TABLES[name](read_result(results / f'{name}.json'))}\n<!-- end -->"
+        separate = name in SEPARATE_TABLES and (results / f"{name}.json").is_file()
+        table = _separate(name, results) if separate else _of_report(name, results)
+        return f"<!-- table: {name} -->\n{table}\n<!-- end -->"
 
-    return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", replace, text, flags=re.DOTALL)
-
-
-def _road(result: dict[str, Any]) -> str:
-    speed, single, start = (
-        result[key] for key in ("offline_texts_per_second", "single_stream_milliseconds", "cold_start")
-    )
-    ours, theirs = speed
-    cold = [sorted(start[name]["seconds"])[len(start[name]["seconds"]) // 2] for name in (ours, theirs)]
-    peak = [start[name]["peak_megabytes"] for name in (ours, theirs)]
-    rows = [
-        (
-            "STS sentences a second",
-            f"{speed[ours]['median']:.0f}",
-            f"{speed[theirs]['median']:.0f}",
-            result["offline_ratio"],
-        ),
-        (
-            "one sentence of 16 tokens, median",
-            f"{single[ours]['p50']:.1f} ms",
-            f"{single[theirs]['p50']:.1f} ms",
-            result["single_stream_ratio"],
-        ),
-        ("import to first vector", f"{cold[0]:.2f} s", f"{cold[1]:.2f} s", cold[1] / cold[0]),
-        ("peak memory of that process", f"{peak[0]:.0f} MB", f"{peak[1]:.0f} MB", peak[1] / peak[0]),
-    ]
-    table = "\n".join(f"| {name} | {left} | {right} | {ratio:.1f} × |" for name, left, right, ratio in rows)
-    return (
-        f"| all-MiniLM-L6-v2, fp32 | embedrt | sentence-transformers | |\n|---|---|---|---|\n{table}\n\n"
-        f"STS Spearman × 100: {', '.join(f'{name} {score:.2f}' for name, score in result['sts'].items())}.\n"
-        f'Export with verification {result["export_seconds"]:.0f} s; `pip install "embedrt[cpu]"` adds '
-        f"{result['runtime_install_megabytes']:.0f} MB. The constant matrices alone run at "
-        f"{result['offline_share_of_gemm_peak']:.0%} of the float32 peak of ONNX Runtime's own matrix product "
-        f"({result['gemm_peak_gflops_per_thread']:.0f} GFLOP/s a core).\n{_where(result)}"
-    )
+    return re.sub(r"<!-- table: ([\w-]+) -->\n.*?<!-- end -->", replace, text, flags=re.DOTALL)
 
 
-def _where(result: dict[str, Any]) -> str:
-    machine, packages = result["machine"], result["machine"]["packages"]
-    versions = ", ".join(f"{name} {packages[name]}" for name in ("onnxruntime", "torch", "sentence-transformers"))
-    return (
-        f"Measured {result['date']} on {machine['threads']} cores of an {machine['cpu']} (family/model "
-        f"{machine['cpu_family_model']}), {versions}; rounds interleaved, medians."
-    )
+def _separate(name: str, results: Path) -> str:
+    make: Callable[[dict[str, Any]], str] = SEPARATE_TABLES[name]
+    return make(read_result(results / f"{name}.json"))
 
 
-def _int8(result: dict[str, Any]) -> str:
-    speed, single, sizes = (
-        result[key] for key in ("offline_texts_per_second", "single_stream_milliseconds", "megabytes")
-    )
-    theirs = next(name for name in speed if name.startswith("sentence-transformers"))
-    rows = [
-        "| all-MiniLM-L6-v2 | MB | sentences/s | of sentence-transformers | one sentence | cosine to fp32, mean / min | STS |"
-    ]
-    rows += ["|---|---|---|---|---|---|---|"]
-    for name, measured in speed.items():
-        cosine = result["cosine_to_fp32"].get(name)
-        faithful = f"{cosine['mean']:.4f} / {cosine['min']:.3f}" if cosine else ""
-        change = f"{result['sts_mean_change'][name]:+.2f}" if name in result["sts_mean_change"] else ""
-        rows.append(
-            f"| {name} | {sizes[name]:.1f} | {measured['median']:.0f} | {measured['median'] / speed[theirs]['median']:.1f} × "
-            f"| {single[name]['p50']:.1f} ms | {faithful} | {change} |"
-        )
-    large = result["bert_zh_64_tokens"]
-    rates = [large["offline_texts_per_second"][name]["median"] for name in ("embedrt fp32", "embedrt int8")]
-    return (
-        "\n".join(rows)
-        + "\n\nSTS: change of the mean Spearman × 100 over STS12, 13, 14 and the STS benchmark. A 12-layer, "
-        f"768-wide BERT (random weights, Chinese texts of 64 tokens): int8 is {rates[1] / rates[0]:.1f} × as fast as fp32.\n"
-        + _where(result)
-    )
+def _of_report(name: str, results: Path) -> str:
+    result = load(results / RESULT)
+    made = tables(result)
+    if name not in made:
+        there = ", ".join([*made, *SEPARATE_TABLES])
+        raise ValueError(f"{results / RESULT} has no table {name!r}; there are: {there}")
+    notes = " ".join(filter(None, (made[name].note, ABBREVIATIONS if "s-t" in str(made[name].columns) else "")))
+    return f"{_markdown(made[name])}\n\n{notes}{notes and chr(10)}{where(result)}"
 
 
-def _profile(result: dict[str, Any]) -> str:
-    shares = result["share_of_time"]
-    names = list(dict.fromkeys(name for of in shares.values() for name in of if name != "other"))
-    rows = [f"| operator | {' | '.join(shares)} |", "|---" * (len(shares) + 1) + "|"]
-    for name in [*names, "other"]:
-        cells = [f"{of[name]:.1%}" if name in of else "" for of in shares.values()]
-        rows.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(rows) + f"\n\nShare of the time in kernels; {result['texts']}. " + _where(result)
+def _markdown(table: Table) -> str:
+    """Rows of ours are bold; figures stand to the right."""
+    rule = "|---|" + "---:|" * (len(table.columns) - 1)
+    rows = [[f"**{cell}**" for cell in row] if is_ours(row[0]) else row for row in table.rows]
+    lines = [_line(table.columns), rule, *map(_line, rows)]
+    return "\n".join(lines)
 
 
-_TABLES: dict[str, Callable[[dict[str, Any]], str]] = {"road": _road, "int8": _int8, "profile": _profile}
+def _line(cells: Any) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def main() -> None:

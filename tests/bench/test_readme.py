@@ -1,15 +1,14 @@
-"""From a result file to the README's tables, and the texts that results are measured on."""
+"""From result files to the tables of the documents."""
 
-import datetime as dt
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from embedrt_bench import readme
-from embedrt_bench.results import read_result, write_result
-from embedrt_bench.workloads import composed_sentences
+from embedrt_bench.results import write_result
 
-from embedrt.threads import available_threads
+from embedrt.errors import InputError
 
 MEASURED = {
     "offline_texts_per_second": {"ours": {"median": 300.4, "runs": [300.4]}, "theirs": {"median": 200.0, "runs": []}},
@@ -32,19 +31,6 @@ MEASURED = {
 def results(tmp_path: Path) -> Path:
     write_result(tmp_path / "results/road.json", MEASURED)
     return tmp_path / "results"
-
-
-def test_result_round_trip(tmp_path: Path) -> None:
-    measured = {"ratio": 1 / 3, "runs": [1234567.0, 2], "nested": {"tiny": 1.23456789e-7}, "text": "文", "none": None}
-    write_result(tmp_path / "new/folder/result.json", measured)
-    found = read_result(tmp_path / "new/folder/result.json")
-    assert dt.date.fromisoformat(found.pop("date")) <= dt.datetime.now(tz=dt.UTC).date()
-    machine = found.pop("machine")
-    assert machine["threads"] == available_threads()
-    assert {"embedrt", "onnxruntime", "torch", "sentence-transformers"} <= set(machine["packages"])
-    expected = {"ratio": 0.333333, "runs": [1234570.0, 2], "nested": {"tiny": 1.23457e-7}, "text": "文", "none": None}
-    assert found == expected
-    assert "文" in (tmp_path / "new/folder/result.json").read_text(encoding="utf-8")
 
 
 def test_tables_replace_the_marked_block_only(results: Path) -> None:
@@ -109,13 +95,64 @@ def test_check_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert outdated.read_text(encoding="utf-8") == "OLD"
 
 
-def test_composed_sentences() -> None:
-    sentences = composed_sentences(2000)
-    assert sentences == composed_sentences(2000)
-    assert sentences[:500] == composed_sentences(500)
-    assert sentences != composed_sentences(2000, seed=1)
-    assert sentences[0] == ("The youngest player cannot find the broken bridge after a long and rather quiet meeting.")
-    lengths = {len(sentence.split()) for sentence in sentences}
-    assert min(lengths) >= 6
-    assert 20 <= max(lengths) <= 25
-    assert len(set(sentences)) > 1500
+@pytest.fixture
+def one_file(tmp_path: Path, made_up: Path) -> Path:
+    """A results folder with the one file that feeds every table of a report."""
+    shutil.copy(made_up, tmp_path / "cpu.json")
+    return tmp_path
+
+
+def _block(name: str, results: Path) -> list[str]:
+    return readme.with_tables(f"<!-- table: {name} -->\nold\n<!-- end -->", results).splitlines()[1:-1]
+
+
+def test_ratios_come_from_the_one_result_file(one_file: Path) -> None:
+    lines = _block("ratios", one_file)
+    speed = json.loads((one_file / "cpu.json").read_text(encoding="utf-8"))["offline"]["STS"]
+    median = {name: entry["texts_per_second"]["median"] for name, entry in speed.items()}
+    ours = ("embedrt fp32", "embedrt int8", "embedrt int8-static")
+    assert lines[:2] == [f"| Against | {' | '.join(ours)} |", "|---|---:|---:|---:|"]
+    rows = {cells[1].strip(): cells[2:-1] for cells in (line.split("|") for line in lines[2:12])}
+    assert list(rows) == [name for name in median if name not in ours]
+    for peer, cells in rows.items():
+        for name, cell in zip(ours, cells, strict=True):
+            expected = median[name] / median[peer]
+            assert float(cell.split()[0]) == pytest.approx(expected, rel=0.006, abs=0.005)
+    assert lines[12:14] == ["", "Not measured: light-embed."]
+    assert lines[14].startswith(
+        "Measured 2026-11-23 on 2 cores of an AMD EPYC <made up> (family/model 26/2), onnxruntime 1.32.0"
+    )
+
+
+def test_rows_of_ours_are_bold(one_file: Path) -> None:
+    lines = _block("engines", one_file)
+    (row,) = (line for line in lines if line.startswith("| **embedrt int8** |"))
+    cells = ["embedrt int8", "2414", "7.12 ×", "2.12 ×", "0.95", "13.7 ×", "0.18", "131", "0.9991", "0.995", "74.85"]
+    assert row == f"| {' | '.join(f'**{cell}**' for cell in cells)} |"
+    assert sum("**" in line for line in lines) == 3
+    assert "s-t: sentence-transformers" in lines[-2]
+
+
+def test_bars_in_a_name_stay_inside_their_cell(one_file: Path) -> None:
+    path = one_file / "cpu.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("static vectors", "a | b"), encoding="utf-8")
+    assert any(line.startswith("| a \\| b | ") for line in _block("latency", one_file))
+
+
+def test_what_cannot_be_made(one_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"cpu\.json has no table 'nothing'; there are: engines, ratios, latency, .*, road, int8"
+    ):
+        _block("nothing", one_file)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"cpu\.json cannot be read as JSON"):
+        _block("engines", tmp_path / "empty")
+
+
+def test_a_file_of_its_own_comes_first(one_file: Path) -> None:
+    lines = _block("profile", one_file)
+    assert lines[:3] == ["| Operator | fp32 | int8 | int8-static |", "|---|---:|---:|---:|", "| MatMul | 85.2% |  |  |"]
+    write_result(
+        one_file / "profile.json", {"share_of_time": {"fp32": {"Add": 0.25, "other": 0.75}}, "texts": "some texts"}
+    )
+    assert _block("profile", one_file)[:3] == ["| operator | fp32 |", "|---|---|", "| Add | 25.0% |"]
