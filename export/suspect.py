@@ -39,6 +39,8 @@ def first_differing_layer(module: SentenceModule, model: onnx_ir.Model, folder: 
     feed = {value.name: feed[value.name] for value in session.get_inputs()}
     found = session.run([value.name for value in outputs.values()], feed)
     for name, result in zip(outputs, found, strict=True):
+        if result.shape != expected[name].shape:
+            continue  # a last layer that was narrowed to the pooled token
         scale = float(np.abs(expected[name]).max()) or 1.0
         if float(np.abs(result - expected[name])[mask.numpy() == 1].max()) > _SUSPICIOUS * scale:
             return f"; the first layer that differs is {name.removeprefix('transformer.')}"

@@ -83,6 +83,7 @@ def sample_activations(
         feed = {name: ids if name == "input_ids" else np.ones_like(ids) for name in inputs}
         rows = slice(-seen % step, None, step)  # every step-th token of the whole set, wherever texts end
         for name, result in zip(names, session.run(names, feed), strict=True):
-            kept[name].append(result[0, rows].copy())
+            whole = result.shape[1] != ids.shape[1]  # one row a text, where the last layer was narrowed: few enough
+            kept[name].append(result[0].copy() if whole else result[0, rows].copy())
         seen += ids.shape[1]
     return {name: np.concatenate(rows_of) for name, rows_of in kept.items()}

@@ -103,6 +103,8 @@ class _Quantized:
     scale: onnx_ir.Value
     """One number, or (tokens, 1)"""
     by_row: bool
+    one_row: bool = False
+    """Whether a text has one row: in a last layer that was narrowed to the pooled token."""
 
 
 @dataclass(slots=True)
@@ -188,7 +190,9 @@ class GraphWriter:
         zero = self.constant(np.uint8(activations.zero_point), "zero_point")
         zeros = self.add("Expand", zero, self.add("Shape", scale))  # QuantizeLinear wants one a scale
         column = self.add("Unsqueeze", scale, axes)  # (tokens, 1)
-        return _Quantized(self.add("QuantizeLinear", rows, scale, zeros, axis=0), zero, column, by_row=True)
+        one_row = source.shape is not None and source.shape[1] == 1
+        quantized = self.add("QuantizeLinear", rows, scale, zeros, axis=0)
+        return _Quantized(quantized, zero, column, by_row=True, one_row=one_row)
 
     def product(self, left: _Quantized, right: _Weights) -> onnx_ir.Value:
         """(batch, sequence, outputs) in float32."""
@@ -202,7 +206,9 @@ class GraphWriter:
         result = self.add("Mul", plain, left.scale)  # (tokens, outputs)
         if bias is not None:
             result = self.add("Add", result, bias)
-        return self.add("Reshape", result, self._token_shape(right.weight.shape[1]))
+        width = right.weight.shape[1]
+        one_row = self.constant(np.array([-1, 1, width], dtype=np.int64), "shape") if left.one_row else None
+        return self.add("Reshape", result, one_row or self._token_shape(width))
 
     def _token_shape(self, width: int) -> onnx_ir.Value:
         """[batch, sequence, width], computed once in the graph."""
