@@ -1,8 +1,9 @@
 # make demo    the whole road: export a real model, verify it, encode without torch, print what was measured
 # make test    the test suite
 # make check   lint, types, import rules, then the tests: what CI runs
-# make bench-int8   the variants beside fp32 and sentence-transformers
-# make bench   measure against sentence-transformers and write bench/results/
+# make bench   a short run beside sentence-transformers
+# make bench-all   every engine in every scenario: writes bench/results/cpu.json and a report; hours
+# make bench-peers   the environments of engines whose dependencies conflict, under .cache/peers
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo test test-slow check lint types imports bench bench-int8 clean
+.PHONY: demo test test-slow check lint types imports bench bench-all bench-peers clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m embedrt_bench.demo
@@ -40,10 +41,13 @@ imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m embedrt_bench.road
+	$(BIN)/embedrt bench --against sentence-transformers --scenario quality --scenario offline --scenario single-stream --texts 1000
 
-bench-int8: $(VENV)/.dev
-	$(BIN)/python -m embedrt_bench.int8
+bench-all: bench-peers
+	$(BIN)/embedrt bench --against all --output bench/results/cpu.json --report build/bench.html
+
+bench-peers: $(VENV)/.dev
+	$(BIN)/python -m embedrt_bench.peers
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

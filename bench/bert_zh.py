@@ -1,14 +1,39 @@
 """A 12-layer 768-wide BERT with random weights and the vocabulary of the Chinese BERTs: the size that BGE and text2vec have."""
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-from embedrt_bench.minilm import with_variants
+from embedrt_bench.engines import specification
+from embedrt_bench.minilm import CACHE, with_variants
+from embedrt_bench.peers import OWN, python_of
+from embedrt_bench.process import EngineProcess
+from embedrt_bench.scenarios.offline import offline
+from embedrt_bench.scenarios.quality import require_right_vectors
 
 from embedrt import SentenceEncoder
 from embedrt.manifest import MANIFEST_FILE
 
-__all__ = ["bert_zh_artifact", "texts_of_length"]
+__all__ = ["bert_zh_artifact", "bert_zh_rates", "texts_of_length"]
+
+_TOKENS, _TEXTS = 64, 128
+
+
+def bert_zh_rates(data: Path, *, threads: int, rounds: int) -> dict[str, Any]:
+    """Texts of 64 tokens a second, by engine: ours in fp32 and int8; a time counts as every worst cosine is over 0.8."""
+    artifact = bert_zh_artifact(data, CACHE / "bert-zh")
+    texts = texts_of_length(data, artifact, tokens=_TOKENS, count=_TEXTS)
+    with ExitStack() as stack:
+        engines = []
+        for spec in map(specification, ("embedrt fp32", "embedrt int8")):
+            options = {"artifact": str(artifact), "variant": spec.variant}
+            process = EngineProcess(spec.name, spec.loader, options, python=python_of(OWN), threads=threads)
+            stack.enter_context(process).load()
+            engines.append(process)
+            require_right_vectors(process, texts, engines[0].encode(texts), spec.smallest_cosine)
+        measured = offline(engines, texts, tokens=_TOKENS * _TEXTS, rounds=rounds, title="a larger model")
+    return {name: found["texts_per_second"]["median"] for name, found in measured.items()}
 
 
 def bert_zh_artifact(data: Path, out: Path) -> Path:

@@ -5,9 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from embedrt_bench.engines import Embedrt, Engine, SentenceTransformers
+from embedrt_bench.engines import REFERENCE
+from embedrt_bench.lineup import Lineup
 from embedrt_bench.minilm import checkpoint_folder, exported
-from embedrt_bench.scenarios import cold_start, offline, require_agreement, single_stream
+from embedrt_bench.prepared import Prepared, Source
+from embedrt_bench.scenarios.cold_start import cold_start
+from embedrt_bench.scenarios.offline import offline
+from embedrt_bench.scenarios.single_stream import single_stream
 from embedrt_bench.workloads import composed_sentences
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +21,7 @@ from embedrt.threads import available_threads
 __all__ = ["main"]
 
 _SENTENCE = "How do I reset my password when the old phone is gone?"
+_CHECKED = 100  # sentences whose vectors have to agree before a time counts
 _WITHOUT_TORCH = """
 import sys
 from rich.console import Console
@@ -56,41 +61,33 @@ def main() -> None:
 
 
 def _measured(artifact: Path, count: int) -> Table:
-    checkpoint, threads = checkpoint_folder(), available_threads()
-    starts = cold_start(
-        {
-            "ours": f"from embedrt import SentenceEncoder\nmodel = SentenceEncoder({str(artifact)!r})",
-            "theirs": "from sentence_transformers import SentenceTransformer\n"
-            f"model = SentenceTransformer({str(checkpoint)!r}, device='cpu')",
-        },
-        rounds=2,
-    )
-    engines: list[Engine] = [Embedrt(artifact, threads=threads), SentenceTransformers(checkpoint, threads=threads)]
+    """Both engines in one run, in rows: ours, theirs, how many times better."""
+    names, threads = ("embedrt fp32", REFERENCE), available_threads()
     texts = composed_sentences(count)
-    require_agreement(engines, texts[:100])
-    single = single_stream(engines, _SENTENCE, rounds=3)
-    speed = offline(engines, texts, rounds=2)
-    ours, theirs = (engine.name for engine in engines)
-    table = Table("", ours, theirs, "")
-    size = (
-        (artifact / "onnx/model.onnx").stat().st_size / 1e6,
-        (checkpoint / "model.safetensors").stat().st_size / 1e6,
-    )
-    table.add_row("weights on disk", f"{size[0]:.1f} MB", f"{size[1]:.1f} MB", "")
-    cold = min(starts["ours"].seconds), min(starts["theirs"].seconds)
-    table.add_row("import to first vector", f"{cold[0]:.2f} s", f"{cold[1]:.2f} s", f"{cold[1] / cold[0]:.1f} ×")
-    peak = starts["ours"].peak_megabytes, starts["theirs"].peak_megabytes
-    table.add_row("peak memory of that process", f"{peak[0]:.0f} MB", f"{peak[1]:.0f} MB", f"{peak[1] / peak[0]:.1f} ×")
-    p50 = single[ours]["p50"], single[theirs]["p50"]
-    table.add_row("one sentence, median", f"{p50[0]:.1f} ms", f"{p50[1]:.1f} ms", f"{p50[1] / p50[0]:.1f} ×")
-    rate = speed[ours]["median"], speed[theirs]["median"]
-    table.add_row(
-        f"{count} sentences, {threads} threads",
-        f"{rate[0]:.0f} /s",
-        f"{rate[1]:.0f} /s",
-        f"{rate[0] / rate[1]:.1f} ×",
-    )
+    source = Source(artifact=artifact, checkpoint=checkpoint_folder(), calibration=texts)
+    with Lineup(names, source, Prepared(source), threads=threads) as lineup:
+        lineup.open(texts[:_CHECKED])
+        if lineup.names != list(names):
+            raise SystemExit("one of the two engines could not be measured: the reason stands above")
+        starts = cold_start(names, lineup.start, rounds=2)
+        single = single_stream(lineup.running, [_SENTENCE] * 20, rounds=3, title="one sentence")
+        speed = offline(lineup.running, texts, tokens=0, rounds=2, title="all sentences")
+        sizes = [sum(file.stat().st_size for file in spec.files(source, Prepared(source))) for spec in lineup.specs()]
+    table = Table("", *names, "")
+    table.add_row("model files", *(f"{size / 1e6:.1f} MB" for size in sizes), "")
+    cold = [starts[name]["seconds"]["median"] for name in names]
+    table.add_row("import to first vector", *(f"{value:.2f} s" for value in cold), _times(*cold))
+    peak = [starts[name]["peak_megabytes"] for name in names]
+    table.add_row("peak memory of that process", *(f"{value:.0f} MB" for value in peak), _times(*peak))
+    p50 = [single[name]["p50"] for name in names]
+    table.add_row("one sentence, median", *(f"{value:.1f} ms" for value in p50), _times(*p50))
+    rate = [speed[name]["texts_per_second"]["median"] for name in names]
+    table.add_row(f"{count} sentences, {threads} threads", *(f"{value:.0f} /s" for value in rate), _times(*rate[::-1]))
     return table
+
+
+def _times(ours: float, theirs: float) -> str:
+    return f"{theirs / ours:.1f} ×"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 
 from embedrt.threads import available_threads
@@ -34,8 +35,17 @@ def describe_machine() -> dict[str, object]:
         "threads": available_threads(),
         "governor": governor.read_text(encoding="ascii").strip() if governor.exists() else "not visible",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "packages": dict(_versions()),
     }
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    """Of what is installed: a bench without the exporter has no torch."""
+    for name in _PACKAGES:
+        try:
+            yield name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
 
 
 def _cpu_fields() -> list[tuple[str, str]]:

@@ -8,8 +8,9 @@ from embedrt_export.quantization import Precision, QuantizeOptions, quantize
 
 from embedrt.manifest import MANIFEST_FILE, Manifest
 
-__all__ = ["checkpoint_folder", "exported", "with_variants"]
+__all__ = ["CACHE", "MINILM", "checkpoint_folder", "exported", "with_variants"]
 
+MINILM = "all-MiniLM-L6-v2"
 CACHE = Path(__file__).resolve().parents[1] / ".cache"
 
 

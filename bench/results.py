@@ -7,17 +7,21 @@ from typing import Any
 
 from embedrt_bench.machine import describe_machine
 
-__all__ = ["RESULTS", "read_result", "write_result"]
+__all__ = ["RESULTS", "read_result", "rounded", "stamp", "write_result"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def write_result(path: Path, measured: dict[str, Any]) -> None:
     """Write ``measured`` with date and machine, floats cut to six digits."""
-    today = dt.datetime.now(tz=dt.UTC).date().isoformat()
-    result = {"date": today, "machine": describe_machine(), **measured}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_rounded(result), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    content = json.dumps(rounded({**stamp(), **measured}), indent=1, ensure_ascii=False)
+    path.write_text(content + "\n", encoding="utf-8")
+
+
+def stamp() -> dict[str, Any]:
+    """When and on what: ``date`` and ``machine``."""
+    return {"date": dt.datetime.now(tz=dt.UTC).date().isoformat(), "machine": describe_machine()}
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -26,11 +30,16 @@ def read_result(path: Path) -> dict[str, Any]:
     return content
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """``value`` with every float in it cut to six digits.
+
+    >>> rounded({"ratio": 1 / 3})
+    {'ratio': 0.333333}
+    """
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_rounded(item) for item in value]
+        return [rounded(item) for item in value]
     return value

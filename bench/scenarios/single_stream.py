@@ -1,0 +1,29 @@
+"""Single-stream: one text at a time, the next one when the last is done."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from embedrt_bench.process import Engine
+from embedrt_bench.turns import take_turns
+
+__all__ = ["single_stream"]
+
+_POINTS = (50, 90, 99)
+
+
+def single_stream(engines: Sequence[Engine], texts: Sequence[str], *, rounds: int, title: str) -> dict[str, Any]:
+    """By engine: milliseconds a text, p50, p90 and p99 over all rounds, and p50 of each round; ``texts`` once a round."""
+    for engine in take_turns(engines, 1, f"{title}, warm-up", pause=0):
+        engine.stream(texts)
+    rounded: dict[str, list[list[float]]] = {engine.name: [] for engine in engines}
+    for engine in take_turns(engines, rounds, title):
+        rounded[engine.name].append([seconds * 1e3 for seconds in engine.stream(texts)])
+    return {
+        name: {
+            **{f"p{point}": float(np.percentile(np.concatenate(values), point)) for point in _POINTS},
+            "runs": [statistics.median(times) for times in values],
+        }
+        for name, values in rounded.items()
+    }

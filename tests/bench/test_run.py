@@ -1,0 +1,129 @@
+"""The texts of a run, and a whole one on a tiny artifact."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from embedrt_bench import lineup, run
+from embedrt_bench.corpus import PROFILES, Corpus, TokenCounter, cut_to_tokens, profile_texts, read_corpus
+from embedrt_bench.engines import REFERENCE, EngineSpec, why_unavailable
+from embedrt_bench.prepared import Source
+from embedrt_bench.run import BenchSettings, measure
+
+from embedrt.errors import InputError
+
+
+@pytest.fixture
+def corpus() -> Corpus:
+    return read_corpus(None, 400, seed=0)
+
+
+def test_corpus_without_data(corpus: Corpus) -> None:
+    assert corpus.label == "400 composed sentences (the STS files are not at hand)"
+    assert len(corpus.sentences) == 400
+
+
+def test_corpus_is_an_even_sample(tmp_path: Path) -> None:
+    (tmp_path / "sts-en").mkdir()
+    for year in (2012, 2013, 2014):
+        rows = [f"1\tof {year}, {row}\tof {year}, {row + 1}\n" for row in range(0, 20, 2)]
+        (tmp_path / f"sts-en/{year}.a.test.tsv").write_text("".join(rows), encoding="utf-8")
+    for split in ("train", "dev", "test"):
+        (tmp_path / f"sts-en/stsb-{split}.csv").touch()
+    found = read_corpus(tmp_path, 6, seed=0)
+    assert found.label == "6 STS sentences, evenly from all sets"
+    assert found.sentences == tuple(f"of {year}, {row}" for year in (2012, 2013, 2014) for row in (0, 10))
+
+
+def test_profiles(corpus: Corpus) -> None:
+    texts = {profile: profile_texts(corpus, profile) for profile in PROFILES}
+    words = {profile: [len(text.split()) for text in found] for profile, found in texts.items()}
+    assert texts["STS"] == list(corpus.sentences)
+    assert [len(texts[profile]) for profile in PROFILES] == [400, 400, 50, 99]
+    assert max(words["short queries"]) == 5
+    assert 110 <= min(words["passages"]) <= max(words["passages"]) < 140
+    short = sum(count <= 5 for count in words["mixed"])
+    long = sum(count >= 110 for count in words["mixed"])
+    assert (short, long) == (33, 33)
+    assert texts == {profile: profile_texts(corpus, profile) for profile in PROFILES}
+    with pytest.raises(InputError, match="there is no profile 'long'; there are: short queries, STS, passages, mixed"):
+        profile_texts(corpus, "long")
+
+
+@pytest.mark.parametrize("tokens", [3, 8, 16])
+def test_exact_lengths(corpus: Corpus, tiny: Path, tokens: int) -> None:
+    counter = TokenCounter(tiny)
+    texts = cut_to_tokens(corpus, counter, tokens, texts=5)
+    assert counter(texts) == [tokens] * 5
+    assert [len(text.split()) for text in texts] == [tokens - 2] * 5  # [CLS] and [SEP]
+    assert texts == cut_to_tokens(corpus, counter, tokens, texts=5)
+
+
+def test_a_length_that_the_model_cuts(corpus: Corpus, tiny: Path) -> None:
+    with pytest.raises(InputError, match=r"texts have \[16\] tokens, expected 32 each"):
+        cut_to_tokens(corpus, TokenCounter(tiny), 32, texts=2)
+
+
+@pytest.fixture
+def settings(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BenchSettings:
+    """A short run of what there is here, without the reference and without data files."""
+
+    def without_reference(spec: EngineSpec, at: Source) -> str | None:
+        return "no" if spec.name == REFERENCE else why_unavailable(spec, at)
+
+    monkeypatch.setattr(lineup, "why_unavailable", without_reference)
+    monkeypatch.setattr(run, "data_folder", lambda: None)
+    monkeypatch.setattr("embedrt_bench.scenarios.server._FIRST_RATE", 2000.0)  # 100 requests take 12 s at the real one
+    config = {"num_hidden_layers": 1, "hidden_size": 8, "intermediate_size": 8}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return BenchSettings(
+        artifact=tiny, checkpoint=tmp_path, engines=("embedrt fp32", "embedrt int8", REFERENCE), texts=24, rounds=2,
+        threads=1, lengths=(4, 8, 64), single_texts=3, server_seconds=0.01, server_halvings=0, soak_texts=30,
+        p99_bound_milliseconds=0.001, peak_seconds=0.01,
+    )  # fmt: skip
+
+
+def test_a_whole_run(settings: BenchSettings, tmp_path: Path) -> None:
+    result: dict[str, Any] = measure(settings, files=tmp_path / "files")
+    assert json.loads(json.dumps(result)) == result
+    sections = ("quality", "offline", "single_stream", "server", "cold_start", "soak", "sizes", "roofline", "profile")
+    assert list(result) == ["format", "date", "machine", "settings", "engines", *sections]
+    assert {name: engine["available"] for name, engine in result["engines"].items()} == {
+        "embedrt fp32": True, "embedrt int8": False, REFERENCE: False,
+    }  # fmt: skip
+    ours = ["embedrt fp32"]
+    for section in ("quality", "server", "cold_start", "soak", "sizes"):
+        assert list(result[section]) == ours
+    assert result["quality"]["embedrt fp32"] == {"cosine_mean": 1.0, "cosine_min": 1.0, "texts": 24}
+    assert {profile: list(found) for profile, found in result["offline"].items()} == dict.fromkeys(PROFILES, ours)
+    assert len(result["offline"]["STS"]["embedrt fp32"]["texts_per_second"]["runs"]) == 2
+    assert list(result["single_stream"]) == ["4", "8"]  # the model cuts at 16
+    assert result["server"]["embedrt fp32"]["requests_per_second"] == 0
+    assert result["roofline"]["share"].keys() == {"embedrt fp32"}
+    assert sum(result["profile"]["fp32"].values()) == pytest.approx(1, abs=1e-4)
+    described = result["settings"]
+    assert described["texts"] == "24 composed sentences (the STS files are not at hand)"
+    assert (described["threads"], described["rounds"], described["reference"]) == (1, 2, "embedrt fp32")
+    assert described["tokens"] == described["profiles"]["STS"]["tokens"] > 24 * 4
+
+
+def test_only_what_was_asked_for(settings: BenchSettings, tmp_path: Path) -> None:
+    chosen = BenchSettings(
+        artifact=settings.artifact, checkpoint=settings.checkpoint, engines=("embedrt fp32",), scenarios=("sizes",), texts=8
+    )  # fmt: skip
+    result = measure(chosen, files=tmp_path / "files")
+    assert list(result) == ["format", "date", "machine", "settings", "engines", "sizes"]
+    size = result["sizes"]["embedrt fp32"]["artifact_megabytes"]
+    named = ("onnx/model.onnx", "tokenizer.json", "embedrt.json")
+    expected = sum((settings.artifact / name).stat().st_size for name in named) / 1e6
+    assert size == pytest.approx(expected, rel=1e-5)
+
+
+def test_unknown_names(settings: BenchSettings) -> None:
+    wrong = BenchSettings(artifact=settings.artifact, checkpoint=settings.checkpoint, engines=(), scenarios=("speed",))
+    with pytest.raises(InputError, match="there is no scenario 'speed'; there are: quality, sts, offline"):
+        measure(wrong)
+    wrong = BenchSettings(artifact=settings.artifact, checkpoint=settings.checkpoint, engines=("embedrt",))
+    with pytest.raises(InputError, match="there is no engine 'embedrt'"):
+        measure(wrong)
