@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from embedrt_bench.machine import instructions
 from embedrt_bench.peers import OWN, python_of, why_missing
 from embedrt_bench.prepared import Prepared, Source
 from embedrt_bench.process import EngineProcess
@@ -24,6 +25,8 @@ EXACT = 0.9999
 _LOSSY = 0.8
 """Rounded to 8 bits by any of the schemes here, the worst text keeps more, ``quantize_dynamic`` on processors without VNNI
 included, where its sums saturate; the vector of another text does not."""
+
+_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
 
 Peak = Literal["fp32", "int8"]
 
@@ -50,6 +53,8 @@ class EngineSpec:
     """Which matrix peak its share is taken of; None: its arithmetic has none here."""
     variant: str | None = None
     """The artifact's variant that it runs, if it is ours."""
+    instructions: tuple[str, ...] = ()
+    """Of which the processor must have one: nobody runs it where its arithmetic is emulated."""
 
 
 def _ours(variant: str, *, exact: bool) -> EngineSpec:
@@ -68,6 +73,7 @@ def _sentence_transformers(dtype: str, *, smallest_cosine: float, peak: Peak | N
     return EngineSpec(
         name=f"sentence-transformers {dtype}", loader="sentence-transformers", distribution="sentence-transformers",
         module="sentence_transformers", smallest_cosine=smallest_cosine, peak=peak,
+        instructions=_BFLOAT16 if dtype == "bfloat16" else (),
         options=lambda source, _: {"checkpoint": str(source.checkpoint), "dtype": dtype},
         files=lambda source, _: [source.checkpoint / name for name in ("model.safetensors", "tokenizer.json", "config.json")],
     )  # fmt: skip
@@ -151,6 +157,8 @@ def why_unavailable(spec: EngineSpec, source: Source) -> str | None:
         return reason
     if spec.environment == OWN and importlib.util.find_spec(spec.module) is None:
         return f"{spec.distribution} is not installed: pip install {spec.distribution}"
+    if spec.instructions and not set(spec.instructions) & set(instructions()):
+        return f"the processor has none of {', '.join(spec.instructions)}: it would be emulated, slower than float32"
     return _missing_variant(spec.variant, source) if spec.variant else None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from embedrt.threads import available_threads
 
-__all__ = ["describe_machine"]
+__all__ = ["describe_machine", "instructions"]
 
 _PACKAGES = (
     "embedrt",
@@ -19,24 +19,33 @@ _PACKAGES = (
     "transformers",
     "sentence-transformers",
 )
-_INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp", "i8mm")
+_INSTRUCTIONS = (
+    *("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),
+    *("asimddp", "i8mm", "bf16"),
+)
 
 
 def describe_machine() -> dict[str, object]:
     """Facts for a result file; nothing in it names the machine."""
     fields = dict(_cpu_fields())
-    flags = set(fields.get("flags", fields.get("Features", "")).split())
     governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     return {
         "cpu": fields.get("model name", platform.processor() or platform.machine()),
         "cpu_family_model": f"{fields.get('cpu family', '?')}/{fields.get('model', '?')}",
-        "instructions": [name for name in _INSTRUCTIONS if name in flags],
+        "instructions": instructions(),
         "processors": os.cpu_count(),
         "threads": available_threads(),
         "governor": governor.read_text(encoding="ascii").strip() if governor.exists() else "not visible",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "packages": dict(_versions()),
     }
+
+
+def instructions() -> list[str]:
+    """Those of the processor's instruction sets that decide how fast matrices are multiplied."""
+    fields = dict(_cpu_fields())
+    flags = set(fields.get("flags", fields.get("Features", "")).split())
+    return [name for name in _INSTRUCTIONS if name in flags]
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -71,6 +71,8 @@ class BenchSettings:
     """Steps of the search between the last rate that holds and the first that does not."""
     soak_texts: int = 10_000
     """Texts of the soak."""
+    soak_seconds: float = 40.0
+    """After which an engine's soak ends, however many texts it has done."""
     peak_seconds: float = 1.0
     """Of measuring each matrix peak."""
 
@@ -187,7 +189,12 @@ class _Run:
         )  # fmt: skip
 
     def _soak(self) -> dict[str, Any]:
-        return soak(self.lineup.running, self.profiles["mixed"], count=self.settings.soak_texts)
+        return soak(
+            self.lineup.running,
+            self.profiles["mixed"],
+            count=self.settings.soak_texts,
+            seconds=self.settings.soak_seconds,
+        )
 
     def _sizes(self) -> dict[str, Any]:
         return {

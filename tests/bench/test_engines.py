@@ -239,3 +239,14 @@ def test_install_size() -> None:
     numpy = sum(path.stat().st_size for path in Path(str(np.__file__)).parent.rglob("*.so"))
     assert numpy < runtime < 600e6  # torch alone is more
     assert install_bytes(Path(sys.executable), ["not-a-distribution-at-all"]) is None
+
+
+@pytest.mark.parametrize(("there", "runs"), [([], False), (["avx2", "avx512f"], False), (["avx512_bf16"], True)])
+def test_bfloat16_needs_a_processor_that_has_it(
+    source: Source, monkeypatch: pytest.MonkeyPatch, there: list[str], runs: bool
+) -> None:
+    monkeypatch.setattr(engines, "instructions", lambda: there)
+    reason = why_unavailable(specification("sentence-transformers bfloat16"), source)
+    assert (reason is None) is runs
+    assert runs or "the processor has none of avx512_bf16" in str(reason)
+    assert why_unavailable(specification("sentence-transformers float32"), source) is None

@@ -99,7 +99,7 @@ def test_server(recorder: Recorders) -> None:
 def test_soak(recorder: Recorders) -> None:
     log: list[Any] = []
     engine = recorder("a", log, resident=[100_000_000, 120_000_000])
-    found = soak([engine], ["text"] * 700, count=1200)
+    found = soak([engine], ["text"] * 700, count=1200, seconds=60.0)
     assert [texts for _, _, texts in log] == [500, 200, 500, 500, 200]  # all of them once, then 1200
     assert found == {"a": {"texts": 1200, "megabytes_after_warm_up": 100.0, "megabytes_after": 120.0}}
 
