@@ -3,6 +3,7 @@
 # make check   lint, types, import rules, then the tests: what CI runs
 # make bench   a short run beside sentence-transformers
 # make bench-all   every engine in every scenario: writes bench/results/cpu.json and a report; hours
+# make compatibility   export every architecture, compare, and write docs/compatibility.md
 # make bench-peers   the environments of engines whose dependencies conflict, under .cache/peers
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo test test-slow check lint types imports bench bench-all bench-peers clean
+.PHONY: demo test test-slow check lint types imports bench bench-all bench-peers compatibility clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m embedrt_bench.demo
@@ -48,6 +49,9 @@ bench-all: bench-peers
 
 bench-peers: $(VENV)/.dev
 	$(BIN)/python -m embedrt_bench.peers
+
+compatibility: $(VENV)/.dev
+	$(BIN)/python -m embedrt_bench.compatibility.page
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -3,19 +3,21 @@
 transformers lets a model's attention function and mask function be registered by name. The functions here call
 ``torch.onnx.ops.attention``, which becomes the standard opset-23 ``Attention`` node. It takes three-dimensional tensors
 (batch, sequence, heads * head size), the form that ONNX Runtime's CPU kernel reads without a transposition, and a mask
-that is expanded once to (batch, 1, query, key): ONNX Runtime 1.32 refuses one that would have to be broadcast.
+that is expanded once to (batch, 1, query, key): ONNX Runtime 1.32 refuses one that would have to be broadcast. A bias that
+depends on positions (T5, MPNet) is added to scores, as the mask is, so it travels in the mask: (batch, heads, query, key).
 
 https://onnx.ai/onnx/operators/onnx__Attention.html
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import bidirectional_mask_function, eager_mask
+from transformers.models.mpnet.modeling_mpnet import MPNetSelfAttention
 from transformers.utils import logging as transformers_logging
 
 from embedrt.errors import CheckpointError
@@ -25,7 +27,6 @@ __all__ = ["AttentionForm", "attention_form"]
 AttentionForm = Literal["operator", "eager"]
 _NAME = "onnx_attention_operator"
 _UNSUPPORTED = (
-    "position_bias",
     "s_aux",
     "head_mask",
 )  # what changes the scores and has no input in the operator
@@ -40,9 +41,13 @@ def _attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     softcap: float | None = None,
+    position_bias: Tensor | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """``query`` (batch, heads, query, size), ``key`` and ``value`` (batch, key heads, key, size), mask (batch, 1, query, key)."""
+    """``query`` (batch, heads, query, size), ``key`` and ``value`` (batch, key heads, key, size), mask (batch, 1, query, key).
+
+    ``position_bias`` (1, heads, query, key).
+    """
     del dropout  # there is none at inference
     if given := [name for name in _UNSUPPORTED if options.get(name) is not None]:
         raise NotImplementedError(f"the Attention operator has no input for {', '.join(given)}")
@@ -51,7 +56,7 @@ def _attention(
         _merge_heads(query),
         _merge_heads(key),
         _merge_heads(value),
-        attn_mask=attention_mask,
+        attn_mask=_with_bias(attention_mask, position_bias, batch),
         q_num_heads=heads,
         kv_num_heads=key.shape[1],
         scale=scaling if scaling is not None else size**-0.5,
@@ -59,6 +64,13 @@ def _attention(
     )  # (batch, query, heads * size)
     result: Tensor = merged.view(batch, length, heads, value.shape[-1])
     return result, None
+
+
+def _with_bias(mask: Tensor | None, bias: Tensor | None, batch: int) -> Tensor | None:
+    """What is added to the scores, (batch, heads or 1, query, key)."""
+    if bias is None:
+        return mask
+    return bias.expand(batch, -1, -1, -1) if mask is None else bias + mask
 
 
 def _merge_heads(states: Tensor) -> Tensor:
@@ -92,6 +104,24 @@ def _mask(
     return mask
 
 
+def _mpnet(
+    self: MPNetSelfAttention,
+    hidden_states: Tensor,
+    attention_mask: Tensor | None = None,
+    position_bias: Tensor | None = None,
+    **_options: Any,
+) -> tuple[Tensor]:
+    """MPNet's attention, which transformers keeps out of its interface; ``hidden_states`` (batch, sequence, hidden)."""
+    heads = (*hidden_states.shape[:-1], -1, self.attention_head_size)
+    query, key, value = (part(hidden_states).view(heads).transpose(1, 2) for part in (self.q, self.k, self.v))
+    attended, _ = _attention(self, query, key, value, attention_mask, position_bias=position_bias)
+    output: Tensor = self.o(attended.flatten(2))
+    return (output,)
+
+
+_OWN_CODE: dict[type, Any] = {MPNetSelfAttention: _mpnet}
+"""Architectures that do not ask for their attention by name, and what to put in its place while tracing."""
+
 AttentionInterface.register(_NAME, _attention)
 AttentionMaskInterface.register(_NAME, _mask)
 
@@ -103,6 +133,11 @@ def attention_form(transformer: Any, form: AttentionForm) -> Iterator[None]:
     Raises:
         CheckpointError: the architecture does not let its attention be chosen, and ``form`` is the operator.
     """
+    own = {type(module) for module in transformer.modules()} & _OWN_CODE.keys()
+    if own:
+        with _replaced(own) if form == "operator" else nullcontext():
+            yield
+        return
     before = transformer.config._attn_implementation  # noqa: SLF001  transformers has no public reader
     _choose(transformer, _NAME if form == "operator" else "eager")
     chosen = transformer.config._attn_implementation  # noqa: SLF001
@@ -112,6 +147,19 @@ def attention_form(transformer: Any, form: AttentionForm) -> Iterator[None]:
         yield
     finally:
         _choose(transformer, before)
+
+
+@contextmanager
+def _replaced(own: set[type]) -> Iterator[None]:
+    """Within the block these classes compute attention as :data:`_OWN_CODE` does."""
+    before = {kind: kind.__dict__["forward"] for kind in own}
+    try:
+        for kind in own:
+            kind.forward = _OWN_CODE[kind]  # type: ignore[attr-defined]
+        yield
+    finally:
+        for kind, forward in before.items():
+            kind.forward = forward  # type: ignore[attr-defined]
 
 
 def _choose(transformer: Any, implementation: str) -> None:

@@ -44,8 +44,8 @@ class Comparison:
 
 
 def reference_vectors(checkpoint: Checkpoint, texts: tuple[str, ...] = PARITY_TEXTS) -> Vectors:
-    """What sentence-transformers gives for ``texts`` without a prompt, (texts, dim)."""
-    vectors: Vectors = checkpoint.model.encode(list(texts), prompt="", batch_size=8, show_progress_bar=False)
+    """What sentence-transformers gives for each of ``texts`` alone and without a prompt, (texts, dim)."""
+    vectors: Vectors = checkpoint.model.encode(list(texts), prompt="", batch_size=1, show_progress_bar=False)
     return vectors
 
 

@@ -106,7 +106,7 @@ def tiny_checkpoint(build_checkpoint: Build) -> Path:
 
 @pytest.fixture(scope="session")
 def mpnet_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An architecture whose position bias the attention operator does not get."""
+    """An architecture that adds a position bias to its scores, in attention code of its own."""
     plain, folder = tmp_path_factory.mktemp("plain") / "mpnet", tmp_path_factory.mktemp("checkpoint") / "mpnet"
     _save_mpnet(plain)
     SentenceTransformer(modules=[Transformer(str(plain)), Pooling(WIDTH)], device="cpu").save(str(folder))

@@ -12,7 +12,7 @@ import onnx
 import onnx_ir
 import pytest
 import torch
-from embedrt_export import pipeline
+from embedrt_export import attention, pipeline
 from embedrt_export.trace import trace
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize
@@ -97,9 +97,10 @@ def test_prompts_and_their_exclusion(build_checkpoint: Build, tmp_path: Path) ->
     _assert_equal_to_sentence_transformers(tmp_path / "out", checkpoint, prompt_name="document")
 
 
-def test_an_architecture_with_a_position_bias_falls_back_and_says_so(
-    mpnet_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_an_architecture_with_code_of_its_own_falls_back_and_says_so(
+    mpnet_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(attention, "_OWN_CODE", {})
     manifest = embedrt_export.export(str(mpnet_checkpoint), tmp_path / "out")
     assert manifest.variants["fp32"].attention == "eager"
     assert "falling back to a traced one" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""What can be exported: small random checkpoints of real architectures, each really exported and compared."""
