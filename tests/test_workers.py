@@ -101,7 +101,10 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_a_forked_child_starts_workers_of_its_own(tiny: Path) -> None:
+@pytest.mark.parametrize("parallelism", ["true", "false"])
+def test_a_forked_child_starts_workers_of_its_own(tiny: Path, parallelism: str) -> None:
     """As gunicorn and multiprocessing do with a model that was loaded before; without new workers it would hang."""
-    done = subprocess.run([sys.executable, "-c", FORKING, str(tiny)], timeout=60, check=False, capture_output=True)
+    environment = {**os.environ, "TOKENIZERS_PARALLELISM": parallelism}
+    command = [sys.executable, "-c", FORKING, str(tiny)]
+    done = subprocess.run(command, timeout=60, check=False, capture_output=True, env=environment)
     assert done.returncode == 0, done.stderr.decode()

@@ -5,6 +5,7 @@ threads makes the library raise "Already borrowed". Padding is left to :mod:`emb
 """
 
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,15 @@ class TextTokenizer:
     def tokens(self, text: str) -> list[str]:
         """The pieces that ``text`` is cut into, special tokens included."""
         return list(self._tokenizer.encode(text).tokens)
+
+
+def _tokenize_on_one_thread() -> None:
+    """In a forked child the library's threads are gone, and asking them for anything, as this variable may, waits for ever."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_tokenize_on_one_thread)
 
 
 def _broken_text(texts: Sequence[str]) -> str:
