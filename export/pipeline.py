@@ -20,7 +20,7 @@ from embedrt_export.trace import OPSET, trace
 from embedrt_export.writing import file_records, staging, write_graph, write_manifest
 
 from embedrt.artifact import TOKENIZER_FILE, Artifact, check_files, locate
-from embedrt.errors import CheckpointError, InputError, ManifestError, ParityError
+from embedrt.errors import CheckpointError, GraphError, InputError, ManifestError, ParityError
 from embedrt.manifest import Manifest, Parity, Serving, Variant
 
 __all__ = ["export", "verify"]
@@ -138,7 +138,7 @@ def _first_faithful_graph(job: _Job) -> Variant:
     for form in _FORMS:
         try:
             return _graph(job, form)
-        except (CheckpointError, ParityError) as problem:
+        except (CheckpointError, GraphError, ParityError) as problem:
             if form == _FORMS[-1]:
                 raise
             job.stages.note(f"attention cannot be one operator here, falling back to a traced one: {problem}")

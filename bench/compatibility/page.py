@@ -39,14 +39,19 @@ def row_of(name: str, place: Path) -> Row:
     try:
         fp32 = embedrt_export.export(str(checkpoint), place / "out", quiet=True).variants["fp32"]
     except EmbedrtError as refused:
-        return Row(name=name, problem=str(refused))
+        return Row(name=name, problem=_first_words(refused))
     row = Row(name=name, attention=fp32.attention, difference=fp32.parity.max_abs_difference)
     try:
         manifest: Manifest = quantize(place / "out", "int8", options=QuantizeOptions(allow_below_gate=True), quiet=True)
     except EmbedrtError as refused:
-        return Row(name=name, attention=row.attention, difference=row.difference, problem=str(refused))
+        return Row(name=name, attention=row.attention, difference=row.difference, problem=_first_words(refused))
     cosine = manifest.variants["int8"].parity.cosine_mean
     return Row(name=name, attention=row.attention, difference=row.difference, int8_cosine=cosine)
+
+
+def _first_words(refused: EmbedrtError) -> str:
+    """The beginning of a message, fit for a cell."""
+    return str(refused).splitlines()[0].replace("|", "\\|")[:160]
 
 
 def written(rows: list[Row], page: str) -> str:

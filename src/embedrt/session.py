@@ -148,7 +148,10 @@ class GraphSession:
         if POOLING_MASK in self.inputs:
             feed[POOLING_MASK] = attention_mask if pooling_mask is None else pooling_mask
         feed |= {name: np.zeros_like(input_ids) for name in _ZERO_INPUTS if name in self.inputs}
-        results: list[npt.NDArray[np.float32]] = self._session.run(list(outputs), feed)
+        try:
+            results: list[npt.NDArray[np.float32]] = self._session.run(list(outputs), feed)
+        except Exception as error:
+            raise GraphError(f"the graph cannot be run on input_ids of shape {input_ids.shape}: {error}") from error
         return results
 
     def end_profiling(self) -> Path:
