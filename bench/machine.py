@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
+from embedrt.processor import instruction_names, processor_fields
 from embedrt.threads import available_threads
 
 __all__ = ["describe_machine", "instructions"]
@@ -27,7 +28,7 @@ _INSTRUCTIONS = (
 
 def describe_machine() -> dict[str, object]:
     """Facts for a result file; nothing in it names the machine."""
-    fields = dict(_cpu_fields())
+    fields = processor_fields()
     governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     return {
         "cpu": fields.get("model name", platform.processor() or platform.machine()),
@@ -43,9 +44,8 @@ def describe_machine() -> dict[str, object]:
 
 def instructions() -> list[str]:
     """Those of the processor's instruction sets that decide how fast matrices are multiplied."""
-    fields = dict(_cpu_fields())
-    flags = set(fields.get("flags", fields.get("Features", "")).split())
-    return [name for name in _INSTRUCTIONS if name in flags]
+    present = instruction_names()
+    return [name for name in _INSTRUCTIONS if name in present]
 
 
 def _versions() -> Iterator[tuple[str, str]]:
@@ -56,10 +56,3 @@ def _versions() -> Iterator[tuple[str, str]]:
         except importlib.metadata.PackageNotFoundError:
             continue
 
-
-def _cpu_fields() -> list[tuple[str, str]]:
-    path = Path("/proc/cpuinfo")
-    if not path.exists():
-        return []
-    first = path.read_text(encoding="utf-8").split("\n\n", 1)[0]
-    return [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in first.splitlines())]

@@ -16,6 +16,8 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from embedrt.processor import saturates_byte_sums
+
 __all__ = ["matrix_operations", "measured_peak", "share_of_peak"]
 
 _SHAPES = ((1024, 384, 384), (1024, 384, 1536), (1024, 1536, 384))
@@ -99,5 +101,6 @@ def _graph(node: Any, kind: int, inner: int, columns: int, constants: Mapping[st
 def _session(model: Any) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    if saturates_byte_sums():
+        options.add_session_config_entry("session.x64quantprecision", "1")
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

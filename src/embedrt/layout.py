@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedrt.errors import InputError
+from embedrt.processor import processor_fields
 from embedrt.threads import available_threads, physical_cores
 
 __all__ = ["Layout", "default_layout", "layout_for", "read_tuned", "tuned_path", "write_tuned"]
@@ -109,15 +110,7 @@ def _folder() -> Path:
 
 def _processor() -> str:
     """Model name and instructions of the first processor, in the kernel's words."""
-    fields = {"vendor_id", "cpu family", "model", "model name", "stepping", "flags", "Features", "CPU part"}
-    lines = []
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
-            for line in file:  # the kernel writes it as it is read: one block is quick on a hundred processors too
-                if not line.strip():
-                    break
-                if line.partition(":")[0].strip() in fields:
-                    lines.append(" ".join(line.split()))
-    except OSError:
-        return f"{platform.machine()} {platform.processor()}"
-    return "; ".join(lines)
+    names = ("vendor_id", "cpu family", "model", "model name", "stepping", "flags", "Features", "CPU part")
+    fields = processor_fields()
+    known = [f"{name} : {fields[name]}" for name in names if name in fields]
+    return "; ".join(known) or f"{platform.machine()} {platform.processor()}"
