@@ -36,6 +36,7 @@ _CHECKED = 64
 """Texts whose vectors have to be right before anything is timed."""
 _CALIBRATION = 300
 _PROFILED = 500
+_SOAK_SECONDS = 0.004  # a text
 _SECTION = {"sts": "quality"}
 
 
@@ -70,9 +71,7 @@ class BenchSettings:
     server_halvings: int = 4
     """Steps of the search between the last rate that holds and the first that does not."""
     soak_texts: int = 10_000
-    """Texts of the soak."""
-    soak_seconds: float = 40.0
-    """After which an engine's soak ends, however many texts it has done."""
+    """Texts of the soak; it ends after 4 ms a text, however many an engine has done by then."""
     peak_seconds: float = 1.0
     """Of measuring each matrix peak."""
 
@@ -193,7 +192,7 @@ class _Run:
             self.lineup.running,
             self.profiles["mixed"],
             count=self.settings.soak_texts,
-            seconds=self.settings.soak_seconds,
+            seconds=self.settings.soak_texts * _SOAK_SECONDS,
         )
 
     def _sizes(self) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def bench(
     ] = None,
     texts: Annotated[int, typer.Option(min=1, help="Texts of a corpus.")] = 5000,
     rounds: Annotated[int, typer.Option(min=1, help="How often every engine takes its turn.")] = 3,
+    soak_texts: Annotated[int, typer.Option(min=1, help="Texts after which memory is read again.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Of samples and arrivals.")] = 0,
     threads: Threads = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the result to this .json file.")] = None,
@@ -69,7 +70,7 @@ def bench(
     result = measure(
         BenchSettings(
             artifact=folder, checkpoint=source, engines=engines, scenarios=scenarios,
-            texts=texts, rounds=rounds, seed=seed, threads=threads,
+            texts=texts, rounds=rounds, soak_texts=soak_texts, seed=seed, threads=threads,
         )
     )  # fmt: skip
     _show(result, output, report, json=json)
