@@ -3,8 +3,8 @@
 import inspect
 from typing import Any
 
+from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.pooling import ProductPooling
-from embedrt_export.source import Checkpoint
 from embedrt_export.token_modules import LayerMean, Residual, token_module
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, WeightedLayerPooling
@@ -26,39 +26,44 @@ class UnitLength(nn.Module):
         return normalize(vectors, p=2.0, dim=1)
 
 
-class _OnTokens(nn.Module):
-    """From the transformer's output to what is pooled: the last hidden state, or a mean of layers, through the modules there."""
+class TokenPooling(nn.Module):
+    """From the transformer's output to pooled vectors: the last hidden state, or a mean of layers, through the modules there."""
 
-    def __init__(self, layer_mean: LayerMean | None, modules: list[nn.Module]) -> None:
+    def __init__(self, layer_mean: LayerMean | None, modules: list[nn.Module], pooling: ProductPooling) -> None:
         super().__init__()
         self.layer_mean = layer_mean
         self.chain = nn.ModuleList(modules)
+        self.pooling = pooling
 
-    def forward(self, output: Any, attention_mask: Tensor) -> Tensor:
-        """``output`` of the transformer; mask int64 (batch, sequence); gives (batch, sequence, width)."""
+    def forward(self, output: Any, attention_mask: Tensor, pooling_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """``output`` of the transformer, masks int64 (batch, sequence); gives (batch, dim) and (batch, sequence, width)."""
         tokens: Tensor = output.last_hidden_state if self.layer_mean is None else self.layer_mean(output.hidden_states)
         for module in self.chain:
             tokens = module(tokens, attention_mask)
-        return tokens
+        return self.pooling(tokens, attention_mask, pooling_mask), tokens
+
+
+class OwnPooling(nn.Module):
+    """The vector that a text tower pools by itself (CLIP: that of the token which ends the text), through its projection."""
+
+    def __init__(self, projection: nn.Module) -> None:
+        super().__init__()
+        self.projection = projection
+
+    def forward(self, output: Any, _attention_mask: Tensor, _pooling_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """As :class:`TokenPooling`."""
+        return self.projection(output.pooler_output), output.last_hidden_state
 
 
 class SentenceModule(nn.Module):
-    """Transformer, modules on tokens, pooling, and the modules behind it: token ids to sentence vectors."""
+    """Transformer, pooling with the modules before it, and the modules behind it: token ids to sentence vectors."""
 
     def __init__(
-        self,
-        transformer: Any,
-        on_tokens: _OnTokens,
-        pooling: ProductPooling,
-        finish: nn.Sequential,
-        *,
-        pooling_mask: bool,
-        token_embeddings: bool,
+        self, transformer: Any, head: nn.Module, finish: nn.Sequential, *, pooling_mask: bool, token_embeddings: bool
     ) -> None:
         super().__init__()
         self.transformer = transformer
-        self.on_tokens = on_tokens
-        self.pooling = pooling
+        self.head = head
         self.finish = finish
         self.takes_pooling_mask = pooling_mask
         self.gives_token_embeddings = token_embeddings
@@ -73,8 +78,7 @@ class SentenceModule(nn.Module):
             {"token_type_ids": input_ids.new_zeros((1, 1)).expand_as(input_ids)} if self._takes_token_types else {}
         )
         output = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **token_types)
-        hidden = self.on_tokens(output, attention_mask)  # (batch, sequence, hidden)
-        pooled = self.pooling(hidden, attention_mask, attention_mask if pooling_mask is None else pooling_mask)
+        pooled, hidden = self.head(output, attention_mask, attention_mask if pooling_mask is None else pooling_mask)
         vectors: Tensor = self.finish(pooled)  # (batch, dim)
         return (vectors, hidden) if self.gives_token_embeddings else vectors
 
@@ -87,29 +91,30 @@ def build_module(checkpoint: Checkpoint, *, token_embeddings: bool = False) -> S
     """
     modules = list(checkpoint.model)
     names = [type(module).__name__ for module in modules]
-    if not isinstance(modules[0], Transformer) or names.count("Pooling") != 1:
+    pooled = 1 if isinstance(modules[0], Transformer) and checkpoint.is_text_tower else 0
+    if not isinstance(modules[0], Transformer) or names.count("Pooling") + pooled != 1:
         raise CheckpointError(
             f"modules.json lists {', '.join(names)}; the exporter takes a Transformer, then Pooling, then any of {_AFTER_POOLING}"
         )
-    at = names.index("Pooling")
-    serving = checkpoint.serving()
+    at = 0 if pooled else names.index("Pooling")
     return SentenceModule(
         checkpoint.transformer,
-        _on_tokens(modules[1:at], checkpoint),
-        ProductPooling(serving.pooling),
+        OwnPooling(modules[0].auto_model.text_projection) if pooled else _token_pooling(modules[1:at], checkpoint),
         nn.Sequential(*[_finishing(module) for module in modules[at + 1 :] if not isinstance(module, Dropout)]),
-        pooling_mask=not serving.include_prompt,
+        pooling_mask=not checkpoint.serving().include_prompt,
         token_embeddings=token_embeddings,
     ).eval()
 
 
-def _on_tokens(modules: list[Any], checkpoint: Checkpoint) -> _OnTokens:
+def _token_pooling(modules: list[Any], checkpoint: Checkpoint) -> TokenPooling:
     mean = None
     if modules and isinstance(modules[0], WeightedLayerPooling):
         first, *modules = modules
         if checkpoint.transformer.config.output_hidden_states:  # without, sentence-transformers passes by it
             mean = LayerMean(first)
-    return _OnTokens(mean, [token_module(module) for module in modules])
+    return TokenPooling(
+        mean, [token_module(module) for module in modules], ProductPooling(checkpoint.serving().pooling)
+    )
 
 
 def _finishing(module: Any) -> nn.Module:

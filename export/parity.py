@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from embedrt_export.checkpoint import Checkpoint, reference_name
 from embedrt_export.distance import row_cosines
 from embedrt_export.parity_texts import PARITY_TEXTS
-from embedrt_export.source import Checkpoint, reference_name
 
 from embedrt.batching import Batch, padded_arrays
 from embedrt.errors import ParityError

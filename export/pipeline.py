@@ -7,13 +7,14 @@ from pathlib import Path
 import onnx_ir
 from embedrt_export.attention import AttentionForm
 from embedrt_export.card import model_card
+from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.module import SentenceModule, build_module
 from embedrt_export.parity import Comparison, Vectors, compare, reference_vectors
 from embedrt_export.quantization import PRECISIONS, Precision, QuantizeOptions, quantize
 from embedrt_export.quantization.fidelity import DEFAULT_GATE, require_gate
 from embedrt_export.rewrite import operators, rewrite
 from embedrt_export.side_files import write_side_files
-from embedrt_export.source import Checkpoint, load_checkpoint
+from embedrt_export.source import load_checkpoint
 from embedrt_export.stages import Stages
 from embedrt_export.suspect import first_differing_layer
 from embedrt_export.trace import OPSET, trace
@@ -35,6 +36,7 @@ def export(
     *,
     revision: str | None = None,
     pooling: Sequence[str] | None = None,
+    route: str | None = None,
     token_embeddings: bool = False,
     precisions: Sequence[Precision] = (),
     quantize_options: QuantizeOptions | None = None,
@@ -49,6 +51,7 @@ def export(
         out: the folder to write; it appears whole or not at all.
         revision: branch, tag or commit of a Hub repository.
         pooling: modes for a plain transformers checkpoint.
+        route: which one of a Router's, for a checkpoint that has one.
         token_embeddings: let the graph give the token vectors too.
         precisions: variants beside the float32 one.
         quantize_options: how these are made.
@@ -67,7 +70,9 @@ def export(
     stages = Stages(quiet=quiet)
     with staging(Path(out), overwrite=overwrite) as folder:
         with stages.stage("load") as facts:
-            checkpoint = load_checkpoint(model, revision=revision, pooling=pooling, trust_remote_code=trust_remote_code)
+            checkpoint = load_checkpoint(
+                model, revision=revision, pooling=pooling, route=route, trust_remote_code=trust_remote_code
+            )
             module, serving = (
                 build_module(checkpoint, token_embeddings=token_embeddings),
                 checkpoint.serving(),
@@ -109,7 +114,9 @@ def verify(
         facts.append(f"{len(found.manifest.files)} files named")
     with stages.stage("load") as facts:
         serving = found.manifest.serving
-        checkpoint = load_checkpoint(against, pooling=serving.pooling if _is_plain(against) else None)
+        checkpoint = load_checkpoint(
+            against, pooling=serving.pooling if _is_plain(against) else None, route=found.manifest.source.route
+        )
         facts.append(against)
     with stages.stage("compare") as facts:
         comparison = compare(found.graph, found.tokenizer, serving, checkpoint, reference_vectors(checkpoint))

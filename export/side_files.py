@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from embedrt_export.source import Checkpoint
+from embedrt_export.checkpoint import Checkpoint
 from tokenizers import Tokenizer
 
 from embedrt.artifact import TOKENIZER_FILE

@@ -7,11 +7,13 @@ order); optimum says beforehand which library the checkpoint belongs to.
 import importlib.metadata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+from embedrt_export.checkpoint import Checkpoint
+from embedrt_export.routes import on_route
+from embedrt_export.soundness import require_sound
+from embedrt_export.weights import require_weights, watched_loading
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from optimum.exporters.tasks import TasksManager
@@ -23,9 +25,9 @@ from transformers.utils import logging as transformers_logging
 
 from embedrt.errors import CheckpointError
 from embedrt.hub import is_hub_id
-from embedrt.manifest import Serving, Source
+from embedrt.manifest import Source
 
-__all__ = ["POOLING_MODES", "Checkpoint", "load_checkpoint"]
+__all__ = ["POOLING_MODES", "load_checkpoint"]
 
 POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 _LIBRARIES = (
@@ -50,55 +52,6 @@ _NOT_NEEDED = (
     "*.mlpackage/*",
 )
 _MARKS = ("modules.json", "config.json")  # one of them is in every checkpoint
-_UNLIMITED = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """A loaded checkpoint: float32, on the CPU, in evaluation mode."""
-
-    model: Any
-    """The SentenceTransformer."""
-    source: Source
-    folder: Path
-    """Where its files are."""
-
-    @property
-    def transformer(self) -> Any:
-        """The transformers model inside."""
-        return self.model[0].auto_model
-
-    @property
-    def tokenizer(self) -> Any:
-        """The transformers tokenizer."""
-        return self.model.tokenizer
-
-    @property
-    def max_seq_length(self) -> int | None:
-        """sentence-transformers' own answer, in tokens; None: no limit."""
-        limit = self.model.max_seq_length
-        return int(limit) if limit is not None and limit < _UNLIMITED else None
-
-    @property
-    def pooling(self) -> Any:
-        """The Pooling module."""
-        return next(module for module in self.model if isinstance(module, Pooling))
-
-    def serving(self) -> Serving:
-        """What the manifest tells a runtime."""
-        modes = self.pooling.pooling_mode
-        return Serving(
-            dimension=int(self.model.get_embedding_dimension()),
-            pooling=(modes,) if isinstance(modes, str) else tuple(modes),
-            normalize=type(self.model[-1]).__name__ == "Normalize",
-            similarity=str(self.model.similarity_fn_name),
-            max_seq_length=self.max_seq_length,
-            pad_token_id=int(self.tokenizer.pad_token_id or 0),
-            padding_side=str(self.tokenizer.padding_side),
-            prompts=dict(self.model.prompts),
-            default_prompt_name=self.model.default_prompt_name,
-            include_prompt=bool(self.pooling.include_prompt),
-        )
 
 
 def load_checkpoint(
@@ -106,6 +59,7 @@ def load_checkpoint(
     *,
     revision: str | None = None,
     pooling: Sequence[str] | None = None,
+    route: str | None = None,
     trust_remote_code: bool = False,
 ) -> Checkpoint:
     """Load ``model``, a local folder or a Hub id.
@@ -114,6 +68,7 @@ def load_checkpoint(
         model: a sentence-transformers checkpoint, or a plain transformers one together with ``pooling``.
         revision: branch, tag or commit of a Hub repository.
         pooling: modes for a plain transformers checkpoint, concatenated in this order.
+        route: which one, where a Router sends queries and documents through modules of their own.
         trust_remote_code: run Python code that the checkpoint brings along.
 
     Raises:
@@ -124,7 +79,7 @@ def load_checkpoint(
         raise CheckpointError(f"{model} has neither {' nor '.join(_MARKS)}: pass the folder of a checkpoint")
     try:
         library = TasksManager.infer_library_from_model(str(folder))
-        with _no_progress_bars():
+        with _no_progress_bars(), watched_loading() as reports:
             loaded = _load(folder, library, pooling, trust_remote_code)
     except (
         OSError,
@@ -137,10 +92,15 @@ def load_checkpoint(
         SafetensorError,
     ) as error:
         raise CheckpointError(_unloadable(model, error)) from error
+    require_weights(reports)
+    loaded = on_route(loaded, route)
     loaded.eval().float().requires_grad_(requires_grad=False)
     libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     name = model if commit else folder.resolve().name
-    return Checkpoint(model=loaded, source=Source(model=name, revision=commit, libraries=libraries), folder=folder)
+    source = Source(model=name, revision=commit, route=route, libraries=libraries)
+    checkpoint = Checkpoint(model=loaded, source=source, folder=folder)
+    require_sound(checkpoint)
+    return checkpoint
 
 
 def _folder_of(model: str, revision: str | None) -> tuple[Path, str | None]:
@@ -189,7 +149,9 @@ def _unloadable(model: str, error: Exception) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):
+        return f"{lines[0]} {lines[1]}".rstrip(". ")
     return lines[0].rstrip(". ") if lines else type(error).__name__
 
 
@@ -203,9 +165,3 @@ def _no_progress_bars() -> Iterator[None]:
     finally:
         if shown:
             transformers_logging.enable_progress_bar()
-
-
-def reference_name(source: Source) -> str:
-    """How a parity report names what it compared with."""
-    versions = source.libraries
-    return f"sentence-transformers {versions['sentence-transformers']} on torch {torch.__version__}, float32, CPU"

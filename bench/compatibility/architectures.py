@@ -16,7 +16,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
-__all__ = ["ARCHITECTURES", "Architecture", "save_checkpoint"]
+__all__ = ["ARCHITECTURES", "Architecture", "save_checkpoint", "save_plain"]
 
 _POSITIONS, _MAX_LENGTH = 64, 48
 _SIZES: dict[str, Any] = {
@@ -105,19 +105,25 @@ ARCHITECTURES: dict[str, Architecture] = {
 }  # fmt: skip
 
 
-def save_checkpoint(name: str, folder: Path) -> Path:
+def save_checkpoint(name: str, folder: Path, *, pooling: str | None = None) -> Path:
     """A checkpoint of ``ARCHITECTURES[name]``, transformer, pooling and normalization, in ``folder``."""
-    chosen = ARCHITECTURES[name]
-    tokenizer = small_tokenizer(chosen.tokenizer, max_length=_MAX_LENGTH, padding_side=chosen.padding_side)
-    ids = {key: tokenizer.convert_tokens_to_ids(token) for key, token in _token_roles(tokenizer).items()}
-    config = getattr(transformers, chosen.config)(vocab_size=len(tokenizer), **ids, **chosen.sizes)
-    torch.manual_seed(0)
-    plain = folder.with_name(f"{folder.name}-plain")
-    _stirred(_made(chosen.model, config)).save_pretrained(plain)
-    tokenizer.save_pretrained(plain)
+    plain = save_plain(name, folder.with_name(f"{folder.name}-plain"))
     transformer = Transformer(str(plain))
-    pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode=chosen.pooling)
-    SentenceTransformer(modules=[transformer, pooling, Normalize()], device="cpu").save(str(folder))
+    width = transformer.get_embedding_dimension()
+    pooled = Pooling(width, pooling_mode=pooling or ARCHITECTURES[name].pooling)
+    SentenceTransformer(modules=[transformer, pooled, Normalize()], device="cpu").save(str(folder))
+    return folder
+
+
+def save_plain(name: str, folder: Path, *, tokenizer: TokenizerKind | None = None) -> Path:
+    """The transformer of ``ARCHITECTURES[name]`` as transformers saves it; with ``tokenizer``, one of another kind."""
+    chosen = ARCHITECTURES[name]
+    pieces = small_tokenizer(tokenizer or chosen.tokenizer, max_length=_MAX_LENGTH, padding_side=chosen.padding_side)
+    ids = {key: pieces.convert_tokens_to_ids(token) for key, token in _token_roles(pieces).items()}
+    config = getattr(transformers, chosen.config)(vocab_size=len(pieces), **ids, **chosen.sizes)
+    torch.manual_seed(0)
+    _stirred(_made(chosen.model, config)).save_pretrained(folder)
+    pieces.save_pretrained(folder)
     return folder
 
 

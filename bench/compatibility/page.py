@@ -1,52 +1,100 @@
-"""``make compatibility``: export every architecture, compare it, and write docs/compatibility.md from what came of it."""
+"""``make compatibility``: export every row, compare it, quantize it, and write docs/compatibility.md from what came of it."""
 
-import sys
+import argparse
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import embedrt_export
 from embedrt_bench.compatibility.architectures import ARCHITECTURES, save_checkpoint
-from embedrt_export.quantization import QuantizeOptions, quantize
+from embedrt_bench.compatibility.families import FAMILIES, save_family
+from embedrt_export.quantization import Precision, QuantizeOptions, quantize
+from embedrt_export.source import POOLING_MODES
 
 from embedrt.errors import EmbedrtError
-from embedrt.manifest import Manifest
 from embedrt.progress import progress
 
-__all__ = ["Row", "main", "row_of", "written"]
+__all__ = ["TABLES", "Outcome", "Row", "main", "outcome_of", "written"]
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"
-_TABLE = ("<!-- table: architectures -->", "<!-- end -->")
+_VARIANTS: tuple[Precision, ...] = ("int8", "int8-static", "fp16")
+_PADDED = {"bert": "right", "qwen3": "left"}
+"""Architectures that all pooling modes are tried on, and their padding side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What came of one architecture."""
+    """What is tried, and what stands before the results."""
 
-    name: str
+    cells: tuple[str, ...]
+    save: Callable[[Path], Path]
+    """Makes the checkpoint in a folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of it."""
+
     attention: str = ""
     """``operator`` or ``eager``: one Attention operator a layer, or matrix products."""
     difference: float | None = None
     """Largest |Δ| to sentence-transformers; None where it was refused."""
-    int8_cosine: float | None = None
-    """Mean cosine of the int8 variant to float32."""
+    cosines: dict[str, float] = field(default_factory=dict)
+    """Mean cosine to float32 of each variant."""
     problem: str = ""
 
 
-def row_of(name: str, place: Path) -> Row:
-    """Export the architecture's checkpoint, quantize it, and tell."""
-    checkpoint = save_checkpoint(name, place / "checkpoint")
+def _architectures() -> list[Row]:
+    return [
+        Row(
+            cells=(name, made.tokenizer, f"{made.pooling}, {made.padding_side}", made.families),
+            save=partial(save_checkpoint, name),
+        )
+        for name, made in ARCHITECTURES.items()
+    ]
+
+
+def _poolings() -> list[Row]:
+    return [
+        Row(cells=(mode, name, side), save=partial(save_checkpoint, name, pooling=mode))
+        for mode in POOLING_MODES
+        for name, side in _PADDED.items()
+    ]
+
+
+def _families() -> list[Row]:
+    return [
+        Row(cells=(name, family.architecture, family.note), save=partial(save_family, name))
+        for name, family in FAMILIES.items()
+    ]
+
+
+TABLES: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
+    "architectures": (("architecture", "tokenizer", "pooling, padding", "known checkpoints"), _architectures),
+    "poolings": (("pooling", "on", "padding"), _poolings),
+    "families": (("family", "architecture", "what it is"), _families),
+}
+"""The tables of the page: the heads of the cells before the results, and the rows."""
+
+
+def outcome_of(row: Row, place: Path) -> Outcome:
+    """Export the row's checkpoint, quantize it, and tell."""
+    checkpoint = row.save(place / "checkpoint")
     try:
         fp32 = embedrt_export.export(str(checkpoint), place / "out", quiet=True).variants["fp32"]
     except EmbedrtError as refused:
-        return Row(name=name, problem=_first_words(refused))
-    row = Row(name=name, attention=fp32.attention, difference=fp32.parity.max_abs_difference)
-    try:
-        manifest: Manifest = quantize(place / "out", "int8", options=QuantizeOptions(allow_below_gate=True), quiet=True)
-    except EmbedrtError as refused:
-        return Row(name=name, attention=row.attention, difference=row.difference, problem=_first_words(refused))
-    cosine = manifest.variants["int8"].parity.cosine_mean
-    return Row(name=name, attention=row.attention, difference=row.difference, int8_cosine=cosine)
+        return Outcome(problem=_first_words(refused))
+    cosines, problem = {}, ""
+    for variant in _VARIANTS:
+        try:
+            manifest = quantize(place / "out", variant, options=QuantizeOptions(allow_below_gate=True), quiet=True)
+            cosines[variant] = manifest.variants[variant].parity.cosine_mean
+        except EmbedrtError as refused:
+            problem = _first_words(refused)
+    difference = fp32.parity.max_abs_difference
+    return Outcome(attention=fp32.attention, difference=difference, cosines=cosines, problem=problem)
 
 
 def _first_words(refused: EmbedrtError) -> str:
@@ -54,39 +102,49 @@ def _first_words(refused: EmbedrtError) -> str:
     return str(refused).splitlines()[0].replace("|", "\\|")[:160]
 
 
-def written(rows: list[Row], page: str) -> str:
-    """``page`` with its table made anew."""
-    before, _, rest = page.partition(_TABLE[0])
-    _, _, after = rest.partition(_TABLE[1])
-    return before + "\n".join([_TABLE[0], *_lines(rows), _TABLE[1]]) + after
+def written(table: str, rows: list[tuple[Row, Outcome]], page: str) -> str:
+    """``page`` with one of its tables made anew."""
+    begin, end = f"<!-- table: {table} -->", "<!-- end -->"
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return before + "\n".join([begin, *lines(table, rows), end]) + after
 
 
-def _lines(rows: list[Row]) -> list[str]:
-    head = "| architecture | tokenizer | pooling, padding | attention | max \\|Δ\\| | int8: cosine to fp32 | known checkpoints |"
-    lines = [head, "|---|---|---|---|---|---|---|"]
-    for row in rows:
-        made = ARCHITECTURES[row.name]
-        error = f"{row.difference:.1e}" if row.difference is not None else f"refused: {row.problem}"
-        form = {"operator": "one operator", "eager": "matrix products"}.get(row.attention, "")
-        int8 = f"{row.int8_cosine:.4f}" if row.int8_cosine is not None else row.problem
-        cells = (row.name, made.tokenizer, f"{made.pooling}, {made.padding_side}", form, error, int8, made.families)
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+def lines(table: str, rows: list[tuple[Row, Outcome]]) -> list[str]:
+    """The table in Markdown."""
+    heads = (*TABLES[table][0], "attention", "max \\|Δ\\|", *(f"{name}: cosine" for name in _VARIANTS))
+    found = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    return [*found, *(f"| {' | '.join(_cells(row, outcome))} |" for row, outcome in rows)]
+
+
+def _cells(row: Row, outcome: Outcome) -> tuple[str, ...]:
+    form = {"operator": "one operator", "eager": "matrix products"}.get(outcome.attention, "")
+    error = f"{outcome.difference:.1e}" if outcome.difference is not None else f"refused: {outcome.problem}"
+    missing = outcome.problem if outcome.difference is not None else ""
+    variants = (f"{outcome.cosines[name]:.4f}" if name in outcome.cosines else missing for name in _VARIANTS)
+    return (*row.cells, form, error, *variants)
 
 
 def main() -> None:
-    """Export all, or those named on the command line, and write the page."""
-    names = sys.argv[1:] or list(ARCHITECTURES)
-    rows = []
-    with progress(len(names), shown=True, doing="Exporting", unit="model") as advance:
-        for name in names:
-            with tempfile.TemporaryDirectory() as place:
-                rows.append(row_of(name, Path(place)))
-            advance(1)
-    if sys.argv[1:]:
-        print("\n".join(_lines(rows)))
-    else:
-        _PAGE.write_text(written(rows, _PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    """Export all, or those whose first cell is named on the command line, and write the page or print them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*")
+    names = parser.parse_args().names
+    page = _PAGE.read_text(encoding="utf-8")
+    for table, (_, make) in TABLES.items():
+        rows = [row for row in make() if not names or row.cells[0] in names]
+        found = []
+        with progress(len(rows), shown=True, doing=f"Exporting {table}", unit="model") as advance:
+            for row in rows:
+                with tempfile.TemporaryDirectory() as place:
+                    found.append((row, outcome_of(row, Path(place))))
+                advance(1)
+        if names:
+            print("\n".join(lines(table, found)))
+        else:
+            page = written(table, found, page)
+    if not names:
+        _PAGE.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -141,6 +141,8 @@ class Source:
 
     model: str
     revision: str | None = None
+    route: str | None = None
+    """Of the checkpoint's Router, where it has one: ``query`` and ``document`` may be different models."""
     libraries: dict[str, str] = field(default_factory=dict)
     """Package versions at export."""
 

@@ -121,13 +121,14 @@ def test_export_passes_everything_on(run: Run, prompted: Path, given: dict[str, 
     plain: dict[str, Any] = {
         "revision": None,
         "pooling": None,
+        "route": None,
         "precisions": [],
         "quantize_options": QuantizeOptions(),
         **off,
     }
     assert given == {"calls": [], "model": "MODEL", "out": Path("OUT"), **plain}
     switches = ("--token-embeddings", "--trust-remote-code", "--overwrite", "--quiet", "--json")
-    options = ("--pooling", "cls", "--pooling", "max", "--revision", "v1", *switches, *QUANTIZE)
+    options = ("--pooling", "cls", "--pooling", "max", "--route", "query", "--revision", "v1", *switches, *QUANTIZE)
     precisions = [item for name in ("fp32", "int8", "int8-static", "fp16") for item in ("--precision", name)]
     ended = run("export", "MODEL", "OUT", *options, *precisions)
     assert ended == (0, (prompted / "embedrt.json").read_text(encoding="utf-8"), "")
@@ -135,6 +136,7 @@ def test_export_passes_everything_on(run: Run, prompted: Path, given: dict[str, 
         **given,
         "revision": "v1",
         "pooling": ["cls", "max"],
+        "route": "query",
         "precisions": ["int8", "int8-static", "fp16"],
         "quantize_options": WANTED,
         **dict.fromkeys(off, True),

@@ -100,7 +100,7 @@ def test_prompts_and_their_exclusion(build_checkpoint: Build, tmp_path: Path) ->
 def test_an_architecture_with_code_of_its_own_falls_back_and_says_so(
     mpnet_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attention, "_OWN_CODE", {})
+    monkeypatch.setattr(attention, "OWN_ATTENTION", {})
     manifest = embedrt_export.export(str(mpnet_checkpoint), tmp_path / "out")
     assert manifest.variants["fp32"].attention == "eager"
     assert "falling back to a traced one" in capsys.readouterr().err

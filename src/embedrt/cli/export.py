@@ -32,6 +32,9 @@ def export(
         list[str] | None,
         typer.Option(help="For plain transformers checkpoints: cls, mean, max … Several are concatenated."),
     ] = None,
+    route: Annotated[
+        str | None, typer.Option(metavar="NAME", help="For checkpoints with a Router: query, document …")
+    ] = None,
     token_embeddings: Annotated[
         bool, typer.Option("--token-embeddings", help="Let the graph give token vectors too.")
     ] = False,
@@ -63,6 +66,7 @@ def export(
         out,
         revision=revision,
         pooling=pooling or None,
+        route=route,
         token_embeddings=token_embeddings,
         precisions=[cast("Precision", name) for name in precision or [] if name != "fp32"],
         quantize_options=QuantizeOptions(

@@ -1,0 +1,88 @@
+"""A loaded checkpoint, and the facts that a runtime needs of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from sentence_transformers.sentence_transformer.modules import Pooling
+from torch import nn
+
+from embedrt.manifest import Serving, Source
+
+__all__ = ["Checkpoint", "reference_name"]
+
+_UNLIMITED = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
+_POSITION_TABLES = ("position_embeddings", "position_embedding")
+_OWN_POOLING = "eos"
+"""What CLIP's text tower does itself: the vector of the token that ends a text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A loaded checkpoint: float32, on the CPU, in evaluation mode."""
+
+    model: Any
+    """The SentenceTransformer, one route of it where it has several."""
+    source: Source
+    folder: Path
+    """Where its files are."""
+
+    @property
+    def transformer(self) -> Any:
+        """The transformers model that reads the text."""
+        model = self.model[0].auto_model
+        return model.text_model if self.is_text_tower else model
+
+    @property
+    def is_text_tower(self) -> bool:
+        """Whether it is the text side of a model of texts and images, which pools by itself (CLIP)."""
+        asked: dict[str, Any] = self.model[0].modality_config["text"]
+        return bool(asked["method"] == "get_text_features")
+
+    @property
+    def tokenizer(self) -> Any:
+        """The transformers tokenizer."""
+        return self.model.tokenizer
+
+    @property
+    def positions(self) -> int | None:
+        """Tokens that the transformer has position vectors for; None: it has no such table."""
+        for name, module in self.transformer.named_modules():
+            if isinstance(module, nn.Embedding) and name.endswith(_POSITION_TABLES):
+                return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+        return None
+
+    @property
+    def max_seq_length(self) -> int | None:
+        """sentence-transformers' own answer, in tokens, and no more than there are positions; None: no limit."""
+        limit = self.model.max_seq_length
+        known = [int(limit)] if limit is not None and limit < _UNLIMITED else []
+        return min([*known, *([self.positions] if self.positions is not None else [])], default=None)
+
+    @property
+    def pooling(self) -> Any:
+        """The Pooling module; None where the transformer pools by itself."""
+        return next((module for module in self.model if isinstance(module, Pooling)), None)
+
+    def serving(self) -> Serving:
+        """What the manifest tells a runtime."""
+        modes = self.pooling.pooling_mode if self.pooling is not None else _OWN_POOLING
+        return Serving(
+            dimension=int(self.model.get_embedding_dimension()),
+            pooling=(modes,) if isinstance(modes, str) else tuple(modes),
+            normalize=type(self.model[-1]).__name__ == "Normalize",
+            similarity=str(self.model.similarity_fn_name),
+            max_seq_length=self.max_seq_length,
+            pad_token_id=int(self.tokenizer.pad_token_id or 0),
+            padding_side=str(self.tokenizer.padding_side),
+            prompts=dict(self.model.prompts),
+            default_prompt_name=self.model.default_prompt_name,
+            include_prompt=self.pooling is None or bool(self.pooling.include_prompt),
+        )
+
+
+def reference_name(source: Source) -> str:
+    """How a parity report names what it compared with."""
+    versions = source.libraries
+    return f"sentence-transformers {versions['sentence-transformers']} on torch {torch.__version__}, float32, CPU"

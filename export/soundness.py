@@ -1,0 +1,86 @@
+"""What a checkpoint's files say that cannot be, found before anything is traced; every message names the file and the key."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from embedrt_export.checkpoint import Checkpoint
+from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.sentence_transformer.modules import CNN, LayerNorm, Pooling
+
+from embedrt.errors import CheckpointError
+
+__all__ = ["require_sound"]
+
+_LIMITS = "sentence_bert_config.json"
+_READS: dict[type, str] = {
+    CNN: "in_word_embedding_dimension",
+    Pooling: "embedding_dimension",
+    Dense: "in_features",
+    LayerNorm: "dimension",
+}
+"""The key of a module's config.json that says how wide the vectors are that it reads."""
+
+
+def require_sound(checkpoint: Checkpoint) -> None:
+    """Refuse what could be loaded and cannot work, or would work otherwise than the exporter takes it.
+
+    Raises:
+        CheckpointError: with the file, the key, what was found, and what to do.
+    """
+    first = checkpoint.model[0]
+    if not isinstance(first, Transformer):
+        return  # the module stage says what it takes
+    _require_plain_texts(first)
+    _require_positions(checkpoint)
+    _require_matching_widths(list(checkpoint.model))
+
+
+def _require_plain_texts(transformer: Any) -> None:
+    asked: dict[Any, dict[str, Any]] = transformer.modality_config
+    if "text" not in asked:
+        raise CheckpointError(
+            f"the checkpoint reads {', '.join(map(str, asked)) or 'nothing known'}, not text: the exporter takes text encoders"
+        )
+    if "message" in asked:
+        raise CheckpointError(
+            "tokenizer_config.json (or chat_template.jinja) has a chat_template, so that sentence-transformers makes a chat "
+            "message of every text; the exporter takes plain texts. If the model was trained on these, remove the template"
+        )
+    if asked["text"]["method"] not in ("forward", "get_text_features"):
+        raise CheckpointError(
+            f"modality_config.text.method is {asked['text']['method']!r}; the exporter takes forward and get_text_features"
+        )
+
+
+def _require_positions(checkpoint: Checkpoint) -> None:
+    positions, asked = checkpoint.positions, _asked_length(checkpoint.folder)
+    if positions is not None and asked is not None and asked > positions:
+        raise CheckpointError(
+            f"{_LIMITS} has max_seq_length {asked}, but the model has position vectors for {positions} tokens: "
+            f"set it to {positions} or less"
+        )
+
+
+def _asked_length(folder: Path) -> int | None:
+    """The length that the checkpoint itself asks for, wherever its Transformer module lies."""
+    for path in (folder / _LIMITS, folder / "0_Transformer" / _LIMITS):
+        if path.is_file():
+            found = json.loads(path.read_text(encoding="utf-8")).get("max_seq_length")
+            return found if isinstance(found, int) else None
+    return None
+
+
+def _require_matching_widths(modules: list[Any]) -> None:
+    """Each module must read vectors as wide as the one before gives."""
+    width = int(modules[0].get_embedding_dimension())
+    for number, module in enumerate(modules):
+        key = _READS.get(type(module))
+        if key is None:
+            continue
+        if (wanted := int(getattr(module, key))) != width:
+            raise CheckpointError(
+                f"{number}_{type(module).__name__}/config.json has {key} {wanted}, "
+                f"but what comes before gives vectors of {width}: the module is not of this checkpoint, or the key is wrong"
+            )
+        width = int(module.get_embedding_dimension())

@@ -1,0 +1,153 @@
+"""Checkpoints that contradict themselves: one sentence that names file, key, what was found and what to do; nothing written."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import embedrt_export
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Dense
+
+from embedrt.errors import CheckpointError
+
+Build = Callable[..., Path]
+Damage = Callable[[Path], None]
+WIDTH = 32
+
+
+def edit(name: str, **changes: Any) -> Damage:
+    """Changes keys of a JSON file."""
+
+    def damage(folder: Path) -> None:
+        path = folder / name
+        content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        path.write_text(json.dumps(content | changes), encoding="utf-8")
+
+    return damage
+
+
+def weights(change: Callable[[dict[str, np.ndarray]], None], name: str = "model.safetensors") -> Damage:
+    """Changes the tensors of a weights file."""
+
+    def damage(folder: Path) -> None:
+        tensors = load_file(folder / name)
+        change(tensors)
+        save_file(tensors, folder / name, metadata={"format": "pt"})
+
+    return damage
+
+
+def drop(tensors: dict[str, np.ndarray]) -> None:
+    for name in [name for name in tensors if "layer.1.attention" in name]:
+        del tensors[name]
+
+
+def widen(tensors: dict[str, np.ndarray]) -> None:
+    tensors["embeddings.word_embeddings.weight"] = np.zeros((99, WIDTH), dtype=np.float32)
+
+
+def narrow_dense(tensors: dict[str, np.ndarray]) -> None:
+    tensors["linear.weight"] = tensors["linear.weight"][:, :8].copy()
+
+
+def module_type(name: str) -> Damage:
+    def damage(folder: Path) -> None:
+        modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        modules[-1]["type"] = name
+        (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+
+    return damage
+
+
+def remove(name: str) -> Damage:
+    return lambda folder: (folder / name).unlink()
+
+
+CASES: dict[str, tuple[Damage, str]] = {
+    "module of another package": (
+        module_type("my_models.modules.Attentive"),
+        r"modules\.json names the module my_models\.modules\.Attentive, which .*: ",
+    ),
+    "unknown module": (
+        module_type("sentence_transformers.models.Attentive"),
+        r"modules\.json names the module sentence_transformers\.models\.Attentive, which",
+    ),
+    "chat template": (
+        edit("tokenizer_config.json", chat_template="{% for message in messages %}{{ message.content }}{% endfor %}"),
+        r"tokenizer_config\.json \(or chat_template\.jinja\) has a chat_template.*remove the template",
+    ),
+    "no weights of a module": (remove("2_Dense/model.safetensors"), r"2_Dense"),
+    "some weights are missing": (weights(drop), r"weights lack .*layer\.1\.attention.* and \d+ more.*Download"),
+    "weights of another shape": (weights(widen), r"embeddings\.word_embeddings\.weight.*\[99, 32\]"),
+    "dense weights of another shape": (
+        weights(narrow_dense, "2_Dense/model.safetensors"),
+        r"2_Dense.*linear\.weight.*\[16, 8\].*\[16, 32\]",
+    ),
+    "config with fewer layers": (
+        edit("config.json", num_hidden_layers=1),
+        r"weights hold .*layer\.1\..*, a layer more than its config\.json counts",
+    ),
+    "config with more layers": (edit("config.json", num_hidden_layers=3), r"weights lack .*layer\.2\."),
+    "config of another width": (edit("config.json", hidden_size=64), r"\[.*32\].*\[.*64\]"),
+    "pooling of another width": (
+        edit("1_Pooling/config.json", embedding_dimension=64),
+        r"1_Pooling/config\.json has embedding_dimension 64, but what comes before gives vectors of 32",
+    ),
+    "dense of another width": (
+        lambda folder: (
+            edit("2_Dense/config.json", in_features=8)(folder),
+            weights(narrow_dense, "2_Dense/model.safetensors")(folder),
+        )[0],
+        r"2_Dense/config\.json has in_features 8, but what comes before gives vectors of 32",
+    ),
+    "length beyond the positions": (
+        edit("sentence_bert_config.json", max_seq_length=1000),
+        r"sentence_bert_config\.json has max_seq_length 1000, but the model has position vectors for 64 tokens: set it to 64",
+    ),
+    "tokenizer cut short": (
+        lambda folder: (folder / "tokenizer.json").write_text('{"version": "1.0", "mod') and None,
+        "cannot be loaded",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def sound(build_checkpoint: Build) -> Path:
+    """BERT, mean pooling and a Dense layer, in order."""
+    return build_checkpoint("mean", [Dense(WIDTH, 16)])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_sentence_says_what_is_wrong(sound: Path, tmp_path: Path, case: str) -> None:
+    damage, message = CASES[case]
+    checkpoint = shutil.copytree(sound, tmp_path / "checkpoint")
+    damage(checkpoint)
+    with pytest.raises(CheckpointError, match=message) as raised:
+        embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
+    assert "\n" not in str(raised.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_a_pooler_that_nobody_reads_may_be_missing(sound: Path, tmp_path: Path) -> None:
+    def drop_pooler(tensors: dict[str, np.ndarray]) -> None:
+        for name in [name for name in tensors if name.startswith("pooler.")]:
+            del tensors[name]
+
+    checkpoint = shutil.copytree(sound, tmp_path / "checkpoint")
+    weights(drop_pooler)(checkpoint)
+    embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
+
+
+def test_texts_are_cut_where_positions_end(sound: Path, tmp_path: Path) -> None:
+    """No file names a limit; sentence-transformers takes the length of the position table, and so do we."""
+    checkpoint = shutil.copytree(sound, tmp_path / "checkpoint")
+    (checkpoint / "sentence_bert_config.json").write_text("{}", encoding="utf-8")
+    edit("tokenizer_config.json", model_max_length=10**30)(checkpoint)
+    manifest = embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
+    assert manifest.serving.max_seq_length == 64
+    assert SentenceTransformer(str(checkpoint), device="cpu").max_seq_length == 64
