@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from embedrt_export.checkpoint import Checkpoint
+from embedrt_export.diagnosis import diagnosis, first_line
 from embedrt_export.routes import on_route
 from embedrt_export.soundness import require_sound
 from embedrt_export.weights import require_weights, watched_loading
@@ -78,7 +79,7 @@ def load_checkpoint(
     if not any((folder / name).is_file() for name in _MARKS):
         raise CheckpointError(f"{model} has neither {' nor '.join(_MARKS)}: pass the folder of a checkpoint")
     try:
-        library = TasksManager.infer_library_from_model(str(folder))
+        library = _library_of(folder)
         with _no_progress_bars(), watched_loading() as reports:
             loaded = _load(folder, library, pooling, trust_remote_code)
     except (
@@ -91,7 +92,11 @@ def load_checkpoint(
         AttributeError,
         SafetensorError,
     ) as error:
-        raise CheckpointError(_unloadable(model, error)) from error
+        reason = diagnosis(folder, error)
+        expected = "a folder with config.json, weights and tokenizer files"
+        raise CheckpointError(
+            reason or f"{model} cannot be loaded: {first_line(error)}. Expected {expected}"
+        ) from error
     require_weights(reports)
     loaded = on_route(loaded, route)
     loaded.eval().float().requires_grad_(requires_grad=False)
@@ -101,6 +106,14 @@ def load_checkpoint(
     checkpoint = Checkpoint(model=loaded, source=source, folder=folder)
     require_sound(checkpoint)
     return checkpoint
+
+
+def _library_of(folder: Path) -> str:
+    """Which library saved the checkpoint; the oldest ones of sentence-transformers have nothing but modules.json at the root."""
+    if (folder / _MARKS[0]).is_file():
+        return "sentence_transformers"
+    library: str = TasksManager.infer_library_from_model(str(folder))
+    return library
 
 
 def _folder_of(model: str, revision: str | None) -> tuple[Path, str | None]:
@@ -114,7 +127,7 @@ def _folder_of(model: str, revision: str | None) -> tuple[Path, str | None]:
         snapshot = Path(snapshot_download(model, revision=revision, ignore_patterns=list(_NOT_NEEDED)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise CheckpointError(
-            f"there is no folder at {model}, and the Hub gave none of that name: {_first_line(error)}"
+            f"there is no folder at {model}, and the Hub gave none of that name: {first_line(error)}"
         ) from error
     return snapshot, snapshot.name
 
@@ -139,20 +152,6 @@ def _load(folder: Path, library: str, pooling: Sequence[str] | None, trust_remot
     transformer = Transformer(model, model_kwargs=options, config_kwargs=options, processor_kwargs=options)
     width = transformer.get_embedding_dimension()
     return SentenceTransformer(modules=[transformer, Pooling(width, pooling_mode=tuple(pooling))], device="cpu")
-
-
-def _unloadable(model: str, error: Exception) -> str:
-    reason = _first_line(error)
-    if "trust_remote_code" in str(error):
-        return f"{model} brings its own Python code: read it, and if you trust it, pass --trust-remote-code ({reason})"
-    return f"{model} cannot be loaded: {reason}. Expected a folder with config.json, weights and tokenizer files"
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    if len(lines) > 1 and lines[0].endswith(":"):
-        return f"{lines[0]} {lines[1]}".rstrip(". ")
-    return lines[0].rstrip(". ") if lines else type(error).__name__
 
 
 @contextmanager

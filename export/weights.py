@@ -27,6 +27,8 @@ class LoadingReport:
     """Weights that the class has and the file has not."""
     unexpected: tuple[str, ...]
     """Weights that the file has and the class has not."""
+    misshapen: tuple[tuple[str, list[int], list[int]], ...]
+    """Weights of another shape: the name, the shape in the file, and that of the class."""
     known: frozenset[str]
     """All weights of the class."""
 
@@ -40,9 +42,11 @@ def watched_loading() -> Iterator[list[LoadingReport]]:
     def watching(
         kind: type[PreTrainedModel], *arguments: Any, output_loading_info: bool = False, **options: Any
     ) -> Any:
+        options["ignore_mismatched_sizes"] = True  # they are refused here, with their names
         model, found = original.__get__(None, kind)(*arguments, output_loading_info=True, **options)
         missing, unexpected = (tuple(sorted(found[key])) for key in ("missing_keys", "unexpected_keys"))
-        reports.append(LoadingReport(kind.__name__, missing, unexpected, frozenset(model.state_dict())))
+        misshapen = tuple((name, list(had), list(has)) for name, had, has in sorted(found["mismatched_keys"]))
+        reports.append(LoadingReport(kind.__name__, missing, unexpected, misshapen, frozenset(model.state_dict())))
         return (model, found) if output_loading_info else model
 
     PreTrainedModel.from_pretrained = classmethod(watching)  # type: ignore[assignment, method-assign]
@@ -53,12 +57,18 @@ def watched_loading() -> Iterator[list[LoadingReport]]:
 
 
 def require_weights(reports: list[LoadingReport]) -> None:
-    """Refuse a checkpoint that lacks weights, or has layers that its config.json does not count.
+    """Refuse a checkpoint that lacks weights, has some of another shape, or has layers that its config.json does not count.
 
     Raises:
         CheckpointError: naming the first such weight.
     """
     for report in reports:
+        if report.misshapen:
+            name, had, has = report.misshapen[0]
+            raise CheckpointError(
+                f"the checkpoint's weights hold {name} of shape {had}, but {report.kind} of its config.json has {has}: "
+                "one of the two is of another model"
+            )
         if missing := [name for name in report.missing if not name.startswith(_UNREAD)]:
             raise CheckpointError(
                 f"the checkpoint's weights lack {missing[0]}"

@@ -45,7 +45,11 @@ def chinese(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     BertTokenizer(vocab=vocabulary, model_max_length=512, do_lower_case=request.param).save_pretrained(folder / "plain")
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64
+        vocab_size=max(vocabulary.values()) + 1,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
     )
     BertModel(config).save_pretrained(folder / "plain")
     transformer = Transformer(str(folder / "plain"))

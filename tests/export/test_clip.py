@@ -1,5 +1,6 @@
 """CLIP's text tower: the checkpoint reads images too, the artifact reads texts."""
 
+import json
 from pathlib import Path
 
 import embedrt_export
@@ -9,10 +10,19 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig, PreTrainedTokenizerFast
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    CLIPProcessor,
+    CLIPTextConfig,
+    CLIPVisionConfig,
+    PreTrainedTokenizerFast,
+)
 
 from embedrt import SentenceEncoder
 
+ENDS = ("<|startoftext|>", "<|endoftext|>")
 TEXTS = ["", "a photo of a cat", "忘记密码怎么办", "two dogs " * 60, "a", "a cat on the roof in the rain"]
 SMALL = {
     "hidden_size": 32,
@@ -25,15 +35,20 @@ SMALL = {
 
 def clip_tokenizer() -> PreTrainedTokenizerFast:
     """Byte-level pieces with a mark at the end of words, lowercase, as CLIP's."""
-    tokenizer = Tokenizer(models.BPE(unk_token="<|endoftext|>", end_of_word_suffix="</w>"))
+    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
         vocab_size=400, end_of_word_suffix="</w>", initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )
     tokenizer.train_from_iterator(["a photo of a cat", "two dogs in the rain", "the roof of a house"], trainer)
-    tokenizer.add_special_tokens(["<|startoftext|>", "<|endoftext|>"])
-    ends = [(name, tokenizer.token_to_id(name)) for name in ("<|startoftext|>", "<|endoftext|>")]
+    content = json.loads(tokenizer.to_str())
+    vocabulary = content["model"]["vocab"]
+    vocabulary |= {name: len(vocabulary) + index for index, name in enumerate(ENDS)}  # the last ids, as CLIP's
+    content["model"]["unk_token"] = ENDS[1]
+    tokenizer = Tokenizer.from_str(json.dumps(content))
+    tokenizer.add_special_tokens(list(ENDS))
+    ends = [(name, tokenizer.token_to_id(name)) for name in ENDS]
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<|startoftext|> $A <|endoftext|>", special_tokens=ends
     )
@@ -58,7 +73,7 @@ def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight) * 0.1)
     model.save_pretrained(folder / "plain")
-    tokenizer.save_pretrained(folder / "plain")
+    CLIPProcessor(image_processor=CLIPImageProcessor(), tokenizer=tokenizer).save_pretrained(folder / "plain")
     SentenceTransformer(str(folder / "plain"), device="cpu").save(str(folder / "checkpoint"))
     return folder / "checkpoint"
 

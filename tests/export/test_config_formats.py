@@ -103,6 +103,8 @@ def test_lowercasing_that_only_the_checkpoint_asks_for(build_checkpoint: Build, 
     tokenizer = json.loads((checkpoint / "tokenizer.json").read_text(encoding="utf-8"))
     tokenizer["normalizer"]["lowercase"] = False
     write(checkpoint / "tokenizer.json", tokenizer)
+    config = json.loads((checkpoint / "tokenizer_config.json").read_text(encoding="utf-8"))
+    write(checkpoint / "tokenizer_config.json", config | {"do_lower_case": False})
     write(checkpoint / "sentence_bert_config.json", {"max_seq_length": 20, "do_lower_case": lower})
     theirs = SentenceTransformer(str(checkpoint), device="cpu")
     embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)

@@ -68,20 +68,29 @@ def remove(name: str) -> Damage:
     return lambda folder: (folder / name).unlink()
 
 
+FORWARD = {"method": "forward", "method_output_name": "last_hidden_state"}
 CASES: dict[str, tuple[Damage, str]] = {
     "module of another package": (
         module_type("my_models.modules.Attentive"),
-        r"modules\.json names the module my_models\.modules\.Attentive, which .*: ",
+        r"brings its own Python code: .*--trust-remote-code.*my_models\.modules\.Attentive",
     ),
     "unknown module": (
         module_type("sentence_transformers.models.Attentive"),
         r"modules\.json names the module sentence_transformers\.models\.Attentive, which",
     ),
     "chat template": (
-        edit("tokenizer_config.json", chat_template="{% for message in messages %}{{ message.content }}{% endfor %}"),
+        lambda folder: (
+            edit("tokenizer_config.json", chat_template="{% for m in messages %}{{ m.content }}{% endfor %}")(folder),
+            edit(
+                "sentence_bert_config.json", modality_config={"text": FORWARD, "message": {**FORWARD, "format": "flat"}}
+            )(folder),
+        )[0],
         r"tokenizer_config\.json \(or chat_template\.jinja\) has a chat_template.*remove the template",
     ),
-    "no weights of a module": (remove("2_Dense/model.safetensors"), r"2_Dense"),
+    "no weights of a module": (
+        remove("2_Dense/model.safetensors"),
+        r"2_Dense has neither model\.safetensors nor pytorch_model\.bin, which its module needs",
+    ),
     "some weights are missing": (weights(drop), r"weights lack .*layer\.1\.attention.* and \d+ more.*Download"),
     "weights of another shape": (weights(widen), r"embeddings\.word_embeddings\.weight.*\[99, 32\]"),
     "dense weights of another shape": (
