@@ -46,6 +46,15 @@ class Checkpoint:
         return self.model.tokenizer
 
     @property
+    def padding_side(self) -> str:
+        """``left`` or ``right``: the tokenizer's, but right where tokens have positions of their own, counted from the left.
+
+        Padding on the left would move them, so that sentence-transformers' vector of a text depends on its batch there; ours is
+        that of the text alone.
+        """
+        return "right" if self.positions is not None else str(self.tokenizer.padding_side)
+
+    @property
     def positions(self) -> int | None:
         """Tokens that the transformer has position vectors for; None: it has no such table."""
         for name, module in self.transformer.named_modules():
@@ -75,7 +84,7 @@ class Checkpoint:
             similarity=str(self.model.similarity_fn_name),
             max_seq_length=self.max_seq_length,
             pad_token_id=int(self.tokenizer.pad_token_id or 0),
-            padding_side=str(self.tokenizer.padding_side),
+            padding_side=self.padding_side,
             prompts=dict(self.model.prompts),
             default_prompt_name=self.model.default_prompt_name,
             include_prompt=self.pooling is None or bool(self.pooling.include_prompt),

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from embedrt_export.checkpoint import Checkpoint
+from embedrt_export.tokenizer_file import write_tokenizer
 from tokenizers import Tokenizer
 
 from embedrt.artifact import TOKENIZER_FILE
@@ -28,11 +29,11 @@ def write_side_files(checkpoint: Checkpoint, folder: Path) -> None:
     for extra in folder.glob("*"):
         if extra.name not in (TOKENIZER_FILE, "tokenizer_config.json", "special_tokens_map.json"):
             extra.unlink()
-    tokenizer = Tokenizer.from_str(backend.to_str())
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    if checkpoint.max_seq_length is not None:
-        tokenizer.enable_truncation(checkpoint.max_seq_length, direction=checkpoint.tokenizer.truncation_side)
-    tokenizer.save(str(folder / TOKENIZER_FILE))
+    write_tokenizer(
+        Tokenizer.from_str(backend.to_str()),
+        folder,
+        max_seq_length=checkpoint.max_seq_length,
+        truncation_side=checkpoint.tokenizer.truncation_side,
+    )
     config = json.dumps(checkpoint.transformer.config.to_diff_dict(), indent=2, ensure_ascii=False, sort_keys=True)
     (folder / "config.json").write_text(config + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ __all__ = ["require_sound"]
 
 _LIMITS = "sentence_bert_config.json"
 _READS: dict[type, str] = {
-    CNN: "in_word_embedding_dimension",
+    CNN: "in_embedding_dimension",
     Pooling: "embedding_dimension",
     Dense: "in_features",
     LayerNorm: "dimension",

@@ -12,6 +12,7 @@ from typing import Any
 
 from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.diagnosis import diagnosis, first_line
+from embedrt_export.pooling_modes import POOLING_MODES
 from embedrt_export.routes import on_route
 from embedrt_export.soundness import require_sound
 from embedrt_export.weights import require_weights, watched_loading
@@ -30,7 +31,6 @@ from embedrt.manifest import Source
 
 __all__ = ["POOLING_MODES", "load_checkpoint"]
 
-POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 _LIBRARIES = (
     "torch",
     "transformers",

@@ -63,6 +63,8 @@ def write_graph(model: onnx_ir.Model, path: Path, serving: Serving) -> None:
         value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None
     )
     external = f"{path.name}_data" if weights > _ONE_FILE_LIMIT - (1 << 26) else None
+    if external is None:  # weights that came from a file of their own would stay there
+        model = onnx_ir.external_data.load_to_model(model)
     onnx_ir.save(model, path, external_data=external)
 
 

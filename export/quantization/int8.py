@@ -21,6 +21,7 @@ __all__ = ["MICROSOFT", "GraphWriter", "can_smooth", "quantize_products"]
 
 MICROSOFT = "com.microsoft"
 _SMALLEST_MAXIMUM = 1e-12
+_AXES_ARE_AN_INPUT_FROM = 18  # opset
 
 Chosen = tuple[LinearGroup, Scheme]
 
@@ -184,7 +185,7 @@ class GraphWriter:
         rows = self.add("Reshape", source, self.constant(np.array([-1, width], dtype=np.int64), "shape"))
         axes, levels = self.constant(np.array([1], dtype=np.int64), "axis"), np.float32(255 - activations.zero_point)
         compared = rows if activations.floor is not None else self.add("Abs", rows)
-        largest = self.add("ReduceMax", compared, axes, keepdims=0)  # (tokens,)
+        largest = self._row_maximum(compared, axes)
         floor = self.constant(np.float32(activations.floor or _SMALLEST_MAXIMUM), "floor")
         scale = self.add("Mul", self.add("Max", largest, floor), self.constant(1 / levels, "level"))
         zero = self.constant(np.uint8(activations.zero_point), "zero_point")
@@ -193,6 +194,12 @@ class GraphWriter:
         one_row = source.shape is not None and source.shape[1] == 1
         quantized = self.add("QuantizeLinear", rows, scale, zeros, axis=0)
         return _Quantized(quantized, zero, column, by_row=True, one_row=one_row)
+
+    def _row_maximum(self, rows: onnx_ir.Value, axes: onnx_ir.Value) -> onnx_ir.Value:
+        """Of (tokens, inputs), (tokens,); grafted graphs may be of an opset where the axes are an attribute still."""
+        if self.model.opset_imports[""] < _AXES_ARE_AN_INPUT_FROM:
+            return self.add("ReduceMax", rows, axes=[1], keepdims=0)
+        return self.add("ReduceMax", rows, axes, keepdims=0)
 
     def product(self, left: _Quantized, right: _Weights) -> onnx_ir.Value:
         """(batch, sequence, outputs) in float32."""

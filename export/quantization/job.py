@@ -35,6 +35,8 @@ _FILES: dict[Precision, str] = {
     "fp16": "onnx/model_fp16.onnx",
 }
 _CARD = "README.md"
+_OLDEST_OPSET = 13
+"""The first with a scale for each row; graphs that were grafted may be older."""
 _WEIGHT_BITS: dict[Processor, int] = {"any": 8, "avx2": 7}
 
 
@@ -118,6 +120,8 @@ def _to_int8(
 ) -> _Quantized:
     bits = _WEIGHT_BITS[options.processor]
     texts = calibration_texts(options.calibration)
+    if (opset := model.opset_imports[""]) < _OLDEST_OPSET:
+        raise InputError(f"{found.graph} is of opset {opset}, int8 needs {_OLDEST_OPSET}: export the checkpoint instead")
     groups = find_groups(model)
     if not groups:
         raise InputError(f"nothing to do: {found.graph} has no products of token vectors with weights")

@@ -9,7 +9,7 @@ import embedrt_export
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
@@ -54,8 +54,6 @@ def save(stack: dict[str, Any], plain: Path, folder: Path) -> Path:
     """The stack as sentence-transformers saves it."""
     torch.manual_seed(stack["seed"])
     transformer = Transformer(str(plain), max_seq_length=stack["max_length"], do_lower_case=stack["lower"])
-    transformer.tokenizer.padding_side = stack["padding_side"]
-    transformer.tokenizer.truncation_side = stack["truncation_side"]
     before = [CNN(WIDTH, out_channels=12, kernel_sizes=[1, 3])] if stack["convolution"] else []
     width = 24 if before else WIDTH
     modules = [
@@ -74,6 +72,9 @@ def save(stack: dict[str, Any], plain: Path, folder: Path) -> Path:
     modules += [Normalize()] if stack["normalize"] else []
     prompts = {"query": stack["prompt"]} if stack["prompt"] else {}
     SentenceTransformer(modules=modules, device="cpu", prompts=prompts).save(str(folder))
+    config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    sides = {name: stack[name] for name in ("padding_side", "truncation_side")}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | sides), encoding="utf-8")
     return folder
 
 
@@ -83,6 +84,8 @@ def compare(stack: dict[str, Any], sentences: list[str], plain: Path) -> None:
         checkpoint, out = save(stack, plain, Path(place) / "checkpoint"), Path(place) / "out"
         embedrt_export.export(str(checkpoint), out, quiet=True)
         theirs = SentenceTransformer(str(checkpoint), device="cpu")
+        assert theirs.tokenizer.padding_side == stack["padding_side"]
+        assert theirs.tokenizer.truncation_side == stack["truncation_side"]
         with SentenceEncoder(out) as ours:
             for text, row in zip(sentences, ours.tokenize(sentences), strict=True):
                 assert row.tolist() == theirs.tokenizer(text, truncation=True)["input_ids"]
@@ -94,13 +97,15 @@ def compare(stack: dict[str, Any], sentences: list[str], plain: Path) -> None:
                 lengths = np.maximum(np.linalg.norm(expected[pooled], axis=1, keepdims=True), 1)
                 np.testing.assert_allclose(found[pooled] / lengths, expected[pooled] / lengths, rtol=0, atol=1e-5)
                 np.testing.assert_array_equal(ours.encode(sentences[0], prompt=prompt), found[0])
-            assert (
-                json.loads((out / "embedrt.json").read_text(encoding="utf-8"))["serving"]["padding_side"]
-                == stack["padding_side"]
-            )
 
 
-COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True, "database": None}
+COMMON = {
+    "phases": [Phase.explicit, Phase.generate],
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    "derandomize": True,
+    "database": None,
+}
 
 
 @settings(max_examples=4, **COMMON)  # type: ignore[arg-type]
