@@ -122,7 +122,8 @@ class Variant:
     precision: str
     opset: int
     attention: str
-    """``operator`` where attention is the ONNX ``Attention`` operator, ``eager`` where it was traced as matrix products."""
+    """``operator`` where attention is the ONNX ``Attention`` operator, ``eager`` where it was traced as matrix products,
+    ``contrib`` where a grafted graph has one of ONNX Runtime's own operators for it."""
     parity: Parity
     quantization: Quantization | None = None
 

@@ -33,6 +33,7 @@ __all__ = [
     "TOKEN_EMBEDDINGS",
     "Device",
     "GraphSession",
+    "open_graph",
     "parse_device",
     "runtime_version",
 ]
@@ -180,6 +181,16 @@ class GraphSession:
                 f"{path} gives {', '.join(self.outputs)} and no {SENTENCE_EMBEDDING}: pooling is not in this graph. "
                 "Export the checkpoint with: embedrt export MODEL OUT"
             )
+
+
+def open_graph(path: Path, *, threads: int | None = None) -> Any:
+    """ONNX Runtime's own session on the CPU, with the choices of this room, for a graph that is no sentence encoder yet.
+
+    Raises:
+        GraphError: the graph cannot be loaded.
+        IntegrityError: the file is truncated.
+    """
+    return _load(path, _options(threads or available_threads(), None, fusions=False), [_CPU])
 
 
 def _wanted_providers(device: Device, providers: Sequence[Any] | None) -> list[Any]:

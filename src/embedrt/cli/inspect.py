@@ -54,6 +54,8 @@ def _why(manifest: Manifest) -> str:
         return (
             "the checkpoint's own numbers; name another one to load it, or make it the default with quantize --default"
         )
+    if "fp32" not in manifest.variants:
+        return "the graph that was grafted"
     return "made the default with quantize --default"
 
 

@@ -1,0 +1,84 @@
+"""What a graph takes, brought to what an artifact takes: ``input_ids`` and ``attention_mask``, int64 (batch, sequence)."""
+
+from pathlib import Path
+
+import onnx_ir
+from embedrt_export.graft.writer import Writer
+
+from embedrt.errors import CheckpointError
+from embedrt.session import ATTENTION_MASK, INPUT_IDS, POOLING_MASK
+
+__all__ = ["require_inputs", "settle_inputs"]
+
+_TOKEN_TYPES = "token_type_ids"
+_INT64 = onnx_ir.DataType.INT64
+
+
+def require_inputs(model: onnx_ir.Model, graph: Path) -> None:
+    """Refuse a graph that cannot be fed with ids and a mask.
+
+    Raises:
+        CheckpointError: an input is missing or unknown, or has a fixed batch or sequence.
+    """
+    inputs = {value.name: value for value in _real_inputs(model)}
+    needed = (INPUT_IDS, ATTENTION_MASK)
+    if unknown := [str(name) for name in inputs if name not in (*needed, _TOKEN_TYPES, POOLING_MASK)]:
+        raise CheckpointError(
+            f"{graph} takes {', '.join(unknown)} too, which graft cannot make up; it takes graphs of {', '.join(needed)} and "
+            f"{_TOKEN_TYPES}. Choose another with --graph, or with PyTorch: embedrt export MODEL OUT"
+        )
+    if missing := [name for name in needed if name not in inputs]:
+        raise CheckpointError(
+            f"{graph} has no input {missing[0]}, it takes {', '.join(map(str, inputs))}; without a mask padding would be text. "
+            "With PyTorch, type: embedrt export MODEL OUT"
+        )
+    for name, value in inputs.items():
+        if value.shape is None or len(value.shape) != 2 or any(isinstance(size, int) for size in value.shape):
+            raise CheckpointError(
+                f"{graph} takes {name} of shape {value.shape}, expected two open axes (batch, sequence): "
+                "export the transformer again with dynamic axes, or type: embedrt export MODEL OUT"
+            )
+
+
+def settle_inputs(model: onnx_ir.Model, writer: Writer, *, pooling_mask: bool) -> dict[str, onnx_ir.Value]:
+    """Let ``model`` take int64 ids and masks only; gives them by name.
+
+    Token types become zeros inside of the graph, other integer types are cast there.
+    """
+    inputs = {str(value.name): value for value in _real_inputs(model)}
+    ids = inputs[INPUT_IDS]
+    settled = {name: _as_int64(inputs[name]) for name in (INPUT_IDS, ATTENTION_MASK)}
+    if pooling_mask:
+        settled[POOLING_MASK] = inputs.get(POOLING_MASK) or _new_input(POOLING_MASK, ids.shape)
+    writer.place = next(iter(model.graph), None)
+    for name in (INPUT_IDS, ATTENTION_MASK):
+        if settled[name] is not inputs[name]:
+            cast = writer.add("Cast", settled[name], to=inputs[name].dtype)
+            onnx_ir.convenience.replace_all_uses_with(inputs[name], cast)
+    if _TOKEN_TYPES in inputs:
+        _replace_token_types(inputs[_TOKEN_TYPES], settled[INPUT_IDS], writer)
+    writer.place = None
+    model.graph.inputs.clear()
+    model.graph.inputs.extend(settled.values())
+    return settled
+
+
+def _real_inputs(model: onnx_ir.Model) -> list[onnx_ir.Value]:
+    """Without weights, which old exporters list among the inputs."""
+    return [value for value in model.graph.inputs if not value.is_initializer()]
+
+
+def _as_int64(value: onnx_ir.Value) -> onnx_ir.Value:
+    return value if value.dtype == _INT64 else _new_input(str(value.name), value.shape)
+
+
+def _new_input(name: str, shape: onnx_ir.Shape | None) -> onnx_ir.Value:
+    return onnx_ir.Value(name=name, shape=shape, type=onnx_ir.TensorType(_INT64))
+
+
+def _replace_token_types(types: onnx_ir.Value, ids: onnx_ir.Value, writer: Writer) -> None:
+    """One text has one token type: zeros of the shape of ``ids``."""
+    zeros = writer.add("ConstantOfShape", writer.add("Shape", ids), value=onnx_ir.tensor([0], dtype=_INT64))
+    if types.dtype not in (None, _INT64):
+        zeros = writer.add("Cast", zeros, to=types.dtype)
+    onnx_ir.convenience.replace_all_uses_with(types, zeros)

@@ -1,0 +1,64 @@
+"""``embedrt graft`` as a person types it."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from embedrt.cli import main
+
+Folder = Callable[..., Path]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """How ``embedrt`` with these arguments ended, and what it wrote."""
+
+    def start(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["embedrt", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        return int(ended.value.code or 0), shown.out, shown.err
+
+    return start
+
+
+def test_answer_and_progress(folder: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = run("graft", folder, tmp_path / "out")
+    assert code == 0
+    assert out.startswith(f"{tmp_path / 'out/onnx/model.onnx'}: fp32, 0.")
+    assert "against its modules in numpy" in out
+    stages = [line.split("…")[0].strip() for line in err.splitlines()]
+    assert stages == ["read", "reference", "finish", "verify", "pack"]
+    code, out, err = run("graft", folder, tmp_path / "out", "--overwrite", "--json", "--quiet")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["serving"]["pooling"] == ["mean"]
+
+
+def test_options(folder: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+    (folder / "modules.json").unlink()
+    options = ("--graph", "onnx/model.onnx", "--pooling", "cls", "--pooling", "max", "--normalize", "--json", "--quiet")
+    code, out, _ = run("graft", folder, tmp_path / "out", *options)
+    assert code == 0
+    serving = json.loads(out)["serving"]
+    assert (serving["pooling"], serving["normalize"], serving["dimension"]) == (["cls", "max"], True, 64)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--pooling", "mean"], 2, "leave out --pooling and --normalize"),
+        (["--graph", "none.onnx"], 2, "there is no graph none.onnx in"),
+    ],
+)
+def test_wrong_usage(
+    folder: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]], options: list[str], code: int, message: str
+) -> None:
+    found, out, err = run("graft", folder, tmp_path / "out", "--quiet", *options)
+    assert (found, out) == (code, "")
+    assert err.startswith("embedrt: ")
+    assert message in err
+    assert err.count("\n") == 1

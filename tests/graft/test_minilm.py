@@ -1,0 +1,65 @@
+"""The real all-MiniLM-L6-v2: its transformer traced by itself, grafted, against sentence-transformers and our own export."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from embedrt_bench.minilm import checkpoint_folder
+from embedrt_bench.tracing import trace_transformer
+from embedrt_export.graft import GraftOptions, graft
+from embedrt_export.parity_texts import PARITY_TEXTS
+from onnxruntime.quantization import quantize_dynamic
+from sentence_transformers import SentenceTransformer
+
+from embedrt import SentenceEncoder
+from embedrt.text import TextTokenizer
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint's small files, its transformer's graph, and a dynamic-int8 one under the Hub's usual name."""
+    place = shutil.copytree(
+        checkpoint_folder(), tmp_path_factory.mktemp("hub") / "minilm", ignore=shutil.ignore_patterns("*.safetensors")
+    )
+    (place / "onnx").mkdir()
+    trace_transformer(checkpoint_folder(), place / "onnx/model.onnx")
+    quantize_dynamic(place / "onnx/model.onnx", place / "onnx/model_qint8_avx512_vnni.onnx")
+    return place
+
+
+@pytest.fixture(scope="module")
+def expected() -> np.ndarray:
+    model = SentenceTransformer(str(checkpoint_folder()), device="cpu")
+    return model.encode(list(PARITY_TEXTS), batch_size=7)
+
+
+def test_vectors_and_token_ids(folder: Path, expected: np.ndarray, tmp_path: Path) -> None:
+    manifest = graft(folder, tmp_path / "out", quiet=True)
+    assert (manifest.serving.max_seq_length, manifest.serving.normalize) == (256, True)
+    found = SentenceEncoder(tmp_path / "out").encode(list(PARITY_TEXTS))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    theirs = SentenceTransformer(str(checkpoint_folder()), device="cpu").tokenizer(list(PARITY_TEXTS), truncation=True)
+    ours = TextTokenizer(tmp_path / "out/tokenizer.json").encode(PARITY_TEXTS)
+    assert [ours.row(index).tolist() for index in range(len(PARITY_TEXTS))] == theirs["input_ids"]
+    assert all(not weight.external_data for weight in onnx.load(tmp_path / "out/onnx/model.onnx").graph.initializer)
+
+
+def test_company_changes_no_bit(folder: Path, tmp_path: Path) -> None:
+    graft(folder, tmp_path / "out", quiet=True)
+    encoder = SentenceEncoder(tmp_path / "out")
+    alone = np.stack([encoder.encode(text) for text in PARITY_TEXTS])
+    np.testing.assert_array_equal(encoder.encode([*PARITY_TEXTS, *PARITY_TEXTS[::-1]])[: len(PARITY_TEXTS)], alone)
+
+
+def test_int8_of_the_hub(folder: Path, expected: np.ndarray, tmp_path: Path) -> None:
+    options = GraftOptions(graph="onnx/model_qint8_avx512_vnni.onnx")
+    manifest = graft(folder, tmp_path / "out", options=options, quiet=True)
+    assert manifest.variants["int8-foreign"].parity.max_abs_difference <= 1e-5
+    found = SentenceEncoder(tmp_path / "out").encode(list(PARITY_TEXTS))
+    cosines = (found * expected).sum(axis=1)
+    assert cosines.mean() > 0.95
+    assert cosines.min() < 0.9999, "it is the int8 graph that was finished"
