@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedrt.batching import Batch, padded_arrays, plan_batches
+from embedrt.batching import Batch, padded_arrays, plan_batches, without_prompt
 from embedrt.text import TokenRows
 
 LENGTHS = st.lists(st.integers(0, 40), max_size=40).map(lambda lengths: np.array(lengths, dtype=np.int64))
@@ -129,3 +129,10 @@ def test_real_tokens_keep_their_order_and_the_rest_is_padding(
         assert ids[index][mask[index] == 1].tolist() == texts[row]
         assert not ids[index][mask[index] == 0].any()
         assert mask[index].tolist() == sorted(mask[index].tolist(), reverse=side == "right")
+
+
+def test_prompts_of_different_lengths_are_left_out_row_by_row() -> None:
+    mask = np.array([[1, 1, 1, 1], [0, 1, 1, 1]])
+    expected = [[0, 0, 1, 1], [0, 0, 1, 1]]
+    np.testing.assert_array_equal(without_prompt(mask, np.array([[2], [1]])), expected)
+    np.testing.assert_array_equal(without_prompt(mask, 1), [[0, 1, 1, 1], [0, 0, 1, 1]])

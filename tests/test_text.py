@@ -112,3 +112,26 @@ def test_a_broken_tokenizer_is_named(tmp_path: Path, content: str) -> None:
 def test_half_a_surrogate_pair_is_named(tokenizer: TextTokenizer) -> None:
     with pytest.raises(InputError, match=r"sentences\[1\] holds half of a surrogate pair.*errors='replace'"):
         tokenizer.encode(["hello", "\ud83d"])
+
+
+def test_pieces_are_all_there_beyond_the_limit(tokenizer: TextTokenizer) -> None:
+    text = "猫 cats " + "hello " * 20
+    pieces = tokenizer.pieces(text)
+    assert len(pieces) == 2 + 3 + 20  # of which 16 are run
+    assert [piece.token for piece in pieces if piece.special] == ["[CLS]", "[SEP]"]
+    assert (pieces[0].token, pieces[-1].token) == ("[CLS]", "[SEP]")
+    assert [text[piece.start : piece.stop] for piece in pieces[1:-1]] == ["猫", "cat", "s", *["hello"] * 20]
+    bare = tokenizer.pieces(text, special_tokens=False)
+    assert [piece.id for piece in bare] == [piece.id for piece in pieces[1:-1]]
+    assert [piece.token for piece in tokenizer.pieces("")] == ["[CLS]", "[SEP]"]
+
+
+def test_decode(tiny: Path, tmp_path: Path) -> None:
+    written = Tokenizer.from_file(str(tiny / "tokenizer.json"))
+    written.add_special_tokens(["[CLS]", "[SEP]"])
+    written.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = TextTokenizer(tmp_path / "tokenizer.json")
+    ids = tokenizer.encode(["a cat"]).row(0).tolist()
+    assert tokenizer.decode(ids) == "a cat"
+    assert tokenizer.decode(ids, skip_special_tokens=False) == "[CLS] a cat [SEP]"
+    assert max(ids) < tokenizer.vocabulary_size == 43

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from embedrt.text import TokenRows
 
-__all__ = ["Batch", "padded_arrays", "plan_batches"]
+__all__ = ["Batch", "padded_arrays", "plan_batches", "without_prompt"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,3 +79,8 @@ def padded_arrays(
     source = np.where(real, tokens.starts[batch.rows][:, None] + offset, 0)
     input_ids = np.where(real, tokens.ids[source] if len(tokens.ids) else 0, pad_token_id)
     return input_ids, real.astype(np.int64)
+
+
+def without_prompt(mask: npt.NDArray[np.int64], prompt_length: int | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """``mask`` (batch, sequence) without the first ``prompt_length`` real tokens of each row; one number, or (batch, 1)."""
+    return np.where(np.cumsum(mask, axis=1) > prompt_length, mask, 0)

@@ -17,6 +17,7 @@ from embedrt.errors import InputError
 from embedrt.layout import Layout
 from embedrt.manifest import Serving
 from embedrt.progress import Advance
+from embedrt.prompts import tokens_left_out
 from embedrt.scheduling import Consume, Pending, Scheduler
 from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession
 from embedrt.text import TextTokenizer, TokenRows, as_texts
@@ -117,7 +118,7 @@ class Encoding:
                 for texts, vectors in windows:
                     tokens, batches = self._planned(texts, request)
                     consume = _filling(vectors, request.advance)
-                    skipped = self._skipped(request)
+                    skipped = self._left_out(request)
                     running = self._scheduler.submit(
                         tokens, batches, SENTENCE_EMBEDDING, consume, prompt_length=skipped
                     )
@@ -132,7 +133,7 @@ class Encoding:
 
     def _run(self, texts: list[str], request: Request, output: str, consume: Consume) -> None:
         tokens, batches = self._planned(texts, request)
-        self._scheduler.run(tokens, batches, output, consume, prompt_length=self._skipped(request))
+        self._scheduler.run(tokens, batches, output, consume, prompt_length=self._left_out(request))
 
     def _planned(self, texts: list[str], request: Request) -> tuple[TokenRows, list[Batch]]:
         tokens = self._tokenizer.encode([request.prefix + text for text in texts] if request.prefix else texts)
@@ -144,13 +145,8 @@ class Encoding:
         )
         return tokens, batches
 
-    def _skipped(self, request: Request) -> int:
-        """Leading tokens that are left out of pooling: the prompt's, without the special token that ends a text."""
-        if self._serving.include_prompt or not request.prefix:
-            return 0
-        rows = self._tokenizer.encode([request.prefix, ""])
-        prompt, ending = rows.row(0), rows.row(1)[-1:]
-        return len(prompt) - int(len(ending) > 0 and prompt[-1] == ending[0])
+    def _left_out(self, request: Request) -> int:
+        return tokens_left_out(self._serving, self._tokenizer, request.prefix)
 
     def _empty(self, count: int) -> Vectors:
         return np.empty((count, self._serving.dimension), dtype=np.float32)

@@ -2,8 +2,9 @@
 
 from embedrt.errors import InputError
 from embedrt.manifest import Serving
+from embedrt.text import TextTokenizer
 
-__all__ = ["prompt_for", "prompt_name_for"]
+__all__ = ["prompt_for", "prompt_name_for", "tokens_left_out"]
 
 _ROLES = {
     "query": ("query",),
@@ -31,3 +32,12 @@ def prompt_for(serving: Serving, *, prompt: str | None = None, prompt_name: str 
 def prompt_name_for(serving: Serving, role: str) -> str | None:
     """The checkpoint's prompt for a ``query`` or a ``document``, by name; None where it has none."""
     return next((name for name in _ROLES[role] if name in serving.prompts), None)
+
+
+def tokens_left_out(serving: Serving, tokenizer: TextTokenizer, prefix: str) -> int:
+    """Leading tokens that are left out of pooling: the prompt's, without the special token that ends a text."""
+    if serving.include_prompt or not prefix:
+        return 0
+    rows = tokenizer.encode([prefix, ""])
+    prompt, ending = rows.row(0), rows.row(1)[-1:]
+    return len(prompt) - int(len(ending) > 0 and prompt[-1] == ending[0])

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.batching import Batch, padded_arrays
+from embedrt.batching import Batch, padded_arrays, without_prompt
 from embedrt.session import GraphSession
 from embedrt.text import TokenRows
 from embedrt.workers import Busy, WorkerLease
@@ -111,7 +111,7 @@ class Scheduler:
         self, session: GraphSession, tokens: TokenRows, batch: Batch, output: str, consume: Consume, prompt_length: int
     ) -> None:
         ids, mask = padded_arrays(tokens, batch, pad_token_id=self._pad_token_id, padding_side=self._padding_side)
-        pooling_mask = _without_prompt(mask, prompt_length) if prompt_length else None
+        pooling_mask = without_prompt(mask, prompt_length) if prompt_length else None
         consume(batch, session.run(ids, mask, pooling_mask=pooling_mask, outputs=(output,))[0], mask)
 
     def _one_thread(self) -> GraphSession:
@@ -119,8 +119,3 @@ class Scheduler:
             if self._single is None:
                 self._single = self._open_single()
             return self._single
-
-
-def _without_prompt(mask: npt.NDArray[np.int64], prompt_length: int) -> npt.NDArray[np.int64]:
-    """``mask`` (batch, sequence) without the first ``prompt_length`` real tokens of each row."""
-    return np.where(np.cumsum(mask, axis=1) > prompt_length, mask, 0)

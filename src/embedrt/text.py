@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError
 
-__all__ = ["TextTokenizer", "TokenRows", "as_texts"]
+__all__ = ["Piece", "TextTokenizer", "TokenRows", "as_texts", "token_rows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,18 @@ class TokenRows:
     def row(self, index: int) -> npt.NDArray[np.int64]:
         """Token ids of one text, (tokens,)."""
         return self.ids[self.starts[index] : self.starts[index] + self.lengths[index]]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A token and its place in the text."""
+
+    id: int
+    token: str
+    special: bool
+    start: int
+    """In characters; 0 for a special token."""
+    stop: int
 
 
 class TextTokenizer:
@@ -68,14 +80,43 @@ class TextTokenizer:
             encodings = [self._tokenizer.encode(texts[0])] if one else self._tokenizer.encode_batch_fast(list(texts))
         except TypeError as error:  # the library's answer to a str that is no Unicode text
             raise InputError(_broken_text(texts)) from error
-        rows = [encoding.ids for encoding in encodings]
-        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-        ids = np.fromiter(itertools.chain.from_iterable(rows), np.int64, int(lengths.sum()))
-        return TokenRows(ids=ids, lengths=lengths, starts=np.cumsum(lengths) - lengths)
+        return token_rows([encoding.ids for encoding in encodings])
 
     def tokens(self, text: str) -> list[str]:
         """The pieces that ``text`` is cut into, special tokens included."""
         return list(self._tokenizer.encode(text).tokens)
+
+    def pieces(self, text: str, *, special_tokens: bool = True) -> list[Piece]:
+        """All pieces of ``text``, beyond the maximum length too, with their places; special tokens only at its two ends."""
+        whole = self._tokenizer.encode(text, add_special_tokens=special_tokens)
+        parts = [_pieces_of(part) for part in (whole, *whole.overflowing)]
+        if len(parts) == 1:
+            return parts[0]
+        leading = list(itertools.takewhile(lambda piece: piece.special, parts[0]))
+        ending = list(itertools.takewhile(lambda piece: piece.special, reversed(parts[0])))[::-1]
+        kept = [piece for part in parts for piece in part[len(leading) : len(part) - len(ending)]]
+        return [*leading, *kept, *ending]
+
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        """The text of token ids; ids that the vocabulary has not are left out."""
+        return self._tokenizer.decode(list(ids), skip_special_tokens=skip_special_tokens)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Tokens that there are: ids are below it."""
+        return int(self._tokenizer.get_vocab_size())
+
+
+def token_rows(rows: Sequence[Sequence[int]]) -> TokenRows:
+    """Token ids of several texts, laid end to end."""
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    ids = np.fromiter(itertools.chain.from_iterable(rows), np.int64, int(lengths.sum()))
+    return TokenRows(ids=ids, lengths=lengths, starts=np.cumsum(lengths) - lengths)
+
+
+def _pieces_of(encoding: Encoding) -> list[Piece]:
+    rows = zip(encoding.ids, encoding.tokens, encoding.special_tokens_mask, encoding.offsets, strict=True)
+    return [Piece(number, token, bool(special), start, stop) for number, token, special, (start, stop) in rows]
 
 
 def _tokenize_on_one_thread() -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from embedrt import __version__
-from embedrt.cli import bench, embed, export, inspect, pairs, quantize, similarity, tune, verify
+from embedrt.cli import bench, embed, export, inspect, pairs, quantize, serve, similarity, tune, verify
 from embedrt.errors import EmbedrtError, InputError
 
 __all__ = ["app", "main"]
@@ -31,6 +31,7 @@ app.command("embed")(embed.embed)
 app.command("similarity")(similarity.similarity)
 app.command("pairs")(pairs.pairs)
 app.command("tune")(tune.tune)
+app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)
 
 

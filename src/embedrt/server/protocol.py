@@ -1,0 +1,106 @@
+"""uvicorn's HTTP protocol, with the patience of a server that strangers talk to.
+
+uvicorn waits for ever for the rest of a request's headers and lets them grow for ever. Here they have a time and a size, there
+are so many connections and no more, and what is no HTTP is answered in JSON.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from embedrt.server.settings import Limits
+
+__all__ = ["protocol_within"]
+
+_LARGEST_HEAD = 65_536  # bytes of a request's line and headers
+
+
+def protocol_within(limits: Limits) -> Callable[..., HttpToolsProtocol]:
+    """The protocol's class for these limits."""
+
+    class Guarded(_Guarded):
+        _limits = limits
+
+    return Guarded
+
+
+class _Guarded(HttpToolsProtocol):
+    """One connection."""
+
+    _limits: Limits
+    _deadline: asyncio.TimerHandle | None = None
+    _head: int | None = 0
+    """Bytes of the head that is being read; None while there is none."""
+
+    def connection_made(self, transport: Any) -> None:
+        """A client is there; too many of them, and it is sent away."""
+        super().connection_made(transport)
+        if len(self.connections) > self._limits.connections:
+            self._refuse(503, "too many connections")
+            return
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of requests; those of an endless head end the connection."""
+        if self._head is not None:
+            self._head += len(data)
+        super().data_received(data)
+        if self._head is not None and self._head > _LARGEST_HEAD and not self.transport.is_closing():
+            self._refuse(431, f"the request's headers are larger than {_LARGEST_HEAD} bytes")
+
+    def on_message_begin(self) -> None:
+        """A request begins: its head must follow soon."""
+        super().on_message_begin()
+        if self._deadline is None:
+            self._head = 0
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        self._stop_waiting()
+        self._head = None
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is no HTTP."""
+        self._refuse(400, msg)
+
+    def _await_head(self) -> None:
+        self._deadline = self.loop.call_later(self._limits.header_seconds, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        if not self.transport.is_closing():
+            self._refuse(408, f"the request's headers did not arrive within {self._limits.header_seconds:g} seconds")
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer without the application, and end the connection."""
+        self._stop_waiting()
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+        body = orjson.dumps({"error": error})
+        head = (
+            f"HTTP/1.1 {status} {_PHRASES[status]}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        )
+        self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
+        self.transport.close()
+
+
+_PHRASES = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}

@@ -1,0 +1,228 @@
+"""The routes of text-embeddings-inference, with its bodies, statuses and headers."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+
+from embedrt import __version__
+from embedrt.server.asking import Asking
+from embedrt.server.exchange import Exchange, Response
+from embedrt.server.fields import Fields, require_count, within
+from embedrt.server.inputs import Inputs, Item
+from embedrt.server.models import ServedModel
+from embedrt.server.openai import finished
+from embedrt.server.refusals import Refusal
+from embedrt.text import Piece
+
+__all__ = ["decode", "embed", "embed_all", "embed_sparse", "info", "predict", "rerank", "similarity", "tokenize"]
+
+_PIECE = 64
+"""Results that are written without a pause."""
+
+
+async def embed(asking: Asking) -> Response:
+    """``POST /embed``, and ``POST /``: a vector a text."""
+    fields, model = await asking.fields(), asking.model()
+    inputs = _inputs(asking, fields, _items(asking, fields, model))
+    dimensions = fields.count("dimensions", most=model.description.dimension)
+    normalize = fields.flag("normalize", True)
+    embedded = await model.embed(inputs, asking.exchange)
+    return await _answer(finished(model, embedded.results, dimensions=dimensions, normalize=normalize), asking)
+
+
+async def embed_all(asking: Asking) -> Response:
+    """``POST /embed_all``: a vector a token."""
+    fields, model = await asking.fields(), asking.model()
+    inputs = _inputs(asking, fields, _items(asking, fields, model))
+    embedded = await model.embed_tokens(inputs, asking.exchange)
+    return await _answer([np.ascontiguousarray(result) for result in embedded.results], asking)
+
+
+async def embed_sparse(asking: Asking) -> Response:
+    """``POST /embed_sparse``: weights of vocabulary entries a text."""
+    fields, model = await asking.fields(), asking.model()
+    inputs = _inputs(asking, fields, _items(asking, fields, model))
+    rows = await model.embed_sparse(inputs, asking.exchange)
+    return await _answer([[{"index": index, "value": value} for index, value in row] for row in rows], asking)
+
+
+async def similarity(asking: Asking) -> Response:
+    """``POST /similarity``: the cosine of one sentence with each of the others."""
+    fields, model = await asking.fields(), asking.model()
+    within_body = fields.object("inputs")
+    source, sentences = within_body.text("source_sentence"), within_body.texts("sentences")
+    if not sentences:
+        raise Refusal("empty", "`inputs.sentences` cannot be empty", param="inputs")
+    items: list[Item] = [source, *sentences]
+    _counted(asking, items)
+    inputs = _inputs(asking, fields.object("parameters", required=False), items)
+    embedded = await model.embed(inputs, asking.exchange)
+    return await _answer(model.similarities(embedded.results), asking)
+
+
+async def rerank(asking: Asking) -> Response:
+    """``POST /rerank``: texts by how well they answer a query, the best first."""
+    fields, model = await asking.fields(), asking.model()
+    query, texts = fields.text("query"), fields.texts("texts")
+    if not texts:
+        raise Refusal("empty", "`texts` cannot be empty", param="texts")
+    return_text, raw_scores = fields.flag("return_text", False), fields.flag("raw_scores", False)
+    inputs = _inputs(asking, fields, _counted(asking, list[Item](texts)))
+    scores = await model.rank(query, inputs, raw_scores=raw_scores, exchange=asking.exchange)
+    ranks = [
+        {"index": index, **({"text": texts[index]} if return_text else {}), "score": scores[index]}
+        for index in best_first(scores)
+    ]
+    return await _answer(ranks, asking)
+
+
+async def predict(asking: Asking) -> Response:
+    """``POST /predict``: labels and scores, the best first, for a text or a pair of texts, or for several."""
+    fields, model = await asking.fields(), asking.model()
+    pairs, single = _pairs(fields)
+    exchange = asking.exchange
+    require_count(asking.limits, len(pairs), "inputs")
+    exchange.texts = len(pairs)
+    exchange.characters = sum(within(asking.limits, pair, "inputs") for pair in pairs)
+    raw_scores = fields.flag("raw_scores", False)
+    found = await model.predict(pairs, raw_scores=raw_scores, exchange=exchange)
+    rows = [
+        [{"score": score, "label": label} for label, score in sorted(row.items(), key=lambda entry: -entry[1])]
+        for row in found
+    ]
+    return await _answer(rows[0] if single else rows, asking)
+
+
+async def tokenize(asking: Asking) -> Response:
+    """``POST /tokenize``: the tokens of each text and their places in it, in bytes."""
+    fields, model = await asking.fields(), asking.model()
+    texts = fields.text_or_texts("inputs")
+    _counted(asking, list[Item](texts))
+    special_tokens = fields.flag("add_special_tokens", True)
+    prefix = model.prefix(fields.optional_text("prompt_name"))
+    rows = [
+        _tokens(prefix + text, model.tokenizer.pieces(prefix + text, special_tokens=special_tokens)) for text in texts
+    ]
+    return Response(orjson.dumps(rows))
+
+
+async def decode(asking: Asking) -> Response:
+    """``POST /decode``: the text of token ids."""
+    fields, model = await asking.fields(), asking.model()
+    rows = fields.rows_of_ids("ids", model.tokenizer.vocabulary_size)
+    within(asking.limits, rows, "ids")
+    skip = fields.flag("skip_special_tokens", True)
+    return Response(orjson.dumps([model.tokenizer.decode(row, skip_special_tokens=skip) for row in rows]))
+
+
+async def info(asking: Asking) -> Response:
+    """``GET /info``: what is served, and its limits."""
+    model = asking.model()
+    described, limits = model.description, asking.limits
+    content = {
+        "model_id": described.location,
+        "model_sha": described.sha256,
+        "model_dtype": described.precision,
+        "served_model_name": described.name,
+        "model_type": {"embedding": {"pooling": described.pooling}},
+        "max_concurrent_requests": limits.requests,
+        "max_input_length": described.max_tokens or limits.tokens,
+        "max_batch_tokens": described.token_budget,
+        "max_batch_requests": None,
+        "max_client_batch_size": limits.texts,
+        "auto_truncate": asking.truncate,
+        "tokenization_workers": 1,
+        "version": __version__,
+        "sha": None,
+        "docker_label": None,
+    }
+    return Response(orjson.dumps(content))
+
+
+def best_first(scores: Sequence[float]) -> list[int]:
+    """Places of the scores, the highest first; equal ones in their order."""
+    return sorted(range(len(scores)), key=lambda index: -scores[index])
+
+
+def _items(asking: Asking, fields: Fields, model: ServedModel) -> list[Item]:
+    return _counted(asking, fields.items("inputs", model.tokenizer.vocabulary_size))
+
+
+def _counted(asking: Asking, items: list[Item]) -> list[Item]:
+    exchange = asking.exchange
+    exchange.texts, exchange.characters = len(items), within(asking.limits, items, "inputs")
+    return items
+
+
+def _inputs(asking: Asking, fields: Fields, items: Sequence[Item]) -> Inputs:
+    return Inputs(
+        items=items,
+        prompt_name=fields.optional_text("prompt_name"),
+        truncate=fields.flag("truncate", asking.truncate),
+        side=fields.side("truncation_direction"),
+    )
+
+
+def _pairs(fields: Fields) -> tuple[list[list[str]], bool]:
+    """The texts or pairs, and whether it is one that was not in an array of its own."""
+    pairs, single = fields.sequences("inputs")
+    if any(not 1 <= len(pair) <= 2 for pair in pairs):
+        raise Refusal("validation", "`inputs`: a sequence is one string or a pair of strings", param="inputs")
+    return pairs, single
+
+
+def _tokens(text: str, pieces: Iterable[Piece]) -> list[dict[str, Any]]:
+    """Places are those of the text in UTF-8, as text-embeddings-inference counts them."""
+    places = (
+        [0, *itertools.accumulate(len(mark.encode()) for mark in text)] if not text.isascii() else range(len(text) + 1)
+    )
+    return [
+        {
+            "id": piece.id,
+            "text": piece.token if piece.special else text[piece.start : piece.stop],
+            "special": piece.special,
+            "start": None if piece.special else places[piece.start],
+            "stop": None if piece.special else places[piece.stop],
+        }
+        for piece in pieces
+    ]
+
+
+async def _answer(rows: Any, asking: Asking) -> Response:
+    exchange = asking.exchange
+    return Response(await _written(rows), headers=[(b"content-type", b"application/json"), *_computed(exchange)])
+
+
+async def _written(rows: Any) -> bytes:
+    if len(rows) <= _PIECE:
+        return orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)
+    pieces = []
+    for start in range(0, len(rows), _PIECE):
+        pieces.append(orjson.dumps(rows[start : start + _PIECE], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
+        await asyncio.sleep(0)
+    return b"[" + b",".join(pieces) + b"]"
+
+
+def _computed(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+    """What the answer took: characters, tokens, and milliseconds of each stage."""
+    job = exchange.job
+    total = _milliseconds(time.monotonic() - exchange.started)
+    return [
+        (b"x-compute-type", b"cpu"),
+        (b"x-compute-time", total),
+        (b"x-compute-characters", b"%d" % exchange.characters),
+        (b"x-compute-tokens", b"%d" % exchange.tokens),
+        (b"x-total-time", total),
+        (b"x-tokenization-time", _milliseconds(exchange.tokenization)),
+        (b"x-queue-time", _milliseconds(job.started - job.entered if job else 0.0)),
+        (b"x-inference-time", _milliseconds(job.finished - job.started if job else 0.0)),
+    ]
+
+
+def _milliseconds(seconds: float) -> bytes:
+    return b"%d" % (seconds * 1000)
