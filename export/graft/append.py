@@ -25,8 +25,8 @@ def append_chain(
     writer: Writer, chain: Chain, tokens: onnx_ir.Value, attention_mask: onnx_ir.Value, pooling_mask: onnx_ir.Value
 ) -> onnx_ir.Value:
     """From ``tokens``, float32 (batch, sequence, hidden), and masks, int64 (batch, sequence), to vectors (batch, dim)."""
-    for module in chain.on_tokens:
-        tokens = _module(writer, module, tokens)
+    for token_module in chain.on_tokens:
+        tokens = _module(writer, token_module, tokens)
     masks = _Masks(writer, attention_mask, pooling_mask)
     pooled = [_pooled(writer, mode, tokens, masks) for mode in chain.pooling]  # each (batch, hidden)
     vectors = pooled[0] if len(pooled) == 1 else writer.add("Concat", *pooled, axis=1)  # (batch, modes * hidden)

@@ -27,8 +27,8 @@ def chain_vectors(
 def _vector(chain: Chain, tokens: npt.NDArray[np.float32], pooled: npt.NDArray[np.bool_]) -> Doubles:
     """``tokens`` (length, hidden) without padding, and which of them are pooled, to (dim,)."""
     states = tokens.astype(np.float64)
-    for module in chain.on_tokens:
-        states = _module(module, states)
+    for token_module in chain.on_tokens:
+        states = _module(token_module, states)
     positions = np.arange(1, len(states) + 1, dtype=np.float64)[pooled]
     vector = np.concatenate([_POOLINGS[mode](states[pooled], positions) for mode in chain.pooling])
     for module in chain.finish:
@@ -52,10 +52,11 @@ def _module(module: Module, x: Doubles) -> Doubles:
     if isinstance(module, Dense):
         return _dense(module, x)
     if isinstance(module, LayerNorm):
-        scaled = (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5)
+        scaled: Doubles = (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5)
         return scaled * module.weight.astype(np.float64) + module.bias.astype(np.float64)
     if isinstance(module, Normalize):
-        return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
+        unit: Doubles = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
+        return unit
     return x[..., : module.width]
 
 

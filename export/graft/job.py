@@ -14,6 +14,7 @@ from embedrt_export.comparison import Comparison
 from embedrt_export.graft.build import Finished, finish
 from embedrt_export.graft.check import Check, Run
 from embedrt_export.graft.original import OriginalGraph
+from embedrt_export.graft.padding import padding_side
 from embedrt_export.graft.precision import FLOAT32, attention_of
 from embedrt_export.graft.side_files import write_side_files
 from embedrt_export.graft.task import GraftOptions, Task, read_task
@@ -95,12 +96,12 @@ def _prepare(task: Task, place: Path, stages: Stages) -> _Job:
     width = _width(task, original.run(ids, np.ones_like(ids)))
     chain = task.chain if task.tokens is not None else None
     check = Check(tokenizer=tokenizer, chain=chain, graph=task.graph.path.name)
-    exact = task.graph.precision == FLOAT32
-    alone = check.alone(original.run) if exact else None
+    alone = check.alone(original.run) if task.graph.precision == FLOAT32 else None
+    side = padding_side(original.run, tokenizer, task.tokenization.padding_side, pad_token_id=task.pad_token_id)
     return _Job(
         task=task,
         check=check,
-        serving=_serving(task, width, alone),
+        serving=_serving(task, width, side, alone),
         alone=alone,
         original=original,
         place=place,
@@ -120,7 +121,7 @@ def _width(task: Task, result: Vectors) -> int:
     return width if task.chain is None or task.tokens is None else vector_width(task.chain, width, graph)
 
 
-def _serving(task: Task, dimension: int, alone: Vectors | None) -> Serving:
+def _serving(task: Task, dimension: int, side: str, alone: Vectors | None) -> Serving:
     chain, settings = task.chain, task.settings
     unit = alone is not None and bool(np.allclose(np.linalg.norm(alone, axis=1), 1, rtol=0, atol=1e-4))
     return Serving(
@@ -130,7 +131,7 @@ def _serving(task: Task, dimension: int, alone: Vectors | None) -> Serving:
         similarity=settings.similarity,
         max_seq_length=task.tokenization.max_seq_length,
         pad_token_id=task.pad_token_id,
-        padding_side=task.tokenization.padding_side,
+        padding_side=side,
         prompts=settings.prompts,
         default_prompt_name=settings.default_prompt_name,
         include_prompt=chain is None or chain.include_prompt,

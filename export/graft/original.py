@@ -35,8 +35,9 @@ class OriginalGraph:
         try:
             results: Sequence[npt.NDArray[np.float32]] = self._session.run([self._output], feed)
         except Exception as error:  # ONNX Runtime's exceptions share no documented root
+            reason = " ".join(str(error).split())
             raise CheckpointError(
-                f"{self._path} cannot be run on {ids.shape[0]} texts of {ids.shape[1]} tokens ({error}); "
-                f"if there are too many tokens, lower the limit, which {self._length_said_by} says"
+                f"{self._path} cannot be run on {ids.shape[0]} texts of {ids.shape[1]} tokens. "
+                f"If these are too many, lower the limit, which {self._length_said_by} says ({reason:.200})"
             ) from error
         return np.asarray(results[0], dtype=np.float32)

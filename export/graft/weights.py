@@ -53,7 +53,8 @@ def _tensors(path: Path) -> dict[str, Floats]:
     if not path.is_file():
         raise CheckpointError(_no_weights(path.parent))
     try:
-        return {key: _floats(tensor, path, key) for key, tensor in deserialize(path.read_bytes())}
+        tensors: list[tuple[str, dict[str, Any]]] = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
+        return {key: _floats(tensor, path, key) for key, tensor in tensors}
     except SafetensorError as error:
         raise CheckpointError(f"{path} is no whole safetensors file ({error}): download it again") from error
 

@@ -14,8 +14,8 @@ def vector_width(chain: Chain, hidden: int, graph: str) -> int:
         CheckpointError: a module reads another width than it is given.
     """
     width = hidden
-    for module in chain.on_tokens:
-        width = _through(module, width, graph)
+    for token_module in chain.on_tokens:
+        width = _through(token_module, width, graph)
     if chain.pooled_width is not None:
         _require(chain.pooled_said_by, chain.pooled_width, width, graph)
     width *= len(chain.pooling)

@@ -1,8 +1,8 @@
 """Adding nodes to a graph of any opset from 11 on, in that opset's own words.
 
-A graph is not converted to a newer opset: that would rewrite somebody else's transformer, which nothing here can check
-against its PyTorch original, and the converter knows neither ONNX Runtime's own operators nor models above 2 GB. What
-is added needs few operators, and between 11 and 23 only the place of the axes has moved.
+A graph is not converted to a newer opset, though onnx's converter can (tried from 11 to 23, with ONNX Runtime's own operators
+too): it hands the whole model over as one message, which ends at 2 GB, and rewrites somebody else's transformer for no gain.
+What is added needs few operators, and between opsets 11 and 23 only the place of their axes has moved.
 """
 
 from typing import Any

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,9 @@ def plain_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def transformer_file(tmp_path_factory: pytest.TempPathFactory, plain_bert: Path) -> Path:
     """The BERT's graph: ids, mask and token types to ``last_hidden_state``."""
     path = tmp_path_factory.mktemp("graphs") / "model.onnx"
-    trace_transformer(plain_bert, path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the tracer, about its own deprecations
+        trace_transformer(plain_bert, path)
     return path
 
 

@@ -32,14 +32,14 @@ def test_nodes(name: str, opset: int) -> None:
     model.graph.outputs.append(y)
     content = onnx_ir.to_proto(model).SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    np.testing.assert_allclose(session.run(None, {"x": POINTS})[0], expected, rtol=2e-6, atol=5e-7)
+    np.testing.assert_allclose(session.run(None, {"x": POINTS})[0], expected, rtol=2e-6, atol=2e-6)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_numpy(name: str) -> None:
     expected, slope = _expected(name)
     found = ACTIVATIONS[name].compute(POINTS.astype(np.float64), None if slope is None else slope.astype(np.float64))
-    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=5e-7)
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=2e-6)
 
 
 def test_every_plain_activation_of_torch_is_there() -> None:

@@ -217,8 +217,9 @@ def test_what_does_not_agree_is_not_written(folder: Path, tmp_path: Path, monkey
 
 
 def _externally(path: Path, name: str) -> None:
-    options = {"all_tensors_to_one_file": True, "location": name, "size_threshold": 64}
-    onnx.save(onnx.load(path), path, save_as_external_data=True, **options)
+    model = onnx.load(path)
+    onnx.external_data_helper.convert_model_to_external_data(model, location=name, size_threshold=64)
+    onnx.save(model, path)
 
 
 @pytest.mark.parametrize("above_the_limit", [False, True])
@@ -226,8 +227,7 @@ def test_external_data(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Under whatever name; it moves into the graph's file where that can hold it, else into one beside it."""
     expected = SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
     _externally(folder / GRAPH, "weights of it.bin")
-    size = (folder / GRAPH).stat().st_size
-    assert size < (folder / "onnx/weights of it.bin").stat().st_size
+    assert (folder / "onnx/weights of it.bin").stat().st_size > 80_000
     if above_the_limit:
         monkeypatch.setattr(
             writing, "_ONE_FILE_LIMIT", 1 << 26
@@ -255,9 +255,7 @@ def test_external_data_that_is_not_there(folder: Path, tmp_path: Path) -> None:
         folder, tmp_path, r"model\.onnx has its weights in model\.onnx_data, which is not beside it: download"
     )
     data.write_bytes(content[:1000])
-    _assert_refused(
-        folder, tmp_path, r"model\.onnx_data has 1000 bytes, but model\.onnx names weights up to byte \d{5}"
-    )
+    _assert_refused(folder, tmp_path, r"model\.onnx_data has 1000 bytes, but model\.onnx names weights up to byte \d+")
     model = onnx.load(folder / GRAPH, load_external_data=False)
     for weight in model.graph.initializer:
         for entry in weight.external_data:

@@ -1,6 +1,7 @@
 """The real all-MiniLM-L6-v2: its transformer traced by itself, grafted, against sentence-transformers and our own export."""
 
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         checkpoint_folder(), tmp_path_factory.mktemp("hub") / "minilm", ignore=shutil.ignore_patterns("*.safetensors")
     )
     (place / "onnx").mkdir()
-    trace_transformer(checkpoint_folder(), place / "onnx/model.onnx")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the tracer, about its own deprecations
+        trace_transformer(checkpoint_folder(), place / "onnx/model.onnx")
     quantize_dynamic(place / "onnx/model.onnx", place / "onnx/model_qint8_avx512_vnni.onnx")
     return place
 
@@ -34,7 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def expected() -> np.ndarray:
     model = SentenceTransformer(str(checkpoint_folder()), device="cpu")
-    return model.encode(list(PARITY_TEXTS), batch_size=7)
+    vectors: np.ndarray = model.encode(list(PARITY_TEXTS), batch_size=7)
+    return vectors
 
 
 def test_vectors_and_token_ids(folder: Path, expected: np.ndarray, tmp_path: Path) -> None:

@@ -31,14 +31,14 @@ TEXTS = [
 
 
 def _assert_equal(folder: Path, out: Path, **prompt: Any) -> npt.NDArray[np.float32]:
-    expected = SentenceTransformer(str(folder), device="cpu").encode(TEXTS, batch_size=3, **prompt)
+    model = SentenceTransformer(str(folder), device="cpu")
+    expected: npt.NDArray[np.float32] = model.encode(TEXTS, batch_size=3, **prompt)
     found = SentenceEncoder(out).encode(TEXTS, **prompt)
     assert found.shape == expected.shape
     lengths = np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), 1)  # the guarantee is on unit vectors
     np.testing.assert_allclose(found / lengths, expected / lengths, rtol=0, atol=1e-5)
-    assert np.linalg.matrix_rank(expected) == len({text.strip() for text in TEXTS}), (
-        "texts that look alike prove little"
-    )
+    distinct = len(np.unique(expected.round(3), axis=0))
+    assert distinct == len(TEXTS), "texts that look alike prove little"
     return expected
 
 

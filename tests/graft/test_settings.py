@@ -76,7 +76,7 @@ def test_more_tokens_than_positions(folder: Path, tmp_path: Path, edit_json: Edi
     edit_json(folder / CONFIG, max_position_embeddings=100)  # what the graph itself cannot do
     with pytest.raises(
         CheckpointError,
-        match=r"cannot be run on 1 texts of 100 tokens .*sentence_bert_config\.json max_seq_length says",
+        match=r"cannot be run on 1 texts of 100 tokens\. .*sentence_bert_config\.json max_seq_length says",
     ) as raised:
         graft(folder, tmp_path / "out", quiet=True)
     assert "\n" not in str(raised.value)
@@ -103,11 +103,15 @@ def test_what_changes_token_ids(
     _assert_same_tokens(tmp_path / "out", folder)
 
 
-def test_left_padding(folder: Path, tmp_path: Path, edit_json: Edit) -> None:
-    """With absolute positions a text's vector then depends on its padding, in sentence-transformers too."""
+def test_left_padding_that_moves_tokens(folder: Path, tmp_path: Path, edit_json: Edit) -> None:
+    """A BERT counts positions from the left: behind padding a text would have another vector than alone."""
     edit_json(folder / TOKENIZER, padding_side="left")
     assert tokenizer_settings(folder).padding_side == "left"
-    assert SentenceTransformer(str(folder), device="cpu").tokenizer.padding_side == "left"
+    assert graft(folder, tmp_path / "out", quiet=True).serving.padding_side == "right"
+    model = SentenceTransformer(str(folder), device="cpu")
+    assert model.tokenizer.padding_side == "left"
+    found = SentenceEncoder(tmp_path / "out").encode(TEXTS, batch_size=len(TEXTS))
+    np.testing.assert_allclose(found, model.encode(TEXTS, batch_size=1), rtol=0, atol=1e-5)
 
 
 def test_left_padded_artifact(folder: Path, tmp_path: Path, edit_json: Edit, handmade: Callable[..., Path]) -> None:
@@ -118,8 +122,8 @@ def test_left_padded_artifact(folder: Path, tmp_path: Path, edit_json: Edit, han
     edit_json(folder / TOKENIZER, padding_side="left")
     left = graft(folder, tmp_path / "left", quiet=True)
     assert (right.serving.padding_side, left.serving.padding_side) == ("right", "left")
-    vectors = [SentenceEncoder(tmp_path / side).encode(TEXTS) for side in ("left", "right")]
-    np.testing.assert_allclose(*vectors, rtol=0, atol=1e-6)
+    on_the_left, on_the_right = (SentenceEncoder(tmp_path / side).encode(TEXTS) for side in ("left", "right"))
+    np.testing.assert_allclose(on_the_left, on_the_right, rtol=0, atol=1e-6)
 
 
 def test_pad_token(folder: Path, tmp_path: Path, edit_json: Edit) -> None:
