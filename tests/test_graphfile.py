@@ -66,6 +66,18 @@ def test_small_weights_stay_in_the_graph(tmp_path: Path, count: int, mapped: boo
     assert len(found.raw_data) == (0 if mapped else count)
 
 
+def test_weights_that_say_they_are_embedded_are_mapped(tmp_path: Path, write_graph: Write) -> None:
+    """quantize_dynamic spells the default location out, behind the data."""
+    path = write_graph(tmp_path / "model.onnx")
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        tensor.data_location = TensorProto.DEFAULT
+    onnx.save(model, path)
+    words = _initializers(onnx.load_model_from_string(_pointing(path)))["words"]
+    assert words.data_location == TensorProto.EXTERNAL
+    assert GraphSession(path).dimension == 8
+
+
 def test_a_graph_without_large_weights_is_copied_byte_for_byte(tmp_path: Path, write_graph: Write) -> None:
     path = write_graph(tmp_path / "model.onnx", rows=100)
     assert graph_pointing_into(path) == path.read_bytes()

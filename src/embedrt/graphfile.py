@@ -83,6 +83,7 @@ def _initializer(data: mmap.mmap, tensor: _Field, location: str) -> bytes:
     parts = [
         _pointer(field, location) if field.number == _TENSOR_RAW_DATA else data[field.start : field.end]
         for field in _fields(data, tensor.value, tensor.end)
+        if field.number != _TENSOR_DATA_LOCATION  # DEFAULT, spelled out, would come last and win over ours
     ]
     return _length_delimited(_GRAPH_INITIALIZER, b"".join(parts))
 
