@@ -3,6 +3,7 @@
 # make check   lint, types, import rules, then the tests: what CI runs
 # make bench   a short run beside sentence-transformers
 # make bench-all   every engine in every scenario: writes bench/results/cpu.json and a report; hours
+# make bench-jobs   whole commands from a cold process, and memory over 50 000 texts: writes bench/results/jobs.json
 # make bench-serving   embedrt serve under load: writes bench/results/serving.json and docs/serving.md's tables; needs wrk
 # make compatibility   export every architecture, compare, and write docs/compatibility.md
 # make bench-peers   the environments of engines whose dependencies conflict, under .cache/peers
@@ -15,7 +16,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo test test-slow check lint types imports bench bench-all bench-peers bench-serving compatibility clean
+.PHONY: demo test test-slow check lint types imports bench bench-all bench-jobs bench-peers bench-serving compatibility clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m embedrt_bench.demo
@@ -47,6 +48,9 @@ bench: $(VENV)/.dev
 
 bench-all: bench-peers
 	$(BIN)/embedrt bench --against all --output bench/results/cpu.json --report build/bench.html
+
+bench-jobs: $(VENV)/.dev
+	$(BIN)/embedrt bench --scenario jobs --scenario soak --scenario cold-start --scenario sizes --soak-texts 50000 --output bench/results/jobs.json
 
 bench-serving: $(VENV)/.dev
 	-$(BIN)/python -m embedrt_bench.serving.infinity

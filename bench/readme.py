@@ -1,27 +1,25 @@
 """Brings the tables of the result files into the documents, between the markers that name them.
 
-``python -m embedrt_bench.readme`` rewrites them; with ``--check`` it only says whether they are up to date. One result file,
-results/cpu.json, feeds every table of a report; the names in :mod:`embedrt_bench.separate_tables` have files of their own.
+``python -m embedrt_bench.readme`` rewrites them; with ``--check`` it only says whether they are up to date. A marker names
+a table of the report, and the result file if it is not cpu.json: ``<!-- table: memory -->``, ``<!-- table: soak/memory -->``.
 """
 
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from embedrt_bench.report.names import ABBREVIATIONS, is_ours
 from embedrt_bench.report.reading import load
 from embedrt_bench.report.tables import Table, tables
-from embedrt_bench.results import RESULTS, read_result
-from embedrt_bench.separate_tables import SEPARATE_TABLES, where
+from embedrt_bench.results import RESULTS
 
 __all__ = ["main", "with_tables"]
 
 _ROOT = Path(__file__).resolve().parents[1]
 _NAMES = ("README.md", "docs/performance.md", "docs/quantization.md")
 DOCUMENTS = tuple(_ROOT / name for name in _NAMES if (_ROOT / name).is_file())
-RESULT = "cpu.json"
+_RESULT = "cpu"
 
 
 def with_tables(text: str, results: Path = RESULTS) -> str:
@@ -33,27 +31,30 @@ def with_tables(text: str, results: Path = RESULTS) -> str:
     """
 
     def replace(match: re.Match[str]) -> str:
-        name = match[1]
-        separate = name in SEPARATE_TABLES and (results / f"{name}.json").is_file()
-        table = _separate(name, results) if separate else _of_report(name, results)
-        return f"<!-- table: {name} -->\n{table}\n<!-- end -->"
+        file, _, name = match[1].rpartition("/")
+        table = _table(name, results / f"{file or _RESULT}.json")
+        return f"<!-- table: {match[1]} -->\n{table}\n<!-- end -->"
 
-    return re.sub(r"<!-- table: ([\w-]+) -->\n.*?<!-- end -->", replace, text, flags=re.DOTALL)
-
-
-def _separate(name: str, results: Path) -> str:
-    make: Callable[[dict[str, Any]], str] = SEPARATE_TABLES[name]
-    return make(read_result(results / f"{name}.json"))
+    return re.sub(r"<!-- table: ([\w/-]+) -->\n.*?<!-- end -->", replace, text, flags=re.DOTALL)
 
 
-def _of_report(name: str, results: Path) -> str:
-    result = load(results / RESULT)
+def _table(name: str, path: Path) -> str:
+    result = load(path)
     made = tables(result)
     if name not in made:
-        there = ", ".join([*made, *SEPARATE_TABLES])
-        raise ValueError(f"{results / RESULT} has no table {name!r}; there are: {there}")
+        raise ValueError(f"{path} has no table {name!r}; there are: {', '.join(made)}")
     notes = " ".join(filter(None, (made[name].note, ABBREVIATIONS if "s-t" in str(made[name].columns) else "")))
-    return f"{_markdown(made[name])}\n\n{notes}{notes and chr(10)}{where(result)}"
+    return f"{_markdown(made[name])}\n\n{notes}{notes and chr(10)}{_where(result)}"
+
+
+def _where(result: dict[str, Any]) -> str:
+    """On what and when a result was measured, in a sentence."""
+    machine, packages = result["machine"], result["machine"]["packages"]
+    versions = ", ".join(f"{name} {packages[name]}" for name in ("onnxruntime", "torch", "sentence-transformers"))
+    return (
+        f"Measured {result['date']} on {machine['threads']} cores of an {machine['cpu']} (family/model "
+        f"{machine['cpu_family_model']}), {versions}; rounds interleaved, medians."
+    )
 
 
 def _markdown(table: Table) -> str:

@@ -17,6 +17,7 @@ from embedrt_bench.profiling import operator_shares
 from embedrt_bench.results import rounded, stamp
 from embedrt_bench.roofline import matrix_operations, measured_peak, share_of_peak
 from embedrt_bench.scenarios.cold_start import cold_start
+from embedrt_bench.scenarios.jobs import jobs
 from embedrt_bench.scenarios.names import SCENARIOS
 from embedrt_bench.scenarios.offline import offline
 from embedrt_bench.scenarios.quality import quality
@@ -36,6 +37,7 @@ _CHECKED = 64
 """Texts whose vectors have to be right before anything is timed."""
 _CALIBRATION = 300
 _PROFILED = 500
+_PAIRED = 10_000
 _SOAK_SECONDS = 0.004  # a text
 _SECTION = {"sts": "quality"}
 
@@ -154,6 +156,7 @@ class _Run:
             "sizes": self._sizes,
             "roofline": lambda: self._roofline(sections),
             "profile": self._profile,
+            "jobs": self._jobs,
             "bert_zh": lambda: bert_zh_rates(self._data(), threads=self.threads, rounds=self.settings.rounds),
         }
         return self.lineup.measure(steps[name]) or None
@@ -215,6 +218,14 @@ class _Run:
         theory = theoretical_peaks(describe_machine())
         found = {"fp32_peak_gflops": peaks["fp32"], "int8_peak_gops": peaks["int8"], "share": share}
         return {**found, "theoretical": theory} if theory else found
+
+    def _jobs(self) -> dict[str, Any]:
+        sentences = read_corpus(self.data, _PAIRED, seed=self.settings.seed).sentences
+        variants = [spec.variant for spec in self.lineup.specs() if spec.variant]
+        return jobs(
+            variants, sentences, artifact=self.source.artifact, checkpoint=self.source.checkpoint,
+            threads=self.threads, rounds=self.settings.rounds,
+        )  # fmt: skip
 
     def _profile(self) -> dict[str, Any]:
         texts = self.corpus.sentences[:_PROFILED]

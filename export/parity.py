@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 from embedrt_export.checkpoint import Checkpoint, reference_name
 from embedrt_export.comparison import BATCH_SIZES, TOLERANCE, Comparison, Vectors, compare_runs, vectors_in_batches
 from embedrt_export.parity_texts import PARITY_TEXTS
@@ -14,8 +15,15 @@ __all__ = ["TOLERANCE", "Comparison", "Vectors", "compare", "reference_vectors",
 
 
 def reference_vectors(checkpoint: Checkpoint, texts: tuple[str, ...] = PARITY_TEXTS) -> Vectors:
-    """What sentence-transformers gives for each of ``texts`` alone and without a prompt, (texts, dim)."""
-    vectors: Vectors = checkpoint.model.encode(list(texts), prompt="", batch_size=1, show_progress_bar=False)
+    """What sentence-transformers gives for each of ``texts`` alone and without a prompt, (texts, dim).
+
+    Zeros for a text without any token, which a tokenizer that adds no special ones makes of an empty text:
+    sentence-transformers cannot run it alone.
+    """
+    vectors = np.zeros((len(texts), int(checkpoint.model.get_embedding_dimension())), dtype=np.float32)
+    present = [row for row, ids in enumerate(checkpoint.tokenizer(list(texts))["input_ids"]) if ids]
+    some = [texts[row] for row in present]
+    vectors[present] = checkpoint.model.encode(some, prompt="", batch_size=1, show_progress_bar=False)
     return vectors
 
 

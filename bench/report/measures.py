@@ -145,6 +145,15 @@ def _larger_model(section: Mapping[str, Any]) -> list[Measure]:
     ]
 
 
+def _jobs(section: Mapping[str, Any]) -> list[Measure]:
+    of = max((entry["pairs_of"] for entry in section.values()), default=0)
+    return [
+        _plain(section, "jobs/export_seconds", "Export, verified", "s", ONCE, timed=True),
+        _plain(section, "jobs/pairs_seconds", f"Most similar pairs of {of} sentences", "s", ONCE, timed=True),
+        _plain(section, "jobs/pairs_peak_megabytes", "Peak memory of that", "MB", MEMORY),
+    ]
+
+
 def _plain(
     section: Mapping[str, Any],
     key: str,
@@ -174,4 +183,5 @@ _SECTIONS: dict[str, Callable[[Mapping[str, Any]], list[Measure]]] = {
     "quality": _quality,
     "roofline": _roofline,
     "bert_zh": _larger_model,
+    "jobs": _jobs,
 }

@@ -44,6 +44,7 @@ _SECTIONS = {
     "sizes": "Sizes: the files of the model, and what its packages take on disk.",
     "quality": "Quality: the cosine between an engine's vectors and those of {reference}, and Spearman's correlation × 100 "
     "with human judgements on STS pairs.",
+    "jobs": "Jobs: commands in processes of their own, from their start to their end; all pairs are compared, exactly.",
     "profile": "Where the time goes: ONNX Runtime's own profiler, on STS sentences.",
     "roofline": "Roofline: the peak is the fastest matrix product of ONNX Runtime on this machine in the same precision, "
     "measured alone on one thread; an engine's share is what the products of its constant matrices reach of it.",

@@ -50,11 +50,34 @@ def _engines(result: Mapping[str, Any], found: Mapping[str, Measure]) -> Table |
         *_latency(latency),
         *_column("Start, s", found.get("cold_start/seconds"), "{:.2f}"),
         *_column("Peak, MB", found.get("cold_start/peak_megabytes"), "{:.0f}"),
+        *_faithfulness(found),
+    ]
+    return _by_engine("Speed, memory and quality side by side", result, columns)
+
+
+def _variants(result: Mapping[str, Any], found: Mapping[str, Measure]) -> Table | None:
+    """Ours and the original."""
+    throughput, latency = headline(found)
+    columns = [
+        *_column("Model files, MB", found.get("sizes/artifact_megabytes"), "{:.1f}"),
+        *_speed(throughput),
+        *_latency(latency),
+        *_faithfulness(found),
+    ]
+    shown = [(header, {name: cell for name, cell in cells.items() if _is_variant(name)}) for header, cells in columns]
+    return _by_engine("Our variants", result, shown)
+
+
+def _is_variant(name: str) -> bool:
+    return is_ours(name) or name == REFERENCE
+
+
+def _faithfulness(found: Mapping[str, Measure]) -> list[Column]:
+    return [
         *_column("Cosine, mean", found.get("quality/cosine_mean"), "{:.4f}"),
         *_column("smallest", found.get("quality/cosine_min"), "{:.3f}"),
         *_column("STS", found.get("quality/sts_mean"), "{:.2f}"),
     ]
-    return _by_engine("Speed, memory and quality side by side", result, columns)
 
 
 def _speed(throughput: Measure | None) -> list[Column]:
@@ -182,6 +205,16 @@ def _larger_model(_result: Mapping[str, Any], found: Mapping[str, Measure]) -> T
     )
 
 
+def _jobs(result: Mapping[str, Any], found: Mapping[str, Measure]) -> Table | None:
+    exported, pairs = found.get("jobs/export_seconds"), found.get("jobs/pairs_seconds")
+    columns = [
+        *_column("Export, verified, s", exported, "{:.0f}"),
+        *_column(f"{pairs.title}, s" if pairs else "", pairs, "{:.1f}"),
+        *_column("Peak of that, MB", found.get("jobs/pairs_peak_megabytes"), "{:.0f}"),
+    ]
+    return _by_engine("Whole commands, from a cold process", result, columns)
+
+
 def _column(header: str, measure: Measure | None, form: str) -> list[Column]:
     return [] if measure is None else [(header, _cells(measure, form))]
 
@@ -206,6 +239,7 @@ def _by_engine(caption: str, result: Mapping[str, Any], columns: Iterable[Column
 
 _TABLES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Measure]], Table | None]] = {
     "engines": _engines,
+    "variants": _variants,
     "ratios": _ratio_table,
     "latency": _latency_table("p50"),
     "tail": _latency_table("p99"),
@@ -215,4 +249,5 @@ _TABLES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Measure]], Table | 
     "roofline": _roofline,
     "profile": _profile,
     "bert_zh": _larger_model,
+    "jobs": _jobs,
 }

@@ -14,5 +14,6 @@ SCENARIOS = (
     "roofline",
     "profile",
     "bert_zh",
+    "jobs",
 )
 """In the order in which they run. ``sts`` is no section: it adds the scores on all STS sets to ``quality``."""

@@ -1,26 +1,32 @@
 """``python -m embedrt_bench.serving.run``: everything measured, into bench/results/serving.json and docs/serving.md."""
 
+import argparse
 import random
 import socket
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from embedrt_bench.minilm import exported, with_variants
-from embedrt_bench.results import RESULTS, rounded, write_result
+from embedrt_bench.results import RESULTS, read_result, write_result
 from embedrt_bench.serving import scenarios
 from embedrt_bench.serving.infinity import measure_infinity
 from embedrt_bench.serving.load import bodies_file, require_wrk
 from embedrt_bench.serving.process import started
 from embedrt_bench.serving.stacks import measure_stacks
+from embedrt_export.quantization import Precision
 
 from embedrt import SentenceEncoder
 from embedrt.text import TextTokenizer
 
-__all__ = ["main", "measure", "texts_of"]
+__all__ = ["PARTS", "main", "measure", "texts_of"]
 
-MODEL, VARIANT = "minilm", "int8"
+PARTS = ("stacks", "load", "endurance", "infinity")
+MODEL = "minilm"
+VARIANT: Precision = "int8"
 _TOKENS = 16
 _WORDS = (
     *("the", "cat", "sat", "on", "a", "warm", "roof", "and", "how", "do", "we", "reset", "my", "old", "password"),
@@ -39,38 +45,83 @@ def texts_of(count: int, *, tokenizer: TextTokenizer, tokens: int = _TOKENS, see
     return found[:count]
 
 
-def measure(folder: Path, *, scale: float = 1.0) -> dict[str, Any]:
-    """Everything that is measured; ``scale`` shortens it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What every part measures with."""
+
+    folder: Path
+    texts: list[str]
+    single: Path
+    """Bodies of a text each."""
+    many: Path
+    """Bodies of 32 texts each."""
+    scale: float
+    """Of all durations."""
+
+
+def measure(folder: Path, parts: Sequence[str] = PARTS, *, scale: float = 1.0) -> dict[str, Any]:
+    """The figures of these parts; ``scale`` shortens them."""
     require_wrk()
     texts = texts_of(4096, tokenizer=TextTokenizer(folder / "tokenizer.json"))
+    groups = [texts[start : start + 32] for start in range(0, len(texts), 32)]
     with tempfile.TemporaryDirectory() as scratch:
-        single = bodies_file(Path(scratch) / "single", [[text] for text in texts], model=MODEL, many=False)
-        groups = [texts[start : start + 32] for start in range(0, len(texts), 32)]
-        many = bodies_file(Path(scratch) / "many", groups, model=MODEL, many=True)
+        given = _Given(
+            folder=folder,
+            texts=texts,
+            single=bodies_file(Path(scratch) / "single", [[text] for text in texts], model=MODEL, many=False),
+            many=bodies_file(Path(scratch) / "many", groups, model=MODEL, many=True),
+            scale=scale,
+        )
+        found: dict[str, Any] = {"tokens_per_text": _TOKENS, "variant": VARIANT}
+        for part in parts:
+            found |= _MEASURED[part](given)
+        return found
+
+
+def _stacks(given: _Given) -> dict[str, Any]:
+    return {"stacks": measure_stacks(given.single, port=_free_port(), rounds=max(1, round(3 * given.scale)))}
+
+
+def _load(given: _Given) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    port = _free_port()
+    with SentenceEncoder(given.folder, variant=VARIANT) as encoder:
+        found["offline"] = scenarios.offline(encoder, given.texts)
+        with started(_command(given, port), port=port) as server:
+            found["latency_milliseconds"] = scenarios.latency(server, encoder, given.texts[:1000], model=MODEL)
+            found["single"] = scenarios.throughput(server, given.single, clients=64, texts=1, seconds=60 * given.scale)
+            found["many"] = scenarios.throughput(server, given.many, clients=8, texts=32, seconds=20 * given.scale)
+        found["offline_again"] = scenarios.offline(encoder, given.texts)
+    _compare(found)
+    return found
+
+
+def _endurance(given: _Given) -> dict[str, Any]:
+    port = _free_port()
+    with started([*_command(given, port), "--log-level", "warning"], port=port) as server:
         return {
-            "stacks": measure_stacks(single, port=_free_port(), rounds=max(1, round(3 * scale))),
-            **_served(folder, texts, single, many, scale),
-            "infinity": measure_infinity(single, many, port=_free_port(), model=MODEL, scale=scale),
+            "idle_percent": scenarios.idle(server),
+            "overload": scenarios.overload(server, given.single, clients=2000, seconds=10 * given.scale, model=MODEL),
+            "soak": scenarios.soak(server, given.single, requests=round(100_000 * given.scale)),
         }
 
 
-def _served(folder: Path, texts: list[str], single: Path, many: Path, scale: float) -> dict[str, Any]:
-    port = _free_port()
-    command = [sys.executable, "-m", "embedrt", "serve", f"{MODEL}={folder}", "--variant", VARIANT, "--port", str(port)]
-    found: dict[str, Any] = {"tokens_per_text": _TOKENS, "variant": VARIANT}
-    with SentenceEncoder(folder, variant=VARIANT) as encoder:
-        found["offline"] = scenarios.offline(encoder, texts)
-        with started(command, port=port) as server:
-            found["latency_milliseconds"] = scenarios.latency(server, encoder, texts[:1000], model=MODEL)
-            found["single"] = scenarios.throughput(server, single, clients=64, texts=1, seconds=60 * scale)
-            found["many"] = scenarios.throughput(server, many, clients=8, texts=32, seconds=20 * scale)
-        found["offline_again"] = scenarios.offline(encoder, texts)
-    _compare(found)
-    with started([*command, "--log-level", "warning"], port=port) as server:
-        found["idle_percent"] = scenarios.idle(server)
-        found["overload"] = scenarios.overload(server, single, clients=2000, seconds=10 * scale, model=MODEL)
-        found["soak"] = scenarios.soak(server, single, requests=round(100_000 * scale))
-    return found
+def _infinity(given: _Given) -> dict[str, Any]:
+    found = measure_infinity(given.single, given.many, port=_free_port(), model=MODEL, scale=given.scale)
+    return {"infinity": found}
+
+
+def _command(given: _Given, port: int) -> list[str]:
+    named = [f"{MODEL}={given.folder}", "--variant", VARIANT, "--port", str(port)]
+    return [sys.executable, "-m", "embedrt", "serve", *named]
+
+
+_MEASURED: dict[str, Callable[[_Given], dict[str, Any]]] = {
+    "stacks": _stacks,
+    "load": _load,
+    "endurance": _endurance,
+    "infinity": _infinity,
+}
 
 
 def _compare(found: dict[str, Any]) -> None:
@@ -89,12 +140,18 @@ def _free_port() -> int:
 
 
 def main() -> None:
-    """Measure, and write what was found."""
+    """Measure the parts that are named, all without names; the figures of the others stay as they were."""
     from embedrt_bench.serving.tables import DOCUMENT, with_tables
 
-    folder = with_variants(exported()[0], (VARIANT,))  # type: ignore[arg-type]
-    result = rounded(measure(folder, scale=float(sys.argv[1]) if len(sys.argv) > 1 else 1.0))
-    write_result(RESULTS / "serving.json", result)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure; everything without it")
+    parser.add_argument("--scale", type=float, default=1.0, help="of all durations")
+    asked = parser.parse_args()
+    folder = with_variants(exported()[0], (VARIANT,))
+    result = RESULTS / "serving.json"
+    before = read_result(result) if asked.parts and result.is_file() else {}
+    found = measure(folder, asked.parts or PARTS, scale=asked.scale)
+    write_result(result, {name: value for name, value in before.items() if name not in ("date", "machine")} | found)
     DOCUMENT.write_text(with_tables(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
 
 

@@ -21,7 +21,7 @@ _WIDTH = 384
 _VECTOR = np.random.default_rng(0).standard_normal(_WIDTH).astype(np.float32)
 _VECTOR /= np.linalg.norm(_VECTOR)
 _JSON = [(b"content-type", b"application/json")]
-_CLIENTS, _SECONDS = 16, 5.0
+_CLIENTS, _SECONDS = 16, 3.0
 
 
 def _answered(body: bytes) -> bytes:

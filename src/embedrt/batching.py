@@ -32,7 +32,8 @@ def plan_batches(
 ) -> list[Batch]:
     """Group texts by padded length, longest first, into batches of at most ``token_budget`` tokens.
 
-    A text longer than the budget runs alone. With ``batch_size`` a batch holds at most so many texts, whatever the budget.
+    A text longer than the budget runs alone, one without any token is in no batch. With ``batch_size`` a batch holds at most so
+    many texts, whatever the budget.
 
     Args:
         lengths: (texts,) tokens of each text.
@@ -44,13 +45,15 @@ def plan_batches(
     [[1], [0, 2], [3]]
     """
     padded = -(-lengths // length_step) * length_step
-    if len(padded) == 1:  # a text by itself is what latency is measured on, and needs no plan
+    if len(padded) == 1 and padded[0]:  # a text by itself is what latency is measured on, and needs no plan
         return [Batch(rows=np.zeros(1, dtype=np.int64), length=int(padded[0]))]
     order = np.argsort(-padded, kind="stable")
     batches = []
     for group in _runs_of_equal(padded, order):
         length = int(padded[group[0]])
-        size = batch_size or max(1, token_budget // max(length, 1))
+        if length == 0:
+            continue
+        size = batch_size or max(1, token_budget // length)
         batches += [Batch(rows=group[at : at + size], length=length) for at in range(0, len(group), size)]
     return batches
 

@@ -31,6 +31,7 @@ _HELD = 2  # windows: one that runs, and one that is being prepared
 _LENGTH_STEP = {"cpu": 1, "cuda": 8}
 
 Vectors = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +103,13 @@ class Encoding:
             )
         found: dict[int, Vectors] = {}
 
-        def store(batch: Batch, result: Vectors, mask: npt.NDArray[np.int64]) -> None:
+        def store(batch: Batch, result: Vectors, mask: Mask) -> None:
             found.update((int(row), result[index][mask[index] == 1]) for index, row in enumerate(batch.rows))
             request.advance(len(batch.rows))
 
         self._run(texts, request, TOKEN_EMBEDDINGS, store)
-        return [found[index] for index in range(len(texts))]
+        nothing = np.empty((0, self._serving.dimension), dtype=np.float32)  # a text without any token
+        return [found.get(index, nothing) for index in range(len(texts))]
 
     def _pipelined(
         self, windows: Iterable[tuple[list[str], Vectors]], request: Request
@@ -149,11 +151,12 @@ class Encoding:
         return tokens_left_out(self._serving, self._tokenizer, request.prefix)
 
     def _empty(self, count: int) -> Vectors:
-        return np.empty((count, self._serving.dimension), dtype=np.float32)
+        """Zeros, which stay where a text has no token: a tokenizer that adds no special ones makes none of an empty text."""
+        return np.zeros((count, self._serving.dimension), dtype=np.float32)
 
 
 def _filling(vectors: Vectors, advance: Advance) -> Consume:
-    def store(batch: Batch, result: Vectors, _mask: npt.NDArray[np.int64]) -> None:
+    def store(batch: Batch, result: Vectors, _mask: Mask) -> None:
         vectors[batch.rows] = result
         advance(len(batch.rows))
 

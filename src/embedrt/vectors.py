@@ -13,11 +13,13 @@ from embedrt.similarity import normalized
 __all__ = ["VectorPrecision", "finishing", "quantize_embeddings", "require_precision", "truncated"]
 
 VectorPrecision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
+Floats = npt.NDArray[np.float32]
+_KNOWN = get_args(VectorPrecision)
 _BUCKETS = 255
 _FEW = 100
 
 
-def truncated(vectors: npt.NDArray[np.float32], dim: int | None) -> npt.NDArray[np.float32]:
+def truncated(vectors: Floats, dim: int | None) -> Floats:
     """The first ``dim`` components of (n, width) vectors (Matryoshka); all of them for None."""
     if dim is None:
         return vectors
@@ -27,11 +29,11 @@ def truncated(vectors: npt.NDArray[np.float32], dim: int | None) -> npt.NDArray[
 
 
 def quantize_embeddings(
-    embeddings: npt.NDArray[np.float32],
+    embeddings: Floats,
     precision: VectorPrecision,
     *,
-    ranges: npt.NDArray[np.float32] | None = None,
-) -> npt.NDArray[np.float32] | npt.NDArray[np.int8] | npt.NDArray[np.uint8]:
+    ranges: Floats | None = None,
+) -> Floats | npt.NDArray[np.int8] | npt.NDArray[np.uint8]:
     """Store vectors in 8 bits or 1 bit a component, with the buckets that sentence-transformers uses.
 
     ``int8`` and ``uint8`` cut each component's range into 255 equal buckets. ``binary`` and ``ubinary`` keep the sign,
@@ -56,13 +58,13 @@ def quantize_embeddings(
         packed = np.packbits(embeddings > 0, axis=-1)
         return packed if precision == "ubinary" else (packed.astype(np.int16) - 128).astype(np.int8)
     low, step = _buckets(_ranges(embeddings) if ranges is None else ranges)
-    buckets: npt.NDArray[np.float32] = np.clip(np.floor((embeddings - low) / step), 0, _BUCKETS)
+    buckets: Floats = np.clip(np.floor((embeddings - low) / step), 0, _BUCKETS)
     return buckets.astype(np.uint8) if precision == "uint8" else (buckets - 128).astype(np.int8)
 
 
 def finishing(
     dimension: int, precision: VectorPrecision, normalize: bool | None, dim: int | None
-) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]:
+) -> Callable[[Floats], npt.NDArray[Any]]:
     """What is done with (n, ``dimension``) vectors of a graph: cut to ``dim``, normalized, stored in ``precision``.
 
     Raises:
@@ -71,7 +73,7 @@ def finishing(
     require_precision(precision)
     truncated(np.empty((0, dimension), dtype=np.float32), dim)
 
-    def finish(vectors: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+    def finish(vectors: Floats) -> npt.NDArray[Any]:
         cut = truncated(vectors, dim)
         return quantize_embeddings(normalized(cut) if normalize else cut, precision)
 
@@ -84,11 +86,11 @@ def require_precision(precision: str) -> None:
     Raises:
         InputError: it is.
     """
-    if precision not in get_args(VectorPrecision):
-        raise InputError(f"precision is {precision!r}, expected one of {', '.join(get_args(VectorPrecision))}")
+    if precision not in _KNOWN:
+        raise InputError(f"precision is {precision!r}, expected one of {', '.join(_KNOWN)}")
 
 
-def _ranges(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _ranges(embeddings: Floats) -> Floats:
     """Smallest and largest value of each component, (2, dim)."""
     if len(embeddings) == 0:
         return np.zeros((2, embeddings.shape[-1]), dtype=np.float32)
@@ -104,8 +106,8 @@ def _ranges(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.stack([embeddings.min(axis=0), embeddings.max(axis=0)])
 
 
-def _buckets(ranges: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _buckets(ranges: Floats) -> tuple[Floats, Floats]:
     """Lower end and width of a bucket, each (dim,)."""
-    low: npt.NDArray[np.float32] = ranges[0].astype(np.float32)
-    step: npt.NDArray[np.float32] = (ranges[1].astype(np.float32) - low) / np.float32(_BUCKETS)
+    low: Floats = ranges[0].astype(np.float32)
+    step: Floats = (ranges[1].astype(np.float32) - low) / np.float32(_BUCKETS)
     return low, np.where(step == 0, np.float32(1), step)
