@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from embedrt import __version__
-from embedrt.cli import bench, embed, export, inspect, pairs, quantize, serve, similarity, tune, verify
+from embedrt.cli import bench, embed, export, graft, inspect, pairs, quantize, serve, similarity, tune, verify
 from embedrt.errors import EmbedrtError, InputError
 
 __all__ = ["app", "main"]
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("export")(export.export)
+app.command("graft")(graft.graft)
 app.command("quantize")(quantize.quantize)
 app.command("verify")(verify.verify)
 app.command("inspect")(inspect.inspect)
