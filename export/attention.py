@@ -56,11 +56,11 @@ def _replaced(modules: list[nn.Module]) -> Iterator[None]:
         OWN_ATTENTION[type(module)].prepare(module)
     try:
         for kind in before:
-            kind.forward = OWN_ATTENTION[kind].forward  # type: ignore[method-assign]
+            kind.forward = OWN_ATTENTION[kind].forward
         yield
     finally:
         for kind, forward in before.items():
-            kind.forward = forward  # type: ignore[method-assign]
+            kind.forward = forward
 
 
 def _choose(transformer: Any, implementation: str) -> None:

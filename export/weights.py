@@ -40,7 +40,7 @@ def watched_loading() -> Iterator[list[LoadingReport]]:
     original = PreTrainedModel.__dict__["from_pretrained"]
 
     def watching(
-        kind: type[PreTrainedModel], *arguments: Any, output_loading_info: bool = False, **options: Any
+        kind: type[PreTrainedModel], /, *arguments: Any, output_loading_info: bool = False, **options: Any
     ) -> Any:
         options["ignore_mismatched_sizes"] = True  # they are refused here, with their names
         model, found = original.__get__(None, kind)(*arguments, output_loading_info=True, **options)
@@ -49,7 +49,7 @@ def watched_loading() -> Iterator[list[LoadingReport]]:
         reports.append(LoadingReport(kind.__name__, missing, unexpected, misshapen, frozenset(model.state_dict())))
         return (model, found) if output_loading_info else model
 
-    PreTrainedModel.from_pretrained = classmethod(watching)  # type: ignore[assignment, method-assign]
+    PreTrainedModel.from_pretrained = classmethod(watching)
     try:
         yield reports
     finally:

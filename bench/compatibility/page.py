@@ -86,7 +86,8 @@ def outcome_of(row: Row, place: Path) -> Outcome:
         fp32 = embedrt_export.export(str(checkpoint), place / "out", quiet=True).variants["fp32"]
     except EmbedrtError as refused:
         return Outcome(problem=_first_words(refused))
-    cosines, problem = {}, ""
+    cosines: dict[str, float] = {}
+    problem = ""
     for variant in _VARIANTS:
         try:
             manifest = quantize(place / "out", variant, options=QuantizeOptions(allow_below_gate=True), quiet=True)

@@ -64,6 +64,10 @@ def module_type(name: str) -> Damage:
     return damage
 
 
+def cut_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text('{"version": "1.0", "mod', encoding="utf-8")
+
+
 def remove(name: str) -> Damage:
     return lambda folder: (folder / name).unlink()
 
@@ -119,7 +123,7 @@ CASES: dict[str, tuple[Damage, str]] = {
         r"sentence_bert_config\.json has max_seq_length 1000, but the model has position vectors for 64 tokens: set it to 64",
     ),
     "tokenizer cut short": (
-        lambda folder: (folder / "tokenizer.json").write_text('{"version": "1.0", "mod') and None,
+        cut_tokenizer,
         "cannot be loaded",
     ),
 }
