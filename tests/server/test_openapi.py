@@ -71,7 +71,10 @@ def test_whatever_is_sent_is_answered_as_documented(server: Server) -> None:
     checks = [not_a_server_error, status_code_conformance, response_schema_conformance]
     asked = 0
     for operation in (result.ok() for result in schema.get_all_operations()):
-        for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
+        modes = [schemathesis.GenerationMode.POSITIVE]
+        if operation.body:  # else there is nothing to be wrong
+            modes.append(schemathesis.GenerationMode.NEGATIVE)
+        for mode in modes:
             strategy = operation.as_strategy(generation_mode=mode)
 
             @given(case=strategy)

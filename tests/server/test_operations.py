@@ -365,16 +365,3 @@ def test_traces_need_their_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("embedrt.server.tracing._NEEDED", ("opentelemetry_that_is_not_there.sdk",))
     with pytest.raises(MissingDependencyError, match=r'type pip install "embedrt\[serve,otel\]"'):
         traces_to("http://127.0.0.1:4318/v1/traces")
-
-
-def test_traces_cost_nothing_where_nobody_asks_for_them(run_python: Callable[..., Any], served: Path) -> None:
-    code = """
-import sys
-from embedrt.server import ModelSource, Server, ServerSettings
-with Server(ServerSettings(models=(ModelSource(name="a", location=sys.argv[1]),), port=0)) as server:
-    pass
-heavy = ("torch", "transformers", "onnx", "opentelemetry", "pydantic", "typer", "embedrt_export")
-print([name for name in heavy if name in sys.modules])
-"""
-    result = run_python(code, served)
-    assert (result.returncode, result.stdout) == (0, "[]\n"), result.stderr
