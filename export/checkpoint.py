@@ -80,7 +80,7 @@ class Checkpoint:
         return Serving(
             dimension=int(self.model.get_embedding_dimension()),
             pooling=(modes,) if isinstance(modes, str) else tuple(modes),
-            normalize=type(self.model[-1]).__name__ == "Normalize",
+            normalize=type(self.model[-1]).__name__ == "Normalize" and self.model.truncate_dim is None,
             similarity=str(self.model.similarity_fn_name),
             max_seq_length=self.max_seq_length,
             pad_token_id=int(self.tokenizer.pad_token_id or 0),

@@ -26,6 +26,18 @@ class UnitLength(nn.Module):
         return normalize(vectors, p=2.0, dim=1)
 
 
+class FirstComponents(nn.Module):
+    """Vectors cut to their first so many components, for checkpoints that say so (Matryoshka): (batch, width) to (batch, dim)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """``vectors`` (batch, width)."""
+        return vectors[:, : self.dim]
+
+
 class TokenPooling(nn.Module):
     """From the transformer's output to pooled vectors: the last hidden state, or a mean of layers, through the modules there."""
 
@@ -97,10 +109,13 @@ def build_module(checkpoint: Checkpoint, *, token_embeddings: bool = False) -> S
             f"modules.json lists {', '.join(names)}; the exporter takes a Transformer, then Pooling, then any of {_AFTER_POOLING}"
         )
     at = 0 if pooled else names.index("Pooling")
+    finish = [_finishing(module) for module in modules[at + 1 :] if not isinstance(module, Dropout)]
+    if checkpoint.model.truncate_dim is not None:
+        finish.append(FirstComponents(checkpoint.model.truncate_dim))
     return SentenceModule(
         checkpoint.transformer,
         OwnPooling(modules[0].auto_model.text_projection) if pooled else _token_pooling(modules[1:at], checkpoint),
-        nn.Sequential(*[_finishing(module) for module in modules[at + 1 :] if not isinstance(module, Dropout)]),
+        nn.Sequential(*finish),
         pooling_mask=not checkpoint.serving().include_prompt,
         token_embeddings=token_embeddings,
     ).eval()

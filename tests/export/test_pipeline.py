@@ -97,6 +97,15 @@ def test_prompts_and_their_exclusion(build_checkpoint: Build, tmp_path: Path) ->
     _assert_equal_to_sentence_transformers(tmp_path / "out", checkpoint, prompt_name="document")
 
 
+def test_vectors_that_the_checkpoint_cuts(build_checkpoint: Build, tmp_path: Path) -> None:
+    """sentence-transformers saves the width that a model was loaded with, and cuts behind normalization."""
+    checkpoint = build_checkpoint("mean", [Normalize()], truncate_dim=12)
+    assert SentenceTransformer(str(checkpoint), device="cpu").truncate_dim == 12
+    manifest = embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
+    assert manifest.serving.dimension == 12
+    _assert_equal_to_sentence_transformers(tmp_path / "out", checkpoint)
+
+
 def test_an_architecture_with_code_of_its_own_falls_back_and_says_so(
     mpnet_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
