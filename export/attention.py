@@ -34,7 +34,7 @@ def attention_form(transformer: Any, form: AttentionForm) -> Iterator[None]:
     """
     own = [module for module in transformer.modules() if type(module) in OWN_ATTENTION]
     if own:
-        with _replaced(own) if form == "operator" else nullcontext():
+        with _replaced(own, transformer) if form == "operator" else nullcontext():
             yield
         return
     before = transformer.config._attn_implementation  # noqa: SLF001  transformers has no public reader
@@ -49,11 +49,11 @@ def attention_form(transformer: Any, form: AttentionForm) -> Iterator[None]:
 
 
 @contextmanager
-def _replaced(modules: list[nn.Module]) -> Iterator[None]:
+def _replaced(modules: list[nn.Module], transformer: Any) -> Iterator[None]:
     """Within the block the classes of ``modules`` compute attention as :data:`OWN_ATTENTION` does."""
     before = {kind: kind.__dict__["forward"] for kind in {type(module) for module in modules}}
     for module in modules:
-        OWN_ATTENTION[type(module)].prepare(module)
+        OWN_ATTENTION[type(module)].prepare(module, transformer)
     try:
         for kind in before:
             kind.forward = OWN_ATTENTION[kind].forward

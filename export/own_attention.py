@@ -3,6 +3,7 @@
 Each computes the bias that its scores get, and hands it to the operator. DeBERTa's is made of products of the content with
 vectors of relative positions (arXiv 2006.03654, equation 4): which vector belongs to which distance is a table of constants,
 made here once, because logarithms that are rounded up differ between libraries by one bucket where they meet a whole number.
+The vectors depend on no text, so their projections are made here too.
 """
 
 from collections.abc import Callable
@@ -23,8 +24,8 @@ class OwnAttention(NamedTuple):
     """What stands for the forward method of a class while it is traced."""
 
     forward: Callable[..., Any]
-    prepare: Callable[[Any], None] = lambda _module: None
-    """Called once a module, before the trace."""
+    prepare: Callable[[Any, Any], None] = lambda _module, _transformer: None
+    """Called once a module, before the trace, with the module and the transformer that it belongs to."""
 
 
 def _mpnet(
@@ -57,25 +58,23 @@ def _deberta(
     parts = 1 + sum(kind in self.pos_att_type for kind in ("c2p", "p2c"))
     scale = (query.shape[-1] * parts) ** -0.5
     blocked = (1.0 - attention_mask.to(query.dtype)) * torch.finfo(query.dtype).min  # (batch, 1, query, key)
-    bias = _disentangled(self, query, key, rel_embeddings) * scale if rel_embeddings is not None else None
+    bias = _disentangled(self, query, key) * scale if rel_embeddings is not None else None
     attended, _ = attend(self, query, key, value, blocked, scaling=scale, position_bias=bias)
     return attended.flatten(2), None
 
 
-def _disentangled(self: DisentangledSelfAttention, query: Tensor, key: Tensor, vectors: Tensor) -> Tensor:
-    """Content to position and position to content, unscaled, (batch, heads, query, key); ``vectors`` (2 * span, hidden)."""
-    of_keys, of_queries, furthest = getattr(self, _TABLES)
+def _disentangled(self: DisentangledSelfAttention, query: Tensor, key: Tensor) -> Tensor:
+    """Content to position and position to content, unscaled, (batch, heads, query, key)."""
+    tables: _Positions = getattr(self, _TABLES)
+    furthest = tables.furthest
     count = query.shape[2]
     places = torch.arange(count)
     distance = (places[:, None] - places[None, :]).clamp(-furthest, furthest) + furthest  # (query, key)
-    vectors = vectors[: 2 * self.pos_ebd_size].unsqueeze(0)
     bias = query.new_zeros(())
-    if "c2p" in self.pos_att_type:
-        position_key = _split(self, (self.key_proj if self.share_att_key else self.pos_key_proj)(vectors))
-        bias = bias + _pick(query @ position_key.transpose(-1, -2), of_keys[distance])
-    if "p2c" in self.pos_att_type:
-        position_query = _split(self, (self.query_proj if self.share_att_key else self.pos_query_proj)(vectors))
-        bias = bias + _pick(key @ position_query.transpose(-1, -2), of_queries[distance]).transpose(-1, -2)
+    if tables.keys is not None:
+        bias = bias + _pick(query @ tables.keys, tables.of_keys[distance])
+    if tables.queries is not None:
+        bias = bias + _pick(key @ tables.queries, tables.of_queries[distance]).transpose(-1, -2)
     return bias
 
 
@@ -90,8 +89,22 @@ def _split(self: Any, states: Tensor) -> Tensor:
     return states.view(*states.shape[:-1], -1, self.attention_head_size).transpose(1, 2)
 
 
-def _prepare_deberta(self: DisentangledSelfAttention) -> None:
-    """Which of the 2 * span vectors belongs to each distance from −furthest to furthest; beyond it, the last one does."""
+class _Positions(NamedTuple):
+    """What depends on distances alone."""
+
+    of_keys: Tensor
+    """Which of the 2 * span vectors belongs to a distance from −furthest to furthest, (distances,); beyond, the last one."""
+    of_queries: Tensor
+    furthest: int
+    keys: Tensor | None
+    """The vectors as keys, (1, heads, size, 2 * span); None where content does not look at positions."""
+    queries: Tensor | None
+    """The vectors as queries, likewise."""
+
+
+@torch.no_grad()
+def _prepare_deberta(self: DisentangledSelfAttention, transformer: Any) -> None:
+    """Make the tables of a module."""
     if not self.relative_attention:
         return
     span = self.pos_ebd_size
@@ -99,8 +112,16 @@ def _prepare_deberta(self: DisentangledSelfAttention) -> None:
     distance = torch.arange(-furthest, furthest + 1)
     if self.position_buckets > 0:
         distance = make_log_bucket_position(distance, self.position_buckets, self.max_relative_positions).long()
-    tables = [(sign * distance + span).clamp(0, 2 * span - 1) for sign in (1, -1)]
-    setattr(self, _TABLES, (*tables, furthest))
+    of_keys, of_queries = ((sign * distance + span).clamp(0, 2 * span - 1) for sign in (1, -1))
+    vectors = transformer.encoder.get_rel_embedding()[: 2 * span].unsqueeze(0)  # (1, 2 * span, hidden)
+    keys = queries = None
+    if "c2p" in self.pos_att_type:
+        keys = _split(self, (self.key_proj if self.share_att_key else self.pos_key_proj)(vectors)).transpose(-1, -2)
+    if "p2c" in self.pos_att_type:
+        queries = _split(self, (self.query_proj if self.share_att_key else self.pos_query_proj)(vectors)).transpose(
+            -1, -2
+        )
+    setattr(self, _TABLES, _Positions(of_keys, of_queries, furthest, keys, queries))
 
 
 OWN_ATTENTION: dict[type[nn.Module], OwnAttention] = {

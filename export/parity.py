@@ -21,7 +21,7 @@ def reference_vectors(checkpoint: Checkpoint, texts: tuple[str, ...] = PARITY_TE
     sentence-transformers cannot run it alone.
     """
     vectors = np.zeros((len(texts), int(checkpoint.model.get_embedding_dimension())), dtype=np.float32)
-    present = [row for row, ids in enumerate(checkpoint.tokenizer(list(texts))["input_ids"]) if ids]
+    present = [row for row, ids in enumerate(checkpoint.tokenizer(list(texts), truncation=True)["input_ids"]) if ids]
     some = [texts[row] for row in present]
     vectors[present] = checkpoint.model.encode(some, prompt="", batch_size=1, show_progress_bar=False)
     return vectors

@@ -121,7 +121,9 @@ def _to_int8(
     bits = _WEIGHT_BITS[options.processor]
     texts = calibration_texts(options.calibration)
     if (opset := model.opset_imports[""]) < _OLDEST_OPSET:
-        raise InputError(f"{found.graph} is of opset {opset}, int8 needs {_OLDEST_OPSET}: export the checkpoint instead")
+        raise InputError(
+            f"{found.graph} is of opset {opset}, int8 needs {_OLDEST_OPSET}: export the checkpoint instead"
+        )
     groups = find_groups(model)
     if not groups:
         raise InputError(f"nothing to do: {found.graph} has no products of token vectors with weights")
