@@ -18,7 +18,7 @@ __all__ = ["main", "measure_infinity"]
 ENVIRONMENT = "infinity"
 
 
-def measure_infinity(single: Path, many: Path, *, port: int, model: str, scale: float) -> dict[str, Any]:
+def measure_infinity(single: Path, many: Path, *, port: int, model: str, seconds: float) -> dict[str, Any]:
     """The throughput scenarios on its PyTorch engine; why not, where it cannot be run."""
     missing = why_missing(ENVIRONMENT)
     if missing is not None:
@@ -33,8 +33,8 @@ def measure_infinity(single: Path, many: Path, *, port: int, model: str, scale: 
         return {
             "engine": "torch float32",
             "version": _version(python),
-            "single": scenarios.throughput(server, single, clients=64, texts=1, seconds=20 * scale),
-            "many": scenarios.throughput(server, many, clients=8, texts=32, seconds=20 * scale),
+            "single": scenarios.throughput(server, single, clients=64, texts=1, seconds=seconds),
+            "many": scenarios.throughput(server, many, clients=8, texts=32, seconds=seconds),
         }
 
 

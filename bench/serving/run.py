@@ -107,12 +107,22 @@ def _endurance(given: _Given) -> dict[str, Any]:
 
 
 def _infinity(given: _Given) -> dict[str, Any]:
-    found = measure_infinity(given.single, given.many, port=_free_port(), model=MODEL, scale=given.scale)
-    return {"infinity": found}
+    """infinity-emb, and ours in the same minutes: in float32, as it runs, and in int8."""
+    seconds = 20 * given.scale
+    ours = {}
+    for variant in ("fp32", VARIANT):
+        port = _free_port()
+        with started(_command(given, port, variant=variant), port=port) as server:
+            ours[variant] = {
+                "single": scenarios.throughput(server, given.single, clients=64, texts=1, seconds=seconds),
+                "many": scenarios.throughput(server, given.many, clients=8, texts=32, seconds=seconds),
+            }
+    found = measure_infinity(given.single, given.many, port=_free_port(), model=MODEL, seconds=seconds)
+    return {"infinity": found, "beside_infinity": ours}
 
 
-def _command(given: _Given, port: int) -> list[str]:
-    named = [f"{MODEL}={given.folder}", "--variant", VARIANT, "--port", str(port)]
+def _command(given: _Given, port: int, *, variant: str = VARIANT) -> list[str]:
+    named = [f"{MODEL}={given.folder}", "--variant", variant, "--port", str(port)]
     return [sys.executable, "-m", "embedrt", "serve", *named]
 
 

@@ -324,6 +324,21 @@ def test_a_stop_answers_what_is_under_way_and_says_so(process: Any, ask: Ask) ->
     assert running.wait(20) == 0
 
 
+def test_a_connection_that_was_idle_at_the_stop_is_answered_once_more(process: Any, ask: Ask) -> None:
+    running, place = process
+    _wait_until(lambda: _reachable(ask, place))
+    connection = http.client.HTTPConnection(place.address.removeprefix("http://"), timeout=20)
+    connection.request("GET", "/info")
+    assert connection.getresponse().read()
+    running.send_signal(signal.SIGTERM)
+    time.sleep(0.25)
+    connection.request("POST", "/embed", b'{"inputs": "cat"}')
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("connection")) == (200, "close")
+    connection.close()
+    assert running.wait(20) == 0
+
+
 def _reachable(ask: Ask, place: Any) -> bool:
     try:
         return bool(ask(place, "GET", "/health").status == 200)

@@ -111,7 +111,9 @@ def test_compare(visit: Callable[..., Any], original: SentenceEncoder) -> None:
 def test_chinese(visit: Callable[..., Any]) -> None:
     seen = visit(
         """
+    const label = () => document.getElementById("language").getAttribute("aria-label");
     seen.sample = document.getElementById("texts").value;
+    seen.labels = [label()];
     document.getElementById("language").click();
     Object.assign(seen, { lang: document.documentElement.lang, button: document.getElementById("compare").textContent,
       other: document.getElementById("language").textContent, samples: document.getElementById("texts").value });
@@ -119,12 +121,14 @@ def test_chinese(visit: Callable[..., Any]) -> None:
     await until(() => status().includes("已比较"), "answer");
     seen.status = status();
     seen.head = table()[0];
+    seen.labels.push(label());
     document.getElementById("language").click();
     seen.again = status();
     """,
         "--lang=en",
     )
     assert seen["sample"].startswith("How do I reset")
+    assert seen["labels"] == ["切换到中文", "Switch to English"]  # what a screen reader says of the button
     assert (seen["lang"], seen["button"], seen["other"]) == ("zh-CN", "比较", "English")
     assert seen["samples"] == "忘记密码怎么办？\n如何重置密码？\n猫在屋顶上睡觉。"
     assert (seen["status"], seen["head"][0]) == ("已比较 3 个句子；向量维度为 8。", "句子")
