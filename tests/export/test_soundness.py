@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Dense
+from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+from transformers import ViTConfig, ViTImageProcessor, ViTModel
 
 from embedrt.errors import CheckpointError
 
@@ -164,3 +166,16 @@ def test_texts_are_cut_where_positions_end(sound: Path, tmp_path: Path) -> None:
     manifest = embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
     assert manifest.serving.max_seq_length == 64
     assert SentenceTransformer(str(checkpoint), device="cpu").max_seq_length == 64
+
+
+def test_a_model_of_images_is_named_as_such(tmp_path: Path) -> None:
+    config = ViTConfig(
+        hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64, image_size=16, patch_size=8
+    )
+    ViTModel(config).save_pretrained(tmp_path / "vit")
+    ViTImageProcessor().save_pretrained(tmp_path / "vit")
+    modules = [Transformer(str(tmp_path / "vit")), Pooling(WIDTH)]
+    SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "checkpoint"))
+    with pytest.raises(CheckpointError, match="the checkpoint reads image, not text: the exporter takes text encoders"):
+        embedrt_export.export(str(tmp_path / "checkpoint"), tmp_path / "out", quiet=True)
+    assert not (tmp_path / "out").exists()
