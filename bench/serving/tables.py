@@ -77,10 +77,8 @@ def _peer(measured: dict[str, Any]) -> str:
         "| | 64 clients, a text each | … 99th percentile | 8 clients, 32 texts a request |",
         "|---|---:|---:|---:|",
     ]
-    for name, found in (
-        ("**embedrt serve, int8**", measured),
-        (f"infinity-emb {peer['version']}, {peer['engine']}", peer),
-    ):
+    ours = {f"**embedrt serve, {variant}**": found for variant, found in measured["beside_infinity"].items()}
+    for name, found in {**ours, f"infinity-emb {peer['version']}, {peer['engine']}": peer}.items():
         single, many = found["single"], found["many"]
         lines.append(
             f"| {name} | {single['texts_per_second']:,.0f} texts/s | {1e3 * single['p99']:.0f} ms "
@@ -105,7 +103,7 @@ def _where(measured: dict[str, Any]) -> str:
 _TABLES: dict[str, tuple[frozenset[str], Callable[[dict[str, Any]], str]]] = {
     "stacks": (frozenset(["stacks"]), _stacks),
     "load": (frozenset(["latency_milliseconds", "single", "many", "idle_percent", "overload", "soak"]), _load),
-    "peer": (frozenset(["single", "many", "infinity"]), _peer),
+    "peer": (frozenset(["infinity", "beside_infinity"]), _peer),
 }
 """What each is made of, and how."""
 

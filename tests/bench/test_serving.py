@@ -33,6 +33,9 @@ MADE_UP: dict[str, Any] = {
         "engine": "torch", "version": "0.1",
         "single": {"texts_per_second": 100.0, "p99": 0.5}, "many": {"texts_per_second": 1200.0},
     },
+    "beside_infinity": {
+        "fp32": {"single": {"texts_per_second": 300.0, "p99": 0.25}, "many": {"texts_per_second": 400.0}},
+    },
     "soak": {"requests": 100000, "last_bytes": 123456789, "growth": 0.013},
 }  # fmt: skip
 
@@ -71,6 +74,7 @@ def test_what_was_not_measured_yet(tmp_path: Path) -> None:
 def test_a_peer_beside_us(result: Path, tmp_path: Path) -> None:
     text = "<!-- serving: peer -->\n<!-- end -->"
     made = tables.with_tables(text, result)
+    assert "| **embedrt serve, fp32** | 300 texts/s | 250 ms | 400 texts/s |" in made
     assert "| infinity-emb 0.1, torch | 100 texts/s | 500 ms | 1,200 texts/s |" in made
     alone = tmp_path / "alone.json"
     alone.write_text(json.dumps(MADE_UP | {"infinity": {"not_measured": "why"}}), encoding="utf-8")

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("uvicorn", reason="the extra `serve` is not installed")
-
 from embedrt import SentenceEncoder
 from embedrt.server import Limits, ModelSource, Server, ServerSettings
 
