@@ -84,18 +84,18 @@ def _peer(measured: dict[str, Any]) -> str:
             f"| {name} | {single['texts_per_second']:,.0f} texts/s | {1e3 * single['p99']:.0f} ms "
             f"| {many['texts_per_second']:,.0f} texts/s |"
         )
-    return "\n".join([*lines, "", _where(measured)])
+    return "\n".join([*lines, "", _where(measured, "MiniLM")])
 
 
 def _share(measured: dict[str, Any]) -> str:
     return f"{measured['share_of_offline']:.0%} ({measured['texts_per_second']:,.0f} texts/s)"
 
 
-def _where(measured: dict[str, Any]) -> str:
+def _where(measured: dict[str, Any], model: str | None = None) -> str:
     machine = measured["machine"]
     return (
         f"Measured {measured['date']} on {machine['threads']} processors of an {machine['cpu']} (family/model "
-        f"{machine['cpu_family_model']}), which the client shares; {measured['variant']} MiniLM, texts of "
+        f"{machine['cpu_family_model']}), which the client shares; {model or measured['variant'] + ' MiniLM'}, texts of "
         f"{measured['tokens_per_text']} tokens; onnxruntime {machine['packages']['onnxruntime']}."
     )
 

@@ -59,7 +59,6 @@ def test_answers_are_as_documented(server: Server, ask: Ask) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.slow
 def test_whatever_is_sent_is_answered_as_documented(server: Server) -> None:
     """schemathesis makes up requests, right and wrong ones, from the document itself."""
     schemathesis = pytest.importorskip("schemathesis")
@@ -79,7 +78,7 @@ def test_whatever_is_sent_is_answered_as_documented(server: Server) -> None:
 
             @given(case=strategy)
             @settings(
-                max_examples=60, deadline=None, database=None, phases=[Phase.explicit, Phase.generate],
+                max_examples=25, deadline=None, database=None, derandomize=True, phases=[Phase.explicit, Phase.generate],
                 suppress_health_check=list(HealthCheck),
             )  # fmt: skip
             def send(case: Any) -> None:
@@ -88,4 +87,4 @@ def test_whatever_is_sent_is_answered_as_documented(server: Server) -> None:
                 case.call_and_validate(checks=checks)
 
             send()
-    assert asked > 500
+    assert asked > 300
