@@ -22,7 +22,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python -m embedrt_bench.demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow

@@ -11,7 +11,7 @@ from typing import Any
 
 from embedrt_bench.report.names import ABBREVIATIONS, is_ours
 from embedrt_bench.report.reading import load
-from embedrt_bench.report.tables import Table, tables
+from embedrt_bench.report.tables import Table, tables, variants
 from embedrt_bench.results import RESULTS
 
 __all__ = ["main", "with_tables"]
@@ -40,11 +40,12 @@ def with_tables(text: str, results: Path = RESULTS) -> str:
 
 def _table(name: str, path: Path) -> str:
     result = load(path)
-    made = tables(result)
-    if name not in made:
+    made = tables(result) | {"variants": variants(result)}
+    table = made.get(name)
+    if table is None:
         raise ValueError(f"{path} has no table {name!r}; there are: {', '.join(made)}")
-    notes = " ".join(filter(None, (made[name].note, ABBREVIATIONS if "s-t" in str(made[name].columns) else "")))
-    return f"{_markdown(made[name])}\n\n{notes}{notes and chr(10)}{_where(result)}"
+    notes = " ".join(filter(None, (table.note, ABBREVIATIONS if "s-t" in str(table.columns) else "")))
+    return f"{_markdown(table)}\n\n{notes}{notes and chr(10)}{_where(result)}"
 
 
 def _where(result: dict[str, Any]) -> str:

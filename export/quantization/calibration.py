@@ -78,7 +78,7 @@ def sample_activations(
     step = max(1, int(tokens.lengths.sum()) // _ROWS)
     kept: dict[str, list[Floats]] = {name: [] for name in names}
     seen = 0
-    for index in tqdm(range(len(tokens)), desc="  calibrate", unit="text", disable=quiet or None, leave=False):
+    for index in tqdm(range(len(tokens)), desc="  calibrate", unit="text", disable=quiet, leave=False):
         ids = tokens.row(index)[None, :]
         feed = {name: ids if name == "input_ids" else np.ones_like(ids) for name in inputs}
         rows = slice(-seen % step, None, step)  # every step-th token of the whole set, wherever texts end

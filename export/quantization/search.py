@@ -27,7 +27,7 @@ def search_setting(found: Artifact, plan: Plan, texts: Sequence[str], *, quiet: 
     with SentenceEncoder(found.folder, variant="fp32") as exact:
         expected = exact.encode(some)
     scores: dict[Setting, tuple[int, float]] = {}
-    for setting in tqdm(SETTINGS, desc="  search", unit="setting", disable=quiet or None, leave=False):
+    for setting in tqdm(SETTINGS, desc="  search", unit="setting", disable=quiet, leave=False):
         with tempfile.TemporaryDirectory(prefix=".search.", dir=found.folder) as place:
             graph = Path(place) / "model.onnx"
             built = plan.build(setting)

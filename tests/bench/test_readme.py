@@ -117,9 +117,7 @@ def test_bars_in_a_name_stay_inside_their_cell(results: Path) -> None:
 
 
 def test_what_cannot_be_made(results: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"cpu\.json has no table 'nothing'; there are: engines, variants, ratios, latency"
-    ):
+    with pytest.raises(ValueError, match=r"cpu\.json has no table 'nothing'; there are: engines, ratios, latency"):
         _block("nothing", results)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"cpu\.json cannot be read as JSON"):

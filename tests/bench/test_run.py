@@ -65,6 +65,9 @@ def test_a_length_that_the_model_cuts(corpus: Corpus, tiny: Path) -> None:
         cut_to_tokens(corpus, TokenCounter(tiny), 32, texts=2)
 
 
+JOBS = {"pairs_seconds": 1.0, "pairs_peak_megabytes": 2.0, "pairs_of": 3}
+
+
 @pytest.fixture
 def settings(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BenchSettings:
     """A short run of what there is here, without the reference and without data files."""
@@ -75,6 +78,7 @@ def settings(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ben
     monkeypatch.setattr(lineup, "why_unavailable", without_reference)
     monkeypatch.setattr(run, "data_folder", lambda: None)
     monkeypatch.setattr("embedrt_bench.scenarios.server._FIRST_RATE", 2000.0)  # 100 requests take 12 s at the real one
+    monkeypatch.setattr(run, "jobs", lambda variants, sentences, **_: {f"embedrt {name}": JOBS for name in variants})
     config = {"num_hidden_layers": 1, "hidden_size": 8, "intermediate_size": 8}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return BenchSettings(
@@ -87,7 +91,18 @@ def settings(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ben
 def test_a_whole_run(settings: BenchSettings, tmp_path: Path) -> None:
     result: dict[str, Any] = measure(settings, files=tmp_path / "files")
     assert json.loads(json.dumps(result)) == result
-    sections = ("quality", "offline", "single_stream", "server", "cold_start", "soak", "sizes", "roofline", "profile")
+    sections = (
+        "quality",
+        "offline",
+        "single_stream",
+        "server",
+        "cold_start",
+        "soak",
+        "sizes",
+        "roofline",
+        "profile",
+        "jobs",
+    )
     assert list(result) == ["format", "date", "machine", "settings", "engines", *sections]
     assert {name: engine["available"] for name, engine in result["engines"].items()} == {
         "embedrt fp32": True, "embedrt int8": False, REFERENCE: False,
