@@ -3,6 +3,7 @@
 import argparse
 import random
 import socket
+import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from embedrt.text import TextTokenizer
 
 __all__ = ["PARTS", "main", "measure", "texts_of"]
 
+_ROUNDS = 3
 PARTS = ("stacks", "load", "endurance", "infinity")
 MODEL = "minilm"
 VARIANT: Precision = "int8"
@@ -83,17 +85,50 @@ def _stacks(given: _Given) -> dict[str, Any]:
 
 
 def _load(given: _Given) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    """The server and ``encode`` in turns, since others may use the machine for a while: shares are of the turns beside."""
     port = _free_port()
-    with SentenceEncoder(given.folder, variant=VARIANT) as encoder:
-        found["offline"] = scenarios.offline(encoder, given.texts)
-        with started(_command(given, port), port=port) as server:
-            found["latency_milliseconds"] = scenarios.latency(server, encoder, given.texts[:1000], model=MODEL)
-            found["single"] = scenarios.throughput(server, given.single, clients=64, texts=1, seconds=60 * given.scale)
-            found["many"] = scenarios.throughput(server, given.many, clients=8, texts=32, seconds=20 * given.scale)
-        found["offline_again"] = scenarios.offline(encoder, given.texts)
-    _compare(found)
-    return found
+    single: list[dict[str, Any]] = []
+    many: list[dict[str, Any]] = []
+    encoded: list[dict[str, float]] = []
+    with (
+        SentenceEncoder(given.folder, variant=VARIANT) as encoder,
+        started(_command(given, port), port=port) as server,
+    ):
+        waiting = scenarios.latency(server, encoder, given.texts[:1000], model=MODEL)
+        encoded.append(scenarios.offline(encoder, given.texts, seconds=4))
+        for _ in range(_ROUNDS):
+            single.append(scenarios.throughput(server, given.single, clients=64, texts=1, seconds=20 * given.scale))
+            encoded.append(scenarios.offline(encoder, given.texts, seconds=4))
+            many.append(scenarios.throughput(server, given.many, clients=8, texts=32, seconds=8 * given.scale))
+            encoded.append(scenarios.offline(encoder, given.texts, seconds=4))
+    return {
+        "latency_milliseconds": waiting,
+        "offline": encoded,
+        "single": _beside(single, encoded[::2], encoded[1::2]),
+        "many": _beside(many, encoded[1::2], encoded[2::2]),
+    }
+
+
+def _beside(
+    rounds: list[dict[str, Any]], before: list[dict[str, float]], after: list[dict[str, float]]
+) -> dict[str, Any]:
+    """Sums of counts, medians of rates, the worst percentile; shares of what ``encode`` gave before and after each round."""
+    for seen, first, last in zip(rounds, before, after, strict=False):
+        seen["share_of_offline"] = 2 * seen["texts_per_second"] / (first["per_second"] + last["per_second"])
+        encoding = (first["cpu_milliseconds"] + last["cpu_milliseconds"]) / 2
+        seen["cpu_milliseconds_above_encoding"] = seen["texts_per_request"] * (
+            seen["cpu_milliseconds_per_text"] - encoding
+        )
+    sums = {name: sum(seen[name] for seen in rounds) for name in ("requests", "seconds", "refused", "broken")}
+    rates = (
+        "p50",
+        "texts_per_second",
+        "share_of_offline",
+        "cpu_milliseconds_per_text",
+        "cpu_milliseconds_above_encoding",
+    )
+    medians = {name: statistics.median(seen[name] for seen in rounds) for name in rates}
+    return sums | medians | {"p99": max(seen["p99"] for seen in rounds), "rounds": rounds}
 
 
 def _endurance(given: _Given) -> dict[str, Any]:
@@ -132,15 +167,6 @@ _MEASURED: dict[str, Callable[[_Given], dict[str, Any]]] = {
     "endurance": _endurance,
     "infinity": _infinity,
 }
-
-
-def _compare(found: dict[str, Any]) -> None:
-    """Shares of offline encoding, which was measured before and after."""
-    reference = (found["offline"]["per_second"] + found["offline_again"]["per_second"]) / 2
-    encoding = (found["offline"]["cpu_milliseconds"] + found["offline_again"]["cpu_milliseconds"]) / 2
-    for name in ("single", "many"):
-        found[name]["share_of_offline"] = found[name]["texts_per_second"] / reference
-    found["single"]["cpu_milliseconds_above_encoding"] = found["single"]["cpu_milliseconds_per_text"] - encoding
 
 
 def _free_port() -> int:
