@@ -9,6 +9,7 @@ from pathlib import Path
 
 import embedrt_export
 from embedrt_bench.compatibility.architectures import ARCHITECTURES, save_checkpoint
+from embedrt_bench.compatibility.clip import save_clip
 from embedrt_bench.compatibility.families import FAMILIES, save_family
 from embedrt_export.quantization import Precision, QuantizeOptions, quantize
 from embedrt_export.source import POOLING_MODES
@@ -47,13 +48,14 @@ class Outcome:
 
 
 def _architectures() -> list[Row]:
-    return [
+    text_encoders = [
         Row(
             cells=(name, made.tokenizer, f"{made.pooling}, {made.padding_side}", made.families),
             save=partial(save_checkpoint, name),
         )
         for name, made in ARCHITECTURES.items()
     ]
+    return [*text_encoders, Row(cells=("clip text", "byte-level bpe", "eos, right", "clip-ViT-B-32"), save=save_clip)]
 
 
 def _poolings() -> list[Row]:

@@ -118,14 +118,23 @@ def test_an_architecture_with_code_of_its_own_falls_back_and_says_so(
     _assert_equal_to_sentence_transformers(tmp_path / "out", mpnet_checkpoint)
 
 
-def test_a_plain_transformers_checkpoint(plain_bert: Path, tmp_path: Path) -> None:
-    embedrt_export.export(str(plain_bert), tmp_path / "out", pooling=["mean"], quiet=True)
+RECIPES: dict[str, Callable[[Any, Any], Any]] = {
+    "mean": lambda hidden, mask: (hidden * mask).sum(1) / mask.sum(1),
+    "cls": lambda hidden, _mask: hidden[:, 0],
+    "max": lambda hidden, mask: hidden.masked_fill(mask == 0, -1e9).max(1)[0],
+    "lasttoken": lambda hidden, mask: hidden[torch.arange(len(hidden)), mask.squeeze(-1).sum(1).long() - 1],
+}
+"""As model cards print them."""
+
+
+@pytest.mark.parametrize("pooling", RECIPES)
+def test_a_plain_transformers_checkpoint(plain_bert: Path, tmp_path: Path, pooling: str) -> None:
+    embedrt_export.export(str(plain_bert), tmp_path / "out", pooling=[pooling], quiet=True)
     model = SentenceTransformer(str(plain_bert), device="cpu")
     tokens = model.tokenizer(TEXTS, padding=True, truncation=True, return_tensors="pt")
     with torch.no_grad():
         hidden = model[0].auto_model(**tokens).last_hidden_state
-    mask = tokens["attention_mask"].unsqueeze(-1).float()
-    expected = (hidden * mask).sum(1) / mask.sum(1)  # the recipe that model cards print
+    expected = RECIPES[pooling](hidden, tokens["attention_mask"].unsqueeze(-1).float())
     np.testing.assert_allclose(SentenceEncoder(tmp_path / "out").encode(TEXTS), expected.numpy(), rtol=0, atol=1e-5)
 
 
