@@ -5,7 +5,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,15 +56,23 @@ def jobs(
 
 def _run(arguments: Sequence[str], threads: int) -> tuple[float, float]:
     """Seconds of ``embedrt`` with these arguments, and the megabytes that it held at the most."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "embedrt", *arguments],
-        stdout=subprocess.DEVNULL,
+    done = subprocess.run(
+        [sys.executable, "-c", _LAUNCHER, sys.executable, "-m", "embedrt", *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        text=True,
         env={**os.environ, **thread_environment(threads)},
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise subprocess.CalledProcessError(process.returncode, process.args)
-    return time.perf_counter() - began, usage.ru_maxrss * 1024 / 1e6
+    seconds, kilobytes = done.stdout.split()
+    return float(seconds), int(kilobytes) * 1024 / 1e6
+
+
+_LAUNCHER = """
+import resource, subprocess, sys, time
+began = time.perf_counter()
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+"""A small process to start it from: the kernel counts the pages of the one that forks into the peak of the one that runs."""
