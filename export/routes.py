@@ -37,4 +37,5 @@ def on_route(model: Any, route: str | None) -> Any:
         prompts=model.prompts,
         default_prompt_name=model.default_prompt_name,
         similarity_fn_name=model.similarity_fn_name,
+        truncate_dim=model.truncate_dim,
     )

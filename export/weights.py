@@ -75,11 +75,20 @@ def require_weights(reports: list[LoadingReport]) -> None:
                 f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}, which {report.kind} of its config.json has: "
                 "is the file cut, or of another model? Download the checkpoint again"
             )
-        if further := [name for name in report.unexpected if _is_a_further_layer(name, report.known)]:
+        others = _other_towers(report)
+        own = [name for name in report.unexpected if name.partition(".")[0] not in others]
+        if further := [name for name in own if _is_a_further_layer(name, report.known)]:
             raise CheckpointError(
                 f"the checkpoint's weights hold {further[0]}, a layer more than its config.json counts: "
                 "set the number of layers there to that of the weights"
             )
+
+
+def _other_towers(report: LoadingReport) -> set[str]:
+    """First parts of unexpected names that repeat weights of the class under another name, as a decoder does."""
+    tails = report.known | {name.partition(".")[2] for name in report.known}
+    parts = (name.partition(".") for name in report.unexpected)
+    return {first for first, _, rest in parts if rest in tails}
 
 
 def _is_a_further_layer(name: str, known: frozenset[str]) -> bool:

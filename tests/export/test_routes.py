@@ -63,6 +63,15 @@ def test_each_route_is_an_artifact(request: pytest.FixtureRequest, tmp_path: Pat
     assert np.abs(found["query"] - found["document"]).max() > 1e-2
 
 
+def test_a_route_keeps_the_width_that_the_checkpoint_cuts_to(towers: Path, tmp_path: Path) -> None:
+    SentenceTransformer(str(towers), device="cpu", truncate_dim=8).save(str(tmp_path / "cut"))
+    manifest = embedrt_export.export(str(tmp_path / "cut"), tmp_path / "out", route="query", quiet=True)
+    assert manifest.serving.dimension == 8
+    expected = SentenceTransformer(str(tmp_path / "cut"), device="cpu").encode_query(TEXTS)
+    with SentenceEncoder(tmp_path / "out") as ours:
+        np.testing.assert_allclose(ours.encode_query(TEXTS), expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("route", "message"),
     [

@@ -9,6 +9,7 @@ from typing import Any
 import embedrt_export
 import numpy as np
 import pytest
+from embedrt_export.weights import LoadingReport, require_weights
 from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
@@ -166,6 +167,18 @@ def test_texts_are_cut_where_positions_end(sound: Path, tmp_path: Path) -> None:
     manifest = embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
     assert manifest.serving.max_seq_length == 64
     assert SentenceTransformer(str(checkpoint), device="cpu").max_seq_length == 64
+
+
+def test_layers_of_another_tower_are_no_further_layers() -> None:
+    """A file may hold a decoder, or the side that reads images, with more layers than the class has."""
+    known = frozenset(f"encoder.block.{layer}.q.weight" for layer in range(2))
+    decoder = tuple(f"decoder.block.{layer}.q.weight" for layer in range(6))
+    require_weights([LoadingReport("T5EncoderModel", (), decoder, (), known)])
+    for further in ("encoder.block.2.q.weight", "model.encoder.block.2.q.weight"):
+        with pytest.raises(
+            CheckpointError, match=r"hold .*block\.2\.q\.weight, a layer more than its config\.json counts"
+        ):
+            require_weights([LoadingReport("T5EncoderModel", (), (*decoder, further), (), known)])
 
 
 def test_a_model_of_images_is_named_as_such(tmp_path: Path) -> None:
