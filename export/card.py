@@ -1,8 +1,26 @@
 """The model card of an artifact, README.md: what it is, how to load it, and how it was checked."""
 
+from embedrt.kinds import CLASSES
 from embedrt.manifest import Serving, Source, Variant
 
 __all__ = ["model_card"]
+
+_PIPELINE_TAGS = {"dense": "sentence-similarity", "sparse": "feature-extraction", "cross-encoder": "text-ranking"}
+"""The Hub's names for what a model does."""
+_USES = {
+    "dense": """encoder = SentenceEncoder("path/to/this/folder")
+vectors = encoder.encode(["How do I reset my password?", "忘记密码怎么办？"])""",
+    "sparse": """encoder = SparseEncoder("path/to/this/folder")
+vectors = encoder.encode(["How do I reset my password?", "忘记密码怎么办？"])
+encoder.decode(vectors, top_k=5)""",
+    "cross-encoder": """reranker = CrossEncoder("path/to/this/folder")
+reranker.rank("How do I reset my password?", ["Use the link on the sign-in page.", "Tea is served at four."])""",
+    "multi-vector": """encoder = MultiVectorEncoder("path/to/this/folder")
+queries = encoder.encode_query(["How do I reset my password?"])
+documents = encoder.encode_document(["Use the link on the sign-in page.", "Tea is served at four."])
+encoder.similarity(queries, documents)""",
+}
+"""The first lines of code that anybody types, by kind."""
 
 
 def model_card(source: Source, serving: Serving, variants: dict[str, Variant]) -> str:
@@ -14,21 +32,19 @@ def model_card(source: Source, serving: Serving, variants: dict[str, Variant]) -
     reference = next(iter(variants.values())).parity.reference
     return f"""---
 library_name: embedrt
-pipeline_tag: sentence-similarity
+pipeline_tag: {_PIPELINE_TAGS.get(serving.kind, "feature-extraction")}
 tags: [sentence-embeddings, onnx, onnxruntime]
 ---
 
 # {source.model} as one ONNX graph
 
-Transformer, {" + ".join(serving.pooling)} pooling{" and normalization" if serving.normalize else ""} in one graph:
-`input_ids` and `attention_mask`, int64 (batch, sequence), to `sentence_embedding`, float32 (batch, {serving.dimension}).
-Longest text: {serving.max_seq_length or "no limit"} tokens. Compare vectors by: {serving.similarity}.
+{_what(serving)}
+Longest input: {serving.max_seq_length or "no limit"} tokens.
 
 ```python
-from embedrt import SentenceEncoder
+from embedrt import {CLASSES[serving.kind]}
 
-encoder = SentenceEncoder("path/to/this/folder")
-vectors = encoder.encode(["How do I reset my password?", "忘记密码怎么办？"])
+{_USES[serving.kind]}
 ```
 
 Compared with {reference}:
@@ -37,3 +53,14 @@ Compared with {reference}:
 |---|---|---|---|
 {rows}
 """
+
+
+def _what(serving: Serving) -> str:
+    if serving.kind == "dense":
+        norm = " and normalization" if serving.normalize else ""
+        return (
+            f"Transformer, {' + '.join(serving.pooling)} pooling{norm} in one graph: `input_ids` and `attention_mask`, int64 "
+            f"(batch, sequence),\nto `sentence_embedding`, float32 (batch, {serving.dimension}). "
+            f"Compare vectors by: {serving.similarity}."
+        )
+    return f"A {serving.kind} model in one graph, transformer and head: everything behind the tokenizer."

@@ -23,7 +23,9 @@ class Checkpoint:
     """A loaded checkpoint: float32, on the CPU, in evaluation mode."""
 
     model: Any
-    """The SentenceTransformer, one route of it where it has several."""
+    """The SentenceTransformer, CrossEncoder, SparseEncoder or MultiVectorEncoder; one route of it where it has several."""
+    kind: str = "dense"
+    """A name of :data:`embedrt_export.kinds.KINDS`."""
     source: Source
     folder: Path
     """Where its files are."""
@@ -74,20 +76,27 @@ class Checkpoint:
         """The Pooling module; None where the transformer pools by itself."""
         return next((module for module in self.model if isinstance(module, Pooling)), None)
 
+    @property
+    def text_facts(self) -> dict[str, Any]:
+        """The fields of :class:`~embedrt.manifest.Serving` that every kind of model has, about its texts."""
+        return {
+            "max_seq_length": self.max_seq_length,
+            "pad_token_id": int(self.tokenizer.pad_token_id or 0),
+            "padding_side": self.padding_side,
+            "prompts": dict(self.model.prompts),
+            "default_prompt_name": self.model.default_prompt_name,
+        }
+
     def serving(self) -> Serving:
-        """What the manifest tells a runtime."""
+        """What the manifest tells a runtime of a dense encoder."""
         modes = self.pooling.pooling_mode if self.pooling is not None else _OWN_POOLING
         return Serving(
             dimension=int(self.model.get_embedding_dimension()),
             pooling=(modes,) if isinstance(modes, str) else tuple(modes),
             normalize=type(self.model[-1]).__name__ == "Normalize" and self.model.truncate_dim is None,
             similarity=str(self.model.similarity_fn_name),
-            max_seq_length=self.max_seq_length,
-            pad_token_id=int(self.tokenizer.pad_token_id or 0),
-            padding_side=self.padding_side,
-            prompts=dict(self.model.prompts),
-            default_prompt_name=self.model.default_prompt_name,
             include_prompt=self.pooling is None or bool(self.pooling.include_prompt),
+            **self.text_facts,
         )
 
 

@@ -4,6 +4,7 @@ import inspect
 from typing import Any
 
 from embedrt_export.checkpoint import Checkpoint
+from embedrt_export.graph_module import GraphModule
 from embedrt_export.pooling import ProductPooling
 from embedrt_export.token_modules import LayerMean, Residual, token_module
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
@@ -67,7 +68,7 @@ class OwnPooling(nn.Module):
         return self.projection(output.pooler_output), output.last_hidden_state
 
 
-class SentenceModule(nn.Module):
+class SentenceModule(GraphModule):
     """Transformer, pooling with the modules before it, and the modules behind it: token ids to sentence vectors."""
 
     def __init__(
@@ -77,8 +78,9 @@ class SentenceModule(nn.Module):
         self.transformer = transformer
         self.head = head
         self.finish = finish
-        self.takes_pooling_mask = pooling_mask
-        self.gives_token_embeddings = token_embeddings
+        self.vocabulary = int(transformer.config.vocab_size)
+        self.input_names = ("input_ids", "attention_mask", "pooling_mask")[: 2 + pooling_mask]
+        self.output_names = ("sentence_embedding", "token_embeddings")[: 1 + token_embeddings]
         self._takes_token_types = "token_type_ids" in inspect.signature(transformer.forward).parameters
 
     def forward(
@@ -92,7 +94,7 @@ class SentenceModule(nn.Module):
         output = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **token_types)
         pooled, hidden = self.head(output, attention_mask, attention_mask if pooling_mask is None else pooling_mask)
         vectors: Tensor = self.finish(pooled)  # (batch, dim)
-        return (vectors, hidden) if self.gives_token_embeddings else vectors
+        return (vectors, hidden) if len(self.output_names) > 1 else vectors
 
 
 def build_module(checkpoint: Checkpoint, *, token_embeddings: bool = False) -> SentenceModule:

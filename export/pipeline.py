@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx_ir
 from embedrt_export.attention import AttentionForm
 from embedrt_export.card import model_card
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.module import SentenceModule, build_module
-from embedrt_export.parity import Comparison, Vectors, compare, reference_vectors
+from embedrt_export.comparison import Comparison
+from embedrt_export.graph_module import GraphModule
+from embedrt_export.kinds import KINDS
+from embedrt_export.kinds.kind import Candidate, Kind
 from embedrt_export.quantization import PRECISIONS, Precision, QuantizeOptions, quantize
-from embedrt_export.quantization.fidelity import DEFAULT_GATE, require_gate
+from embedrt_export.quantization.judges import JUDGES
 from embedrt_export.rewrite import operators, rewrite
 from embedrt_export.side_files import write_side_files
 from embedrt_export.source import load_checkpoint
@@ -35,6 +38,7 @@ def export(
     out: str | Path,
     *,
     revision: str | None = None,
+    kind: str | None = None,
     pooling: Sequence[str] | None = None,
     route: str | None = None,
     token_embeddings: bool = False,
@@ -50,6 +54,7 @@ def export(
         model: local folder or Hub id of a sentence-transformers checkpoint, or of a transformers one with ``pooling``.
         out: the folder to write; it appears whole or not at all.
         revision: branch, tag or commit of a Hub repository.
+        kind: what to export it as, one of :data:`~embedrt_export.kinds.KINDS`; None: what its files say.
         pooling: modes for a plain transformers checkpoint.
         route: which one of a Router's, for a checkpoint that has one.
         token_embeddings: let the graph give the token vectors too.
@@ -67,26 +72,22 @@ def export(
     """
     if unknown := [precision for precision in precisions if precision not in PRECISIONS]:
         raise InputError(f"precision is {', '.join(unknown)}, expected some of fp32, {', '.join(PRECISIONS)}")
+    if kind is not None and kind not in KINDS:
+        raise InputError(f"kind is {kind!r}, expected one of {', '.join(KINDS)}")
     stages = Stages(quiet=quiet)
     with staging(Path(out), overwrite=overwrite) as folder:
         with stages.stage("load") as facts:
             checkpoint = load_checkpoint(
-                model, revision=revision, pooling=pooling, route=route, trust_remote_code=trust_remote_code
+                model, revision=revision, kind=kind, pooling=pooling, route=route, trust_remote_code=trust_remote_code
             )
-            module, serving = (
-                build_module(checkpoint, token_embeddings=token_embeddings),
-                checkpoint.serving(),
-            )
-            facts += [
-                checkpoint.transformer.config.model_type,
-                f"pooling {'+'.join(serving.pooling)}",
-                f"{serving.dimension} wide",
-            ]
+            exported = KINDS[checkpoint.kind]
+            module, serving = exported.build(checkpoint, token_embeddings), exported.serving(checkpoint)
+            facts.extend(_facts(checkpoint, serving))
         with stages.stage("reference") as facts:
-            reference = reference_vectors(checkpoint)
-            facts.append(f"{len(reference)} texts in PyTorch")
+            reference = exported.reference(checkpoint)
+            facts.append(f"{len(reference)} inputs in PyTorch")
         write_side_files(checkpoint, folder)
-        faithful = _first_faithful_graph(_Job(checkpoint, module, serving, reference, folder, stages))
+        faithful = _first_faithful_graph(_Job(exported, checkpoint, module, serving, reference, folder, stages))
         with stages.stage("pack"):
             manifest = _finish(folder, checkpoint, serving, faithful)
         for precision in dict.fromkeys(precisions):
@@ -115,16 +116,22 @@ def verify(
     with stages.stage("load") as facts:
         serving = found.manifest.serving
         checkpoint = load_checkpoint(
-            against, pooling=serving.pooling if _is_plain(against) else None, route=found.manifest.source.route
+            against,
+            kind=None if serving.kind == "dense" else serving.kind,
+            pooling=serving.pooling if serving.kind == "dense" and _is_plain(against) else None,
+            route=found.manifest.source.route,
         )
         facts.append(against)
     with stages.stage("compare") as facts:
-        comparison = compare(found.graph, found.tokenizer, serving, checkpoint, reference_vectors(checkpoint))
+        kind = KINDS[checkpoint.kind]
+        candidate = Candidate(graph=found.graph, tokenizer=found.tokenizer, serving=serving)
+        comparison = kind.compare(candidate, checkpoint, kind.reference(checkpoint))
         facts.append(f"max |Δ| {comparison.parity.max_abs_difference:.1e}")
     if found.manifest.variants[found.variant or ""].precision == "fp32":
         comparison.require()
     else:
-        require_gate(comparison.parity, DEFAULT_GATE, [])
+        judge = JUDGES[serving.kind]
+        judge.require(comparison.parity, judge.gate, [])
     return found.manifest, comparison.parity
 
 
@@ -132,17 +139,18 @@ def verify(
 class _Job:
     """What stays the same while graphs are tried."""
 
+    kind: Kind
     checkpoint: Checkpoint
-    module: SentenceModule
+    module: GraphModule
     serving: Serving
-    reference: Vectors
+    reference: Any
     folder: Path
     stages: Stages
 
 
 def _first_faithful_graph(job: _Job) -> Variant:
     """Attention as one operator where that is exact for this architecture, else as traced matrix products."""
-    for form in _FORMS:
+    for form in _FORMS if job.module.transformer is not None else _FORMS[-1:]:
         try:
             return _graph(job, form)
         except (CheckpointError, GraphError, ParityError) as problem:
@@ -164,10 +172,17 @@ def _graph(job: _Job, form: AttentionForm) -> Variant:
     noted = model.clone()
     write_graph(model, path, job.serving)
     with job.stages.stage("verify") as facts:
-        comparison = compare(path, job.folder / TOKENIZER_FILE, job.serving, job.checkpoint, job.reference)
+        candidate = Candidate(graph=path, tokenizer=job.folder / TOKENIZER_FILE, serving=job.serving)
+        comparison = job.kind.compare(candidate, job.checkpoint, job.reference)
         facts.append(f"max |Δ| {comparison.parity.max_abs_difference:.1e}")
         comparison.require(suspicion=_suspicion(comparison, job, noted))
     return Variant(file=_FP32_GRAPH, precision="fp32", opset=OPSET, attention=form, parity=comparison.parity)
+
+
+def _facts(checkpoint: Checkpoint, serving: Serving) -> list[str]:
+    pooling = [f"pooling {'+'.join(serving.pooling)}"] if serving.pooling else []
+    what = [] if serving.kind == "dense" else [serving.kind]
+    return [*what, checkpoint.transformer.config.model_type, *pooling, f"{serving.dimension} wide"]
 
 
 def _suspicion(comparison: Comparison, job: _Job, noted: onnx_ir.Model) -> str:

@@ -33,7 +33,8 @@ def require_sound(checkpoint: Checkpoint) -> None:
         return  # the module stage says what it takes
     _require_plain_texts(first)
     _require_positions(checkpoint)
-    _require_matching_widths(list(checkpoint.model))
+    if checkpoint.kind == "dense":
+        _require_matching_widths(list(checkpoint.model))
 
 
 def _require_plain_texts(transformer: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.diagnosis import diagnosis, first_line
+from embedrt_export.kind_of import kind_of
 from embedrt_export.pooling_modes import POOLING_MODES
 from embedrt_export.routes import on_route
 from embedrt_export.soundness import require_sound
@@ -20,7 +21,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from optimum.exporters.tasks import TasksManager
 from safetensors import SafetensorError
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from transformers.utils import logging as transformers_logging
@@ -52,6 +53,8 @@ _NOT_NEEDED = (
     "openvino/*",
     "*.mlpackage/*",
 )
+_CLASSES = {"cross-encoder": CrossEncoder, "sparse": SparseEncoder, "multi-vector": MultiVectorEncoder}
+"""What loads the kinds beyond dense ones."""
 _MARKS = ("modules.json", "config.json")  # one of them is in every checkpoint
 
 
@@ -59,6 +62,7 @@ def load_checkpoint(
     model: str,
     *,
     revision: str | None = None,
+    kind: str | None = None,
     pooling: Sequence[str] | None = None,
     route: str | None = None,
     trust_remote_code: bool = False,
@@ -68,6 +72,7 @@ def load_checkpoint(
     Args:
         model: a sentence-transformers checkpoint, or a plain transformers one together with ``pooling``.
         revision: branch, tag or commit of a Hub repository.
+        kind: ``dense``, ``sparse``, ``cross-encoder`` or ``multi-vector``; None: what its files say.
         pooling: modes for a plain transformers checkpoint, concatenated in this order.
         route: which one, where a Router sends queries and documents through modules of their own.
         trust_remote_code: run Python code that the checkpoint brings along.
@@ -78,10 +83,11 @@ def load_checkpoint(
     folder, commit = _folder_of(model, revision)
     if not any((folder / name).is_file() for name in _MARKS):
         raise CheckpointError(f"{model} has neither {' nor '.join(_MARKS)}: pass the folder of a checkpoint")
+    kind = kind or ("dense" if pooling is not None else kind_of(folder))
     try:
         library = _library_of(folder)
         with _no_progress_bars(), watched_loading() as reports:
-            loaded = _load(folder, library, pooling, trust_remote_code)
+            loaded = _load(folder, library, kind, pooling, trust_remote_code)
     except (
         OSError,
         ValueError,
@@ -97,13 +103,13 @@ def load_checkpoint(
         raise CheckpointError(
             reason or f"{model} cannot be loaded: {first_line(error)}. Expected {expected}"
         ) from error
-    require_weights(reports)
+    require_weights(reports, kind)
     loaded = on_route(loaded, route)
     loaded.eval().float().requires_grad_(requires_grad=False)
     libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     name = model if commit else folder.resolve().name
     source = Source(model=name, revision=commit, route=route, libraries=libraries)
-    checkpoint = Checkpoint(model=loaded, source=source, folder=folder)
+    checkpoint = Checkpoint(model=loaded, kind=kind, source=source, folder=folder)
     require_sound(checkpoint)
     return checkpoint
 
@@ -132,7 +138,13 @@ def _folder_of(model: str, revision: str | None) -> tuple[Path, str | None]:
     return snapshot, snapshot.name
 
 
-def _load(folder: Path, library: str, pooling: Sequence[str] | None, trust_remote_code: bool) -> Any:
+def _load(folder: Path, library: str, kind: str, pooling: Sequence[str] | None, trust_remote_code: bool) -> Any:
+    if kind in _CLASSES:
+        if pooling is not None:
+            raise CheckpointError(
+                f"pooling is for dense encoders, and {folder} is exported as {kind}: leave out --pooling"
+            )
+        return _CLASSES[kind](str(folder), device="cpu", trust_remote_code=trust_remote_code)
     model, options = str(folder), {"trust_remote_code": trust_remote_code}
     if library == "sentence_transformers":
         if pooling is not None:

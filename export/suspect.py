@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir
 import onnxruntime
 import torch
-from embedrt_export.module import SentenceModule
+from embedrt_export.graph_module import GraphModule
 from torch import Tensor, nn
 
 __all__ = ["first_differing_layer"]
@@ -16,7 +16,7 @@ _SCOPES = "pkg.torch.onnx.name_scopes"  # where the tracer notes which module a 
 _SUSPICIOUS = 1e-4  # relative to the largest value; float32 noise of a deep stack stays below
 
 
-def first_differing_layer(module: SentenceModule, model: onnx_ir.Model, folder: Path) -> str:
+def first_differing_layer(module: GraphModule, model: onnx_ir.Model, folder: Path) -> str:
     """A clause for an error message; empty if no single layer stands out.
 
     Args:
@@ -31,12 +31,12 @@ def first_differing_layer(module: SentenceModule, model: onnx_ir.Model, folder: 
         torch.tensor([[2, 3, 4, 5, 6], [2, 3, 4, 0, 0]]),
         torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]),
     )
-    expected = _torch_outputs(module, list(outputs), ids, mask)
+    inputs = {"input_ids": ids, "attention_mask": mask, "pooling_mask": mask, "token_type_ids": torch.zeros_like(ids)}
+    expected = _torch_outputs(module, list(outputs), [inputs[name] for name in module.input_names])
     model.graph.outputs.extend(value for value in outputs.values() if value not in model.graph.outputs)
     onnx_ir.save(model, folder / "suspects.onnx")
     session = onnxruntime.InferenceSession(folder / "suspects.onnx", providers=["CPUExecutionProvider"])
-    feed = {"input_ids": ids.numpy(), "attention_mask": mask.numpy(), "pooling_mask": mask.numpy()}
-    feed = {value.name: feed[value.name] for value in session.get_inputs()}
+    feed = {value.name: inputs[value.name].numpy() for value in session.get_inputs()}
     found = session.run([value.name for value in outputs.values()], feed)
     for name, result in zip(outputs, found, strict=True):
         if result.shape != expected[name].shape:
@@ -53,7 +53,7 @@ def _last_value(model: onnx_ir.Model, layer: str) -> onnx_ir.Value | None:
     return inside[-1].outputs[0] if inside else None
 
 
-def _torch_outputs(module: SentenceModule, names: list[str], ids: Tensor, mask: Tensor) -> dict[str, Any]:
+def _torch_outputs(module: GraphModule, names: list[str], inputs: list[Tensor]) -> dict[str, Any]:
     outputs: dict[str, Any] = {}
 
     def keep(name: str) -> Any:
@@ -64,7 +64,7 @@ def _torch_outputs(module: SentenceModule, names: list[str], ids: Tensor, mask: 
 
     handles = [module.get_submodule(name).register_forward_hook(keep(name)) for name in names]
     with torch.no_grad():
-        module(ids, mask)
+        module(*inputs)
     for handle in handles:
         handle.remove()
     return outputs

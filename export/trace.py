@@ -8,14 +8,15 @@ passes follow in :mod:`embedrt_export.rewrite`.
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import onnx_ir
 import torch
 from embedrt_export.attention import AttentionForm, attention_form
-from embedrt_export.module import SentenceModule
+from embedrt_export.graph_module import GraphModule
 from optimum.utils import DummyTextInputGenerator, NormalizedTextConfig
 from optimum.utils.normalized_config import NormalizedConfigManager
+from transformers import PretrainedConfig
 
 from embedrt.errors import CheckpointError
 
@@ -26,7 +27,7 @@ OPSET = 23
 _BATCH, _SEQUENCE = 3, 11  # of the example; both become symbols
 
 
-def trace(module: SentenceModule, form: AttentionForm) -> onnx_ir.Model:
+def trace(module: GraphModule, form: AttentionForm) -> onnx_ir.Model:
     """Trace ``module`` with its attention in the given form, batch and sequence left open.
 
     Raises:
@@ -35,7 +36,7 @@ def trace(module: SentenceModule, form: AttentionForm) -> onnx_ir.Model:
     inputs = _example_inputs(module)
     batch, sequence = torch.export.Dim("batch"), torch.export.Dim("sequence")
     try:
-        with attention_form(module.transformer, form), torch.no_grad(), _quiet():
+        with _attention(module, form), torch.no_grad(), _quiet():
             program = torch.onnx.export(
                 module,
                 tuple(inputs.values()),
@@ -44,11 +45,11 @@ def trace(module: SentenceModule, form: AttentionForm) -> onnx_ir.Model:
                 optimize=False,
                 verbose=False,
                 input_names=list(inputs),
-                output_names=["sentence_embedding", "token_embeddings"][: 1 + module.gives_token_embeddings],
+                output_names=list(module.output_names),
                 dynamic_shapes=tuple({0: batch, 1: sequence} for _ in inputs),
             )
     except (torch.onnx.OnnxExporterError, NotImplementedError, RuntimeError, ValueError, TypeError) as error:
-        name = module.transformer.config.model_type
+        name = "the model" if module.transformer is None else module.transformer.config.model_type
         raise CheckpointError(f"{name} cannot be traced with attention as {form}: {_root_cause(error)}") from error
     if program is None:  # only with the older exporter
         raise CheckpointError("torch.onnx.export gave no program")
@@ -56,18 +57,26 @@ def trace(module: SentenceModule, form: AttentionForm) -> onnx_ir.Model:
     return model
 
 
-def _example_inputs(module: SentenceModule) -> dict[str, torch.Tensor]:
+def _attention(module: GraphModule, form: AttentionForm) -> AbstractContextManager[None]:
+    return nullcontext() if module.transformer is None else attention_form(module.transformer, form)
+
+
+def _example_inputs(module: GraphModule) -> dict[str, torch.Tensor]:
     """Random token ids and a padded mask, int64 (batch, sequence), from optimum's generators."""
-    config = module.transformer.config
-    kind = NormalizedConfigManager._conf.get(config.model_type, NormalizedTextConfig)  # noqa: SLF001  its public reader raises
+    if module.transformer is None:
+        kind, config = NormalizedTextConfig, PretrainedConfig(vocab_size=module.vocabulary)
+    else:
+        config = module.transformer.config
+        kind = NormalizedConfigManager._conf.get(config.model_type, NormalizedTextConfig)  # noqa: SLF001  its public reader raises
     generator = DummyTextInputGenerator(
         "feature-extraction", kind(config), batch_size=_BATCH, sequence_length=_SEQUENCE
     )
-    names = ["input_ids", "attention_mask"]
-    inputs = {name: generator.generate(name, framework="pt", int_dtype="int64") for name in names}
-    if module.takes_pooling_mask:
-        inputs["pooling_mask"] = inputs["attention_mask"].clone()
-    return inputs
+    made = {
+        name: generator.generate(name, framework="pt", int_dtype="int64")
+        for name in ("input_ids", "attention_mask", "token_type_ids")
+    }
+    made["pooling_mask"] = made["attention_mask"].clone()
+    return {name: made[name] for name in module.input_names}
 
 
 def _root_cause(error: BaseException) -> str:

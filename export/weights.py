@@ -12,8 +12,14 @@ from embedrt.errors import CheckpointError
 
 __all__ = ["LoadingReport", "require_weights", "watched_loading"]
 
-_UNREAD = ("pooler.", "lm_head.", "cls.", "vision_model.", "visual_projection.", "logit_scale")
-"""Weights that no sentence vector depends on: heads, and the side of a model that reads images."""
+_IMAGES = ("vision_model.", "visual_projection.", "logit_scale")
+_UNREAD = {
+    "dense": ("pooler.", "lm_head.", "cls.", *_IMAGES),
+    "multi-vector": ("pooler.", "lm_head.", "cls.", *_IMAGES),
+    "sparse": ("pooler.", *_IMAGES),
+    "cross-encoder": _IMAGES,
+}
+"""Weights that nothing depends on which a kind of model gives: heads, and the side that reads images."""
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
@@ -56,7 +62,7 @@ def watched_loading() -> Iterator[list[LoadingReport]]:
         PreTrainedModel.from_pretrained = original
 
 
-def require_weights(reports: list[LoadingReport]) -> None:
+def require_weights(reports: list[LoadingReport], kind: str = "dense") -> None:
     """Refuse a checkpoint that lacks weights, has some of another shape, or has layers that its config.json does not count.
 
     Raises:
@@ -69,7 +75,7 @@ def require_weights(reports: list[LoadingReport]) -> None:
                 f"the checkpoint's weights hold {name} of shape {had}, but {report.kind} of its config.json has {has}: "
                 "one of the two is of another model"
             )
-        if missing := [name for name in report.missing if not name.startswith(_UNREAD)]:
+        if missing := [name for name in report.missing if not name.startswith(_UNREAD[kind])]:
             raise CheckpointError(
                 f"the checkpoint's weights lack {missing[0]}"
                 f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}, which {report.kind} of its config.json has: "

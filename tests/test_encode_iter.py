@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedrt import SentenceEncoder, encoding
+from embedrt import SentenceEncoder, runner
 from embedrt.errors import InputError
 
 TEXTS = [f"{'cat ' * (index % 11)}{'hello' if index % 3 else '猫'}" for index in range(95)]
@@ -17,7 +17,7 @@ TEXTS = [f"{'cat ' * (index % 11)}{'hello' if index % 3 else '猫'}" for index i
 
 @pytest.fixture
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(encoding, "_WINDOW", 10)
+    monkeypatch.setattr(runner, "_WINDOW", 10)
     return 10
 
 

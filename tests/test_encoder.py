@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedrt import SentenceEncoder, encoding
+from embedrt import SentenceEncoder, runner
 from embedrt.manifest import Serving
 
 Write = Callable[..., Path]
@@ -71,7 +71,7 @@ def test_order_is_kept_when_workers_share_the_texts(encoder: SentenceEncoder, ti
 def test_windows_change_nothing(encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"{'cat ' * (index % 5)}hello" for index in range(23)]
     whole = encoder.encode(texts)
-    monkeypatch.setattr(encoding, "_WINDOW", 7)
+    monkeypatch.setattr(runner, "_WINDOW", 7)
     np.testing.assert_array_equal(encoder.encode(texts), whole)
 
 
@@ -80,7 +80,7 @@ def test_padding_changes_no_vector(
     tmp_path: Path, write_artifact: Write, reference: Reference, monkeypatch: pytest.MonkeyPatch, side: str
 ) -> None:
     folder = write_artifact(tmp_path / "tiny", serving={"padding_side": side}, token_embeddings=True)
-    monkeypatch.setitem(encoding._LENGTH_STEP, "cpu", 8)
+    monkeypatch.setitem(runner._LENGTH_STEP, "cpu", 8)
     with SentenceEncoder(folder, threads=1) as padding:
         np.testing.assert_allclose(padding.encode(TEXTS), reference(folder, TEXTS), rtol=1e-5, atol=1e-6)
         rows = padding.encode(TEXTS, output_value="token_embeddings")

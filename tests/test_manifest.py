@@ -143,8 +143,8 @@ def test_what_is_written_has_every_key_and_readable_text() -> None:
     assert written.endswith("}\n")
     assert written.startswith('{\n  "format_version": 1,\n  "serving": {\n    "kind": "dense",\n    "dimension": 8,\n')
     assert sorted(json.loads(written)["serving"]) == [
-        *("default_prompt_name", "dimension", "include_prompt", "kind", "max_seq_length", "normalize"),
-        *("pad_token_id", "padding_side", "pooling", "prompts", "similarity", "truncate_dims"),
+        *("default_prompt_name", "dimension", "include_prompt", "kind", "max_seq_length", "multi_vector", "normalize"),
+        *("pad_token_id", "padding_side", "pooling", "prompts", "reranking", "similarity", "sparse", "truncate_dims"),
     ]
 
 

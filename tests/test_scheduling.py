@@ -59,12 +59,12 @@ class Sessions:
         )
         vectors = np.full((count, 8), np.nan, dtype=np.float32)
 
-        def consume(batch: Batch, result: npt.NDArray[np.float32], mask: npt.NDArray[np.int64]) -> None:
+        def consume(batch: Batch, results: list[npt.NDArray[np.float32]], mask: npt.NDArray[np.int64]) -> None:
             assert mask.shape == (1, 3)
-            vectors[batch.rows] = result
+            vectors[batch.rows] = results[0]
 
         batches = [Batch(rows=np.array([row]), length=3) for row in range(count)]
-        self.scheduler.run(tokens, batches, "sentence_embedding", consume)
+        self.scheduler.run(tokens, batches, ("sentence_embedding",), consume)
         return vectors
 
 
@@ -126,7 +126,7 @@ def test_an_error_in_the_consumer_reaches_the_caller(sessions: Sessions) -> None
 
     for count in (1, 20):
         with pytest.raises(ValueError, match="disk full"):
-            sessions.scheduler.run(tokens, [Batch(rows=np.array([0]), length=2)] * count, "sentence_embedding", consume)
+            sessions.scheduler.run(tokens, [Batch(rows=np.array([0]), length=2)] * count, ("sentence_embedding",), consume)
 
 
 def test_no_batches_are_no_work(sessions: Sessions) -> None:
@@ -144,12 +144,12 @@ def test_the_prompt_is_left_out_of_pooling_on_either_padding_side(
     for side in ("right", "left"):
         scheduler = Scheduler(session, lambda: session, workers=1, pad_token_id=0, padding_side=side)
 
-        def noting(_ids: Any, _mask: Any, *, pooling_mask: Any, outputs: Any, side: str = side) -> list[Any]:
+        def noting(_ids: Any, _mask: Any, *, pooling_mask: Any, side: str = side, **_options: Any) -> list[Any]:
             seen[side] = pooling_mask
             return [np.zeros((2, 8), dtype=np.float32)]
 
         monkeypatch.setattr(session, "run", noting)
-        scheduler.run(tokens, [batch], "sentence_embedding", lambda *_: None, prompt_length=2)
+        scheduler.run(tokens, [batch], ("sentence_embedding",), lambda *_: None, prompt_length=2)
     np.testing.assert_array_equal(seen["right"], [[0, 0, 1, 1, 1, 0], [0, 0, 1, 0, 0, 0]])
     np.testing.assert_array_equal(seen["left"], [[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 1]])
 

@@ -12,7 +12,8 @@ from embedrt_export.quantization.linears import LinearGroup
 from tqdm import tqdm
 
 from embedrt.errors import InputError
-from embedrt.text import TextTokenizer
+from embedrt.session import INPUT_IDS, TOKEN_TYPE_IDS
+from embedrt.text import TokenRows
 
 __all__ = ["calibration_texts", "held_out_texts", "sample_activations"]
 
@@ -57,14 +58,13 @@ def _own(name: str) -> list[str]:
 def sample_activations(
     model: onnx_ir.Model,
     groups: Sequence[LinearGroup],
-    tokenizer: TextTokenizer,
-    texts: Sequence[str],
+    tokens: TokenRows,
     *,
     quiet: bool = False,
 ) -> dict[str, Floats]:
     """Rows of every group's source, (rows, inputs) by its name: all rows, or an even sample of them.
 
-    Texts run one by one, so that no padding is among the rows.
+    The inputs of ``tokens`` run one by one, so that no padding is among the rows.
     """
     names = [group.source.name or "" for group in groups]
     watched = model.clone()
@@ -74,16 +74,25 @@ def sample_activations(
         onnx_ir.to_proto(watched).SerializeToString(), providers=["CPUExecutionProvider"]
     )
     inputs = [value.name for value in session.get_inputs()]
-    tokens = tokenizer.encode(texts)
     step = max(1, int(tokens.lengths.sum()) // _ROWS)
     kept: dict[str, list[Floats]] = {name: [] for name in names}
     seen = 0
     for index in tqdm(range(len(tokens)), desc="  calibrate", unit="text", disable=quiet, leave=False):
-        ids = tokens.row(index)[None, :]
-        feed = {name: ids if name == "input_ids" else np.ones_like(ids) for name in inputs}
+        feed = _feed(tokens, index, inputs)
+        ids = feed[INPUT_IDS]
         rows = slice(-seen % step, None, step)  # every step-th token of the whole set, wherever texts end
         for name, result in zip(names, session.run(names, feed), strict=True):
             whole = result.shape[1] != ids.shape[1]  # one row a text, where the last layer was narrowed: few enough
             kept[name].append(result[0].copy() if whole else result[0, rows].copy())
         seen += ids.shape[1]
     return {name: np.concatenate(rows_of) for name, rows_of in kept.items()}
+
+
+def _feed(tokens: TokenRows, index: int, inputs: Sequence[str]) -> dict[str, npt.NDArray[np.int64]]:
+    """One input by itself, each array int64 (1, sequence)."""
+    ids = tokens.row(index)[None, :]
+    seen = len(ids[0]) if tokens.attended is None else tokens.attended[index]
+    feed = {name: (np.arange(ids.shape[1])[None, :] < seen).astype(np.int64) for name in inputs}
+    start = tokens.starts[index]
+    types = np.zeros_like(ids) if tokens.type_ids is None else tokens.type_ids[None, start : start + ids.shape[1]]
+    return feed | {name: array for name, array in ((INPUT_IDS, ids), (TOKEN_TYPE_IDS, types)) if name in inputs}

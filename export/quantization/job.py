@@ -9,16 +9,16 @@ from typing import Literal, get_args
 
 import onnx_ir
 from embedrt_export.card import model_card
-from embedrt_export.quantization.calibration import calibration_texts, held_out_texts, sample_activations
-from embedrt_export.quantization.fidelity import DEFAULT_GATE, measure, require_gate
+from embedrt_export.quantization.calibration import calibration_texts, sample_activations
 from embedrt_export.quantization.fp16 import to_float16
+from embedrt_export.quantization.judge import Trial
+from embedrt_export.quantization.judges import JUDGES
 from embedrt_export.quantization.linears import find_groups
 from embedrt_export.quantization.plan import Plan
 from embedrt_export.quantization.search import search_setting
 from embedrt_export.stages import Stages
 from embedrt_export.writing import file_records, write_graph, write_manifest
 
-from embedrt import SentenceEncoder
 from embedrt.artifact import Artifact, check_files, locate
 from embedrt.errors import InputError, ManifestError
 from embedrt.manifest import MANIFEST_FILE, Manifest, Parity, Quantization, Variant
@@ -55,8 +55,8 @@ class QuantizeOptions:
     """A file with one text a line; None: the project's own multilingual set."""
     processor: Processor = "any"
     """``avx2``: weights of 7 bits, faster and less faithful on x86 without VNNI, which adds two products in 16 bits."""
-    gate: float = DEFAULT_GATE
-    """Smallest mean cosine to the float32 graph."""
+    gate: float | None = None
+    """What the variant must reach: of a dense encoder the mean cosine to the float32 graph; None: its kind's own limit."""
     allow_below_gate: bool = False
     """Write the variant even so."""
     sts: Path | None = None
@@ -65,7 +65,7 @@ class QuantizeOptions:
     def __post_init__(self) -> None:
         if self.processor not in _WEIGHT_BITS:
             raise InputError(f"processor is {self.processor!r}, expected one of {', '.join(_WEIGHT_BITS)}")
-        if not 0 <= self.gate <= 1:
+        if self.gate is not None and not 0 <= self.gate <= 1:
             raise InputError(f"gate is {self.gate}, expected a cosine from 0 to 1")
 
 
@@ -127,12 +127,16 @@ def _to_int8(
     groups = find_groups(model)
     if not groups:
         raise InputError(f"nothing to do: {found.graph} has no products of token vectors with weights")
+    assert found.manifest is not None  # noqa: S101  _checked saw it
+    serving = found.manifest.serving
+    judge = JUDGES[serving.kind]
     with stages.stage("calibrate") as facts:
-        rows = sample_activations(model, groups, TextTokenizer(found.tokenizer), texts, quiet=stages.quiet)
+        tokenizer = TextTokenizer(found.tokenizer, max_seq_length=serving.max_seq_length)
+        rows = sample_activations(model, groups, judge.tokens(tokenizer, serving, texts), quiet=stages.quiet)
         facts.append(f"{len(texts)} texts, {len(next(iter(rows.values())))} tokens")
     plan = Plan(model, rows, static=precision == "int8-static", weight_limit=2 ** (bits - 1) - 1)
     with stages.stage("search") as facts:
-        best = search_setting(found, plan, texts, quiet=stages.quiet)
+        best = search_setting(found, plan, judge, texts, quiet=stages.quiet)
         facts.append(f"α {best.alpha}, {best.percentile:g} % of the activations covered")
     with stages.stage("rewrite") as facts:
         built = plan.build(best)
@@ -171,7 +175,8 @@ def _measured_and_placed(
             parity = _fidelity(found, graph, options.sts)
             facts.append(f"cosine mean {parity.cosine_mean:.5f}, min {parity.cosine_min:.5f}")
         if not options.allow_below_gate:
-            require_gate(parity, options.gate, quantized.blamed)
+            judge = JUDGES[found.manifest.serving.kind]
+            judge.require(parity, judge.gate if options.gate is None else options.gate, quantized.blamed)
         fp32 = found.manifest.variants["fp32"]
         variant = Variant(
             file=path,
@@ -190,8 +195,8 @@ def _fidelity(found: Artifact, graph: Path, sts: Path | None) -> Parity:
     assert found.manifest is not None  # noqa: S101
     verified = found.manifest.variants["fp32"].parity
     reference = f"the fp32 graph, itself within {verified.max_abs_difference:.1e} of {verified.reference}"
-    with SentenceEncoder(found.folder, variant="fp32") as exact, SentenceEncoder(graph) as variant:
-        return measure(exact, variant, held_out_texts(), reference=reference, sts=sts)
+    trial = Trial(folder=found.folder, graph=graph, reference=reference, sts=sts)
+    return JUDGES[found.manifest.serving.kind].measure(trial)
 
 
 def _place(found: Artifact, precision: str, variant: Variant, graph: Path, make_default: bool) -> Manifest:

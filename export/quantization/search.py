@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from embedrt_export.distance import row_cosines
+from embedrt_export.quantization.judge import Judge
 from embedrt_export.quantization.plan import Plan
 from embedrt_export.quantization.scheme import SETTINGS, Setting
 from embedrt_export.writing import write_graph
 from tqdm import tqdm
 
-from embedrt import SentenceEncoder
 from embedrt.artifact import Artifact
 from embedrt.errors import ManifestError
 
@@ -19,20 +19,18 @@ __all__ = ["search_setting"]
 _TEXTS = 96
 
 
-def search_setting(found: Artifact, plan: Plan, texts: Sequence[str], *, quiet: bool) -> Setting:
+def search_setting(found: Artifact, plan: Plan, judge: Judge, texts: Sequence[str], *, quiet: bool) -> Setting:
     """The candidate that leaves the fewest products in float and, among these, has the largest mean cosine to float32."""
     if found.manifest is None:
         raise ManifestError(f"{found.folder} has no manifest")
     some = texts[:: max(1, len(texts) // _TEXTS)]
-    with SentenceEncoder(found.folder, variant="fp32") as exact:
-        expected = exact.encode(some)
+    expected = judge.vectors(found.folder, "fp32", some)
     scores: dict[Setting, tuple[int, float]] = {}
     for setting in tqdm(SETTINGS, desc="  search", unit="setting", disable=quiet, leave=False):
         with tempfile.TemporaryDirectory(prefix=".search.", dir=found.folder) as place:
             graph = Path(place) / "model.onnx"
             built = plan.build(setting)
             write_graph(built.model, graph, found.manifest.serving)
-            with SentenceEncoder(graph) as candidate:
-                cosine = float(row_cosines(expected, candidate.encode(some)).mean())
+            cosine = float(row_cosines(expected, judge.vectors(graph, None, some)).mean())
             scores[setting] = (-built.products["float"], cosine)
     return max(scores, key=lambda setting: scores[setting])

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from embedrt.text import TokenRows
 
-__all__ = ["Batch", "padded_arrays", "plan_batches", "without_prompt"]
+__all__ = ["Batch", "padded_arrays", "padded_types", "plan_batches", "without_prompt"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,19 +69,43 @@ def padded_arrays(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """``input_ids`` and ``attention_mask`` of a batch, both int64 (batch, sequence)."""
     lengths = tokens.lengths[batch.rows][:, None]  # (batch, 1)
-    column = np.arange(batch.length)[None, :]  # (1, sequence)
+    offset = _offsets(lengths, batch.length, padding_side)
     if bool((lengths == batch.length).all()):  # nothing to pad
-        input_ids = tokens.ids[tokens.starts[batch.rows][:, None] + column]
-        return input_ids, np.ones_like(input_ids)
-    offset = (
-        column - (batch.length - lengths)
-        if padding_side == "left"
-        else np.broadcast_to(column, (len(lengths), batch.length))
-    )
+        input_ids = tokens.ids[tokens.starts[batch.rows][:, None] + offset]
+        return input_ids, _attended(tokens, batch, offset, np.ones_like(input_ids))
     real = (offset >= 0) & (offset < lengths)  # (batch, sequence)
-    source = np.where(real, tokens.starts[batch.rows][:, None] + offset, 0)
-    input_ids = np.where(real, tokens.ids[source] if len(tokens.ids) else 0, pad_token_id)
-    return input_ids, real.astype(np.int64)
+    input_ids = np.where(real, _taken(tokens.ids, tokens, batch, np.where(real, offset, 0)), pad_token_id)
+    return input_ids, _attended(tokens, batch, offset, real.astype(np.int64))
+
+
+def padded_types(tokens: TokenRows, batch: Batch, *, padding_side: str) -> npt.NDArray[np.int64] | None:
+    """``token_type_ids`` of a batch, int64 (batch, sequence), 0 in padding; None where all are 0."""
+    if tokens.type_ids is None:
+        return None
+    lengths = tokens.lengths[batch.rows][:, None]  # (batch, 1)
+    offset = _offsets(lengths, batch.length, padding_side)
+    real = (offset >= 0) & (offset < lengths)  # (batch, sequence)
+    return np.where(real, _taken(tokens.type_ids, tokens, batch, np.where(real, offset, 0)), 0)
+
+
+def _offsets(lengths: npt.NDArray[np.int64], length: int, padding_side: str) -> npt.NDArray[np.int64]:
+    """Which token of its text stands in each column: (1, sequence) or (batch, sequence), out of range in padding."""
+    column = np.arange(length)[None, :]  # (1, sequence)
+    return column - (length - lengths) if padding_side == "left" else column
+
+
+def _taken(
+    values: npt.NDArray[np.int64], tokens: TokenRows, batch: Batch, offset: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64] | int:
+    """The values at these offsets of each text, (batch, sequence)."""
+    return values[np.minimum(tokens.starts[batch.rows][:, None] + offset, len(values) - 1)] if len(values) else 0
+
+
+def _attended(
+    tokens: TokenRows, batch: Batch, offset: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """``mask`` without the tokens that attention is not to see."""
+    return mask if tokens.attended is None else mask * (offset < tokens.attended[batch.rows][:, None])
 
 
 def without_prompt(mask: npt.NDArray[np.int64], prompt_length: int | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -5,21 +5,19 @@ The names follow sentence-transformers, so that moving over is one line.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.artifact import locate
 from embedrt.encoding import Encoding, Request
 from embedrt.errors import InputError
-from embedrt.layout import Layout, layout_for
-from embedrt.loading import load
+from embedrt.layout import Layout
+from embedrt.opening import Opening, Providers, open_model
 from embedrt.progress import Advance, progress
 from embedrt.prompts import prompt_for, prompt_name_for
-from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device, runtime_version
+from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
 from embedrt.similarity import similarity_function
 from embedrt.text import as_texts
 from embedrt.vectors import VectorPrecision, finishing
@@ -54,40 +52,24 @@ class SentenceEncoder:
         *,
         variant: str | None = None,
         device: str = "cpu",
-        providers: Sequence[str | tuple[str, Mapping[str, Any]]] | None = None,
+        providers: Providers | None = None,
         threads: int | None = None,
         layout: Layout | None = None,
         revision: str | None = None,
     ) -> None:
-        if threads is not None and threads < 1:
-            raise InputError(f"threads is {threads}, expected at least 1")
-        place = parse_device(device)
-        self._artifact = locate(
-            Path(model) if isinstance(model, os.PathLike) else model, variant=variant, revision=revision
+        opening = Opening(
+            variant=variant, device=device, providers=providers, threads=threads, layout=layout, revision=revision
         )
-
-        self._layout = layout or layout_for(
-            self._artifact.graph_sha256, runtime_version(), threads=threads, kind=place.kind
-        )
-
-        def open_session(count: int) -> GraphSession:
-            return GraphSession(
-                self._artifact.graph,
-                device=place,
-                providers=providers,
-                threads=count,
-                fusions=self._layout.fusions,
-            )
-
-        loaded = load(self._artifact, lambda: open_session(self._layout.latency_threads))
-        self._session, self._serving, self._tokenizer = loaded.session, loaded.serving, loaded.tokenizer
+        opened = open_model(model, opening, kind="dense")
+        self._artifact, self._layout = opened.artifact, opened.layout
+        self._session, self._serving, self._tokenizer = opened.session, opened.serving, opened.tokenizer
         self._encoding = Encoding(
-            loaded.session,
-            lambda: open_session(1),
-            tokenizer=loaded.tokenizer,
-            serving=loaded.serving,
-            layout=self._layout,
-            kind=place.kind,
+            opened.session,
+            opened.single,
+            tokenizer=opened.tokenizer,
+            serving=opened.serving,
+            layout=opened.layout,
+            kind=opened.device.kind,
         )
         self._closed = False
 

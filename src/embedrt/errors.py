@@ -5,7 +5,8 @@
     │   ├── ArtifactNotFoundError     no such folder, file or Hub repository
     │   ├── ManifestError             embedrt.json is missing a key, has a foreign one, or is of another version
     │   ├── IntegrityError            a file is truncated or is not the one that the manifest names
-    │   └── GraphError                the ONNX graph lacks the inputs or the output that an encoder needs
+    │   ├── GraphError                the ONNX graph lacks the inputs or the output that an encoder needs
+    │   └── KindError                 the model is of another kind than the class that is to load it
     ├── UnavailableError          something asked for is not on this machine
     │   ├── MissingDependencyError    a package of an extra is not installed
     │   └── ProviderError             an execution provider is not there, or did not take the graph
@@ -26,6 +27,7 @@ __all__ = [
     "GraphError",
     "InputError",
     "IntegrityError",
+    "KindError",
     "ManifestError",
     "MissingDependencyError",
     "ParityError",
@@ -56,6 +58,10 @@ class IntegrityError(ArtifactError):
 
 class GraphError(ArtifactError):
     """The ONNX graph lacks the inputs or the output that an encoder needs, or cannot be run."""
+
+
+class KindError(ArtifactError):
+    """The model is of another kind than the class that is to load it."""
 
 
 class UnavailableError(EmbedrtError):

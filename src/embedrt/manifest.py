@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from embedrt.errors import ManifestError
+from embedrt.kinds import KINDS, MultiVector, Reranking, Sparse
 
 __all__ = [
     "FORMAT_VERSION",
@@ -32,7 +33,6 @@ __all__ = [
 FORMAT_VERSION = 1
 MANIFEST_FILE = "embedrt.json"
 METADATA_KEY = "embedrt"
-KINDS = ("dense", "sparse", "cross-encoder", "multi-vector")
 _Schema = typing.TypeVar("_Schema")
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 
@@ -43,7 +43,7 @@ class Serving:
 
     kind: str = "dense"
     dimension: int
-    """Width of a vector."""
+    """Width of a vector; of a sparse one, terms of the vocabulary; of a cross-encoder, scores a pair."""
     pooling: tuple[str, ...] = ()
     """Pooling modes in the order of concatenation; information only, the graph has done it."""
     normalize: bool = False
@@ -59,6 +59,18 @@ class Serving:
     """False: the prompt's tokens are left out of pooling, through the graph's input ``pooling_mask``."""
     truncate_dims: tuple[int, ...] = ()
     """Matryoshka widths that the checkpoint was trained for; empty where unknown."""
+    reranking: Reranking | None = None
+    """Of a cross-encoder."""
+    sparse: Sparse | None = None
+    """Where the graph gives sparse vectors."""
+    multi_vector: MultiVector | None = None
+    """Where the graph gives a vector a token, to be compared by late interaction."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """:attr:`kind`, and the further ones that the graph gives in the same run."""
+        further = {"sparse": self.sparse is not None, "multi-vector": self.multi_vector is not None}
+        return (self.kind, *(kind for kind, given in further.items() if given and kind != self.kind))
 
     def __post_init__(self) -> None:
         _one_of("kind", self.kind, KINDS)
@@ -91,6 +103,8 @@ class Parity:
     """The texts with the smallest cosines, the smallest first."""
     sts_change: dict[str, float] = field(default_factory=dict)
     """Spearman × 100 of the variant minus that of the float32 graph, by set, and their mean under ``mean``."""
+    measures: dict[str, float] = field(default_factory=dict)
+    """What else tells how faithful this kind of model is, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

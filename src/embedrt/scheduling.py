@@ -14,18 +14,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.batching import Batch, padded_arrays, without_prompt
+from embedrt.batching import Batch, padded_arrays, padded_types, without_prompt
 from embedrt.session import GraphSession
 from embedrt.text import TokenRows
 from embedrt.workers import Busy, WorkerLease
 
-__all__ = ["Pending", "Scheduler"]
+__all__ = ["Arrays", "Consume", "Pending", "Scheduler"]
 
 _FEW_BATCHES = 4
 """Batches a thread, up to which the session that shares its threads is faster than workers."""
 
-Consume = Callable[[Batch, npt.NDArray[np.float32], npt.NDArray[np.int64]], None]
-"""What is done with a batch's output and attention mask."""
+Arrays = list[npt.NDArray[np.float32]]
+Consume = Callable[[Batch, Arrays, npt.NDArray[np.int64]], None]
+"""What is done with a batch's outputs and attention mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +74,45 @@ class Scheduler:
         self._opening = threading.Lock()
 
     def run(
-        self, tokens: TokenRows, batches: list[Batch], output: str, consume: Consume, *, prompt_length: int = 0
+        self,
+        tokens: TokenRows,
+        batches: list[Batch],
+        outputs: tuple[str, ...],
+        consume: Consume,
+        *,
+        prompt_length: int = 0,
     ) -> None:
-        """Run every batch and hand its ``output`` to ``consume``, in any order and from any thread.
+        """Run every batch and hand its ``outputs`` to ``consume``, in any order and from any thread.
 
         Args:
             tokens: the texts that the batches name.
             batches: what runs together.
-            output: name of the graph's output.
+            outputs: names of the graph's outputs.
             consume: called once a batch; batches hold different rows, so writing to rows of one array is safe.
             prompt_length: leading tokens of each text that are left out of pooling.
         """
         if self.workers > 1 and len(batches) > _FEW_BATCHES * self.workers:
-            self.submit(tokens, batches, output, consume, prompt_length=prompt_length).wait()
+            self.submit(tokens, batches, outputs, consume, prompt_length=prompt_length).wait()
             return
         with Busy() as busy:
             session = self.session if busy.alone else self._one_thread()
             for batch in batches:
-                self._run_one(session, tokens, batch, output, consume, prompt_length)
+                self._run_one(session, tokens, batch, outputs, consume, prompt_length)
 
     def submit(
-        self, tokens: TokenRows, batches: list[Batch], output: str, consume: Consume, *, prompt_length: int = 0
+        self,
+        tokens: TokenRows,
+        batches: list[Batch],
+        outputs: tuple[str, ...],
+        consume: Consume,
+        *,
+        prompt_length: int = 0,
     ) -> Pending:
         """As :meth:`run`, on the workers and without waiting for them."""
         session, pool = self._one_thread(), self._lease.pool()
         return Pending(
             tuple(
-                pool.submit(self._run_one, session, tokens, batch, output, consume, prompt_length) for batch in batches
+                pool.submit(self._run_one, session, tokens, batch, outputs, consume, prompt_length) for batch in batches
             )
         )
 
@@ -108,11 +121,23 @@ class Scheduler:
         self._lease.release()
 
     def _run_one(
-        self, session: GraphSession, tokens: TokenRows, batch: Batch, output: str, consume: Consume, prompt_length: int
+        self,
+        session: GraphSession,
+        tokens: TokenRows,
+        batch: Batch,
+        outputs: tuple[str, ...],
+        consume: Consume,
+        prompt_length: int,
     ) -> None:
         ids, mask = padded_arrays(tokens, batch, pad_token_id=self._pad_token_id, padding_side=self._padding_side)
-        pooling_mask = without_prompt(mask, prompt_length) if prompt_length else None
-        consume(batch, session.run(ids, mask, pooling_mask=pooling_mask, outputs=(output,))[0], mask)
+        results = session.run(
+            ids,
+            mask,
+            pooling_mask=without_prompt(mask, prompt_length) if prompt_length else None,
+            token_type_ids=padded_types(tokens, batch, padding_side=self._padding_side),
+            outputs=outputs,
+        )
+        consume(batch, results, mask)
 
     def _one_thread(self) -> GraphSession:
         with self._opening:

@@ -28,9 +28,14 @@ except ImportError as missing:
     ) from missing
 
 __all__ = [
+    "LOGITS",
     "POOLING_MASK",
+    "SCORES",
     "SENTENCE_EMBEDDING",
+    "SPARSE_EMBEDDING",
     "TOKEN_EMBEDDINGS",
+    "TOKEN_TYPE_IDS",
+    "TOKEN_WEIGHTS",
     "Device",
     "GraphSession",
     "open_graph",
@@ -38,9 +43,20 @@ __all__ = [
     "runtime_version",
 ]
 
-INPUT_IDS, ATTENTION_MASK, POOLING_MASK = "input_ids", "attention_mask", "pooling_mask"
+INPUT_IDS, ATTENTION_MASK, POOLING_MASK, TOKEN_TYPE_IDS = (
+    "input_ids",
+    "attention_mask",
+    "pooling_mask",
+    "token_type_ids",
+)
 SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS = "sentence_embedding", "token_embeddings"
-_ZERO_INPUTS = ("token_type_ids",)  # foreign graphs ask for it; one text is all zeros
+"""(batch, dim), and (batch, sequence, hidden)"""
+SPARSE_EMBEDDING, TOKEN_WEIGHTS = "sparse_embedding", "token_weights"
+"""(batch, vocabulary): a weight for each term; and (batch, sequence): one for each token"""
+SCORES, LOGITS = "scores", "logits"
+"""(batch, labels): a cross-encoder's, behind its activation and before it"""
+OUTPUTS = (SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, SPARSE_EMBEDDING, TOKEN_WEIGHTS, SCORES)
+"""What a graph must give one of."""
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _SLOW_FUSIONS = (
     "SkipLayerNormFusion",
@@ -108,7 +124,7 @@ class GraphSession:
 
         Raises:
             ProviderError: a provider is not in this ONNX Runtime, or did not take the graph.
-            GraphError: the graph cannot be loaded, or lacks the inputs or the output of a sentence encoder.
+            GraphError: the graph cannot be loaded, or lacks the inputs or the outputs of an encoder.
             IntegrityError: the file is truncated.
         """
         wanted = _wanted_providers(device, providers)
@@ -144,13 +160,18 @@ class GraphSession:
         attention_mask: npt.NDArray[np.int64],
         *,
         pooling_mask: npt.NDArray[np.int64] | None = None,
+        token_type_ids: npt.NDArray[np.int64] | None = None,
         outputs: Sequence[str] = (SENTENCE_EMBEDDING,),
     ) -> list[npt.NDArray[np.float32]]:
-        """The named outputs for one batch of ``input_ids`` and ``attention_mask``, int64 (batch, sequence)."""
+        """The named outputs for one batch; all inputs int64 (batch, sequence).
+
+        What the graph does not take is left out. Where it asks for ``token_type_ids`` and none are given, they are 0.
+        """
         feed = {INPUT_IDS: input_ids, ATTENTION_MASK: attention_mask}
         if POOLING_MASK in self.inputs:
             feed[POOLING_MASK] = attention_mask if pooling_mask is None else pooling_mask
-        feed |= {name: np.zeros_like(input_ids) for name in _ZERO_INPUTS if name in self.inputs}
+        if TOKEN_TYPE_IDS in self.inputs:
+            feed[TOKEN_TYPE_IDS] = np.zeros_like(input_ids) if token_type_ids is None else token_type_ids
         try:
             results: list[npt.NDArray[np.float32]] = self._session.run(list(outputs), feed)
         except Exception as error:
@@ -170,13 +191,13 @@ class GraphSession:
             )
 
     def _check_graph(self, path: Path) -> None:
-        known = {INPUT_IDS, ATTENTION_MASK, POOLING_MASK, *_ZERO_INPUTS}
+        known = {INPUT_IDS, ATTENTION_MASK, POOLING_MASK, TOKEN_TYPE_IDS}
         if not {INPUT_IDS, ATTENTION_MASK} <= self.inputs.keys() or self.inputs.keys() - known:
             raise GraphError(
                 f"{path} takes {', '.join(self.inputs)}; a sentence encoder takes {INPUT_IDS} and {ATTENTION_MASK}. "
                 "Is it another kind of model? Export the checkpoint with: embedrt export MODEL OUT"
             )
-        if SENTENCE_EMBEDDING not in self.outputs:
+        if not set(OUTPUTS) & set(self.outputs):
             raise GraphError(
                 f"{path} gives {', '.join(self.outputs)} and no {SENTENCE_EMBEDDING}: pooling is not in this graph. "
                 "Export the checkpoint with: embedrt export MODEL OUT"

@@ -29,6 +29,10 @@ class TokenRows:
     """(texts,) tokens of each text."""
     starts: npt.NDArray[np.int64]
     """(texts,) where each text begins in ``ids``."""
+    type_ids: npt.NDArray[np.int64] | None = None
+    """(total tokens,) which text of a pair a token is of; None: 0 for all."""
+    attended: npt.NDArray[np.int64] | None = None
+    """(texts,) how many leading tokens of each text attention sees; None: all. What stands behind has mask 0."""
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -121,6 +121,7 @@ def test_export_passes_everything_on(run: Run, prompted: Path, given: dict[str, 
     plain: dict[str, Any] = {
         "revision": None,
         "pooling": None,
+        "kind": None,
         "route": None,
         "precisions": [],
         "quantize_options": QuantizeOptions(),
@@ -128,7 +129,20 @@ def test_export_passes_everything_on(run: Run, prompted: Path, given: dict[str, 
     }
     assert given == {"calls": [], "model": "MODEL", "out": Path("OUT"), **plain}
     switches = ("--token-embeddings", "--trust-remote-code", "--overwrite", "--quiet", "--json")
-    options = ("--pooling", "cls", "--pooling", "max", "--route", "query", "--revision", "v1", *switches, *QUANTIZE)
+    options = (
+        "--pooling",
+        "cls",
+        "--pooling",
+        "max",
+        "--kind",
+        "dense",
+        "--route",
+        "query",
+        "--revision",
+        "v1",
+        *switches,
+        *QUANTIZE,
+    )
     precisions = [item for name in ("fp32", "int8", "int8-static", "fp16") for item in ("--precision", name)]
     ended = run("export", "MODEL", "OUT", *options, *precisions)
     assert ended == (0, (prompted / "embedrt.json").read_text(encoding="utf-8"), "")
@@ -136,6 +150,7 @@ def test_export_passes_everything_on(run: Run, prompted: Path, given: dict[str, 
         **given,
         "revision": "v1",
         "pooling": ["cls", "max"],
+        "kind": "dense",
         "route": "query",
         "precisions": ["int8", "int8-static", "fp16"],
         "quantize_options": WANTED,

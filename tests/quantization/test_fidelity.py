@@ -11,6 +11,7 @@ import pytest
 from embedrt_export.quantization import PRECISIONS, Precision, QuantizeOptions, fidelity, int8, plan, quantize, scheme
 from embedrt_export.quantization.calibration import held_out_texts
 from embedrt_export.quantization.fidelity import measure, require_gate
+from embedrt_export.quantization.judges import JUDGES
 
 from embedrt import SentenceEncoder
 from embedrt.errors import FidelityError, InputError
@@ -177,4 +178,5 @@ def test_sts_change_is_recorded(copied: Path, tmp_path: Path) -> None:
 
 
 def test_default_gate() -> None:
-    assert QuantizeOptions().gate == fidelity.DEFAULT_GATE == 0.995
+    assert QuantizeOptions().gate is None
+    assert JUDGES["dense"].gate == fidelity.DEFAULT_GATE == 0.995

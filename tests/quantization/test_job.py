@@ -164,7 +164,7 @@ class TestChanges:
 
     @pytest.mark.parametrize("there_before", [False, True])
     @pytest.mark.parametrize(
-        "stage", ["write_graph", "model_card", "write_manifest", "file_records", "measure", "search_setting"]
+        "stage", ["write_graph", "model_card", "write_manifest", "file_records", "_fidelity", "search_setting"]
     )
     def test_failure_leaves_everything(
         self, copied: Path, hashes: Hashes, monkeypatch: pytest.MonkeyPatch, stage: str, there_before: bool

@@ -32,6 +32,12 @@ def export(
         list[str] | None,
         typer.Option(help="For plain transformers checkpoints: cls, mean, max … Several are concatenated."),
     ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="dense|sparse|cross-encoder|multi-vector", help="What to export it as, where its files do not say."
+        ),
+    ] = None,
     route: Annotated[
         str | None, typer.Option(metavar="NAME", help="For checkpoints with a Router: query, document …")
     ] = None,
@@ -60,17 +66,17 @@ def export(
     import embedrt_export
     from embedrt_export.quantization import Precision, QuantizeOptions
 
-    given = {"gate": gate} if gate is not None else {}
     manifest = embedrt_export.export(
         model,
         out,
         revision=revision,
+        kind=kind,
         pooling=pooling or None,
         route=route,
         token_embeddings=token_embeddings,
         precisions=[cast("Precision", name) for name in precision or [] if name != "fp32"],
         quantize_options=QuantizeOptions(
-            calibration=calibration, processor=processor, allow_below_gate=allow_below_gate, sts=sts, **given
+            calibration=calibration, processor=processor, gate=gate, allow_below_gate=allow_below_gate, sts=sts
         ),
         trust_remote_code=trust_remote_code,
         overwrite=overwrite,

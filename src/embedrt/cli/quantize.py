@@ -32,9 +32,8 @@ def quantize(
     from embedrt_export.quantization import Precision, QuantizeOptions
     from embedrt_export.quantization import quantize as add_variant
 
-    given = {"gate": gate} if gate is not None else {}
     options = QuantizeOptions(
-        calibration=calibration, processor=processor, allow_below_gate=allow_below_gate, sts=sts, **given
+        calibration=calibration, processor=processor, gate=gate, allow_below_gate=allow_below_gate, sts=sts
     )
     for name in precision:
         if name == "fp32":

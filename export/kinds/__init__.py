@@ -1,0 +1,11 @@
+"""Kinds of models: how each is described, built as one traceable module, and compared with its original.
+
+A kind is a value of :class:`embedrt_export.kinds.kind.Kind` in a file of its own; the pipeline knows nothing else of it.
+"""
+
+from embedrt_export.kinds.dense import DENSE
+from embedrt_export.kinds.kind import Kind
+
+__all__ = ["KINDS"]
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (DENSE,)}

@@ -1,0 +1,39 @@
+"""What the pipeline asks of a kind of model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from embedrt_export.checkpoint import Checkpoint
+from embedrt_export.comparison import Comparison
+from embedrt_export.graph_module import GraphModule
+
+from embedrt.manifest import Serving
+
+__all__ = ["Candidate", "Kind"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A written graph that is to be compared."""
+
+    graph: Path
+    tokenizer: Path
+    serving: Serving
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of model, as the functions that its export consists of."""
+
+    name: str
+    """As ``--kind`` takes it."""
+    serving: Callable[[Checkpoint], Serving]
+    """What the manifest tells a runtime."""
+    build: Callable[[Checkpoint, bool], GraphModule]
+    """Everything that the checkpoint does after its tokenizer, as one module; True: with token vectors as a further output."""
+    reference: Callable[[Checkpoint], Any]
+    """What the original library gives for the parity inputs."""
+    compare: Callable[[Candidate, Checkpoint, Any], Comparison]
+    """The graph, run over the parity inputs in several batch sizes, against that reference."""

@@ -1,0 +1,40 @@
+"""What a manifest says of each kind of model beyond the facts that all kinds share, and which class loads which kind."""
+
+from dataclasses import dataclass
+
+__all__ = ["CLASSES", "KINDS", "MultiVector", "Reranking", "Sparse"]
+
+CLASSES = {
+    "dense": "SentenceEncoder",
+    "sparse": "SparseEncoder",
+    "cross-encoder": "CrossEncoder",
+    "multi-vector": "MultiVectorEncoder",
+}
+"""The class of :mod:`embedrt` that loads a kind."""
+KINDS = tuple(CLASSES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reranking:
+    """A cross-encoder's head."""
+
+    activation: str = "identity"
+    """Between the graph's outputs ``logits`` and ``scores``: ``identity``, ``sigmoid`` or another by PyTorch's name for it."""
+    labels: tuple[str, ...] = ()
+    """Names of the scores, in their order; empty where the checkpoint has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sparse:
+    """How sparse vectors come out of the graph."""
+
+    output: str = "sparse_embedding"
+    """``sparse_embedding``: a weight for each term of the vocabulary; ``token_weights``: one for each token of the text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiVector:
+    """How queries and documents become a vector a token."""
+
+    dimension: int
+    """Width of a token's vector."""

@@ -1,0 +1,106 @@
+"""A model, opened: found, checked, loaded, laid out on this machine. Every class that encodes begins here."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from embedrt.artifact import Artifact, locate
+from embedrt.errors import InputError, KindError
+from embedrt.kinds import CLASSES
+from embedrt.layout import Layout, layout_for
+from embedrt.loading import load
+from embedrt.manifest import Serving
+from embedrt.session import Device, GraphSession, parse_device, runtime_version
+from embedrt.text import TextTokenizer
+
+__all__ = ["Opened", "Opening", "Providers", "open_model", "require_kind"]
+
+Providers = Sequence[str | tuple[str, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What is asked for when a model is opened; the arguments of every encoder class."""
+
+    variant: str | None = None
+    device: str = "cpu"
+    providers: Providers | None = None
+    threads: int | None = None
+    layout: Layout | None = None
+    revision: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"threads is {self.threads}, expected at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A model that is ready to run."""
+
+    artifact: Artifact
+    serving: Serving
+    tokenizer: TextTokenizer
+    layout: Layout
+    device: Device
+    session: GraphSession
+    """It shares its threads."""
+    providers: Providers | None = field(default=None, repr=False)
+
+    def single(self) -> GraphSession:
+        """A further session of one thread, for workers."""
+        return _session(self.artifact, self.device, self.providers, self.layout, threads=1)
+
+
+def open_model(model: str | os.PathLike[str], opening: Opening, *, kind: str) -> Opened:
+    """Find and load ``model`` for a class of ``kind``.
+
+    Args:
+        model: an artifact's folder, a single .onnx file, or a Hub id.
+        opening: variant, device and layout.
+        kind: what the model must be, or give among other things.
+
+    Raises:
+        ArtifactError: there is no such model, or it is damaged, foreign, or of another kind.
+        UnavailableError: the device or provider is not on this machine.
+    """
+    device = parse_device(opening.device)
+    where = Path(model) if isinstance(model, os.PathLike) else model
+    artifact = locate(where, variant=opening.variant, revision=opening.revision)
+    if artifact.manifest is not None:
+        require_kind(artifact.manifest.serving, kind, where=str(model))
+    layout = opening.layout or layout_for(
+        artifact.graph_sha256, runtime_version(), threads=opening.threads, kind=device.kind
+    )
+    loaded = load(
+        artifact, lambda: _session(artifact, device, opening.providers, layout, threads=layout.latency_threads)
+    )
+    require_kind(loaded.serving, kind, where=str(model))
+    return Opened(
+        artifact=artifact,
+        serving=loaded.serving,
+        tokenizer=loaded.tokenizer,
+        layout=layout,
+        device=device,
+        session=loaded.session,
+        providers=opening.providers,
+    )
+
+
+def require_kind(serving: Serving, kind: str, *, where: str) -> None:
+    """Refuse a model that a class of ``kind`` cannot run, and name the class that can.
+
+    Raises:
+        KindError: it is of another kind.
+    """
+    if kind not in serving.kinds:
+        wanted = " or ".join(CLASSES[other] for other in serving.kinds)
+        raise KindError(f"{where} is a {serving.kind} model, {CLASSES[kind]} takes {kind} ones: load it with {wanted}")
+
+
+def _session(
+    artifact: Artifact, device: Device, providers: Providers | None, layout: Layout, *, threads: int
+) -> GraphSession:
+    return GraphSession(artifact.graph, device=device, providers=providers, threads=threads, fusions=layout.fusions)
