@@ -12,9 +12,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from embedrt.devices import Device
 from embedrt.errors import GraphError, InputError, ProviderError
 from embedrt.manifest import Serving
-from embedrt.session import Device, GraphSession, parse_device
+from embedrt.session import GraphSession, parse_device
 
 Write = Callable[..., Path]
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -120,7 +121,7 @@ def test_the_device_number_reaches_onnx_runtime(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(onnxruntime, "InferenceSession", Recording)
     with pytest.raises(ProviderError):
         GraphSession(graph, device=Device("cuda", 3))
-    assert asked == [(CUDA, {"device_id": "3"})]
+    assert asked == [(CUDA, {"device_id": "3", "use_tf32": "0"})]
 
 
 def test_a_graph_says_what_it_takes_and_gives(tmp_path: Path, write_graph: Write) -> None:

@@ -11,10 +11,11 @@ from typing import Any, Literal, Self, overload
 import numpy as np
 import numpy.typing as npt
 
+from embedrt.devices import Providers
 from embedrt.encoding import Encoding, Request
 from embedrt.errors import InputError
 from embedrt.layout import Layout
-from embedrt.opening import Opening, Providers, open_model
+from embedrt.opening import Opening, open_model
 from embedrt.progress import Advance, progress
 from embedrt.prompts import prompt_for, prompt_name_for
 from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS

@@ -1,23 +1,21 @@
 """A model, opened: found, checked, loaded, laid out on this machine. Every class that encodes begins here."""
 
 import os
-from collections.abc import Mapping, Sequence
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from embedrt.artifact import Artifact, locate
+from embedrt.devices import Device, Providers
 from embedrt.errors import InputError, KindError
 from embedrt.kinds import CLASSES
 from embedrt.layout import Layout, layout_for
 from embedrt.loading import load
 from embedrt.manifest import Serving
-from embedrt.session import Device, GraphSession, parse_device, runtime_version
+from embedrt.session import GraphSession, parse_device, runtime_version
 from embedrt.text import TextTokenizer
 
-__all__ = ["Opened", "Opening", "Providers", "open_model", "require_kind"]
-
-Providers = Sequence[str | tuple[str, Mapping[str, Any]]]
+__all__ = ["Opened", "Opening", "open_model", "require_kind"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +69,7 @@ def open_model(model: str | os.PathLike[str], opening: Opening, *, kind: str) ->
     artifact = locate(where, variant=opening.variant, revision=opening.revision)
     if artifact.manifest is not None:
         require_kind(artifact.manifest.serving, kind, where=str(model))
+    _warn_of_slow_variant(artifact, device)
     layout = opening.layout or layout_for(
         artifact.graph_sha256, runtime_version(), threads=opening.threads, kind=device.kind
     )
@@ -98,6 +97,18 @@ def require_kind(serving: Serving, kind: str, *, where: str) -> None:
     if kind not in serving.kinds:
         wanted = " or ".join(CLASSES[other] for other in serving.kinds)
         raise KindError(f"{where} is a {serving.kind} model, {CLASSES[kind]} takes {kind} ones: load it with {wanted}")
+
+
+def _warn_of_slow_variant(artifact: Artifact, device: Device) -> None:
+    if artifact.manifest is None or artifact.variant is None or device.kind != "cuda":
+        return
+    precision = artifact.manifest.variants[artifact.variant].precision
+    if precision.startswith("int8"):
+        warnings.warn(
+            f"variant {artifact.variant!r} is made for processors: on CUDA int8 is several times slower than fp16. "
+            "Pass variant='fp16' (embedrt quantize MODEL --precision fp16 makes it)",
+            stacklevel=4,
+        )
 
 
 def _session(

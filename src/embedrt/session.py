@@ -5,17 +5,17 @@ than the operators that they replace and stay off, and weights are mapped from t
 (:mod:`embedrt.graphfile`).
 """
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.errors import GraphError, InputError, MissingDependencyError, ProviderError
+from embedrt.devices import CPU_PROVIDER, CUDA_PROVIDER, Device, Providers, device_of, wanted_providers
+from embedrt.errors import GraphError, MissingDependencyError, ProviderError
 from embedrt.graphfile import graph_pointing_into
+from embedrt.placement import Placed, placements, strays
 from embedrt.processor import saturates_byte_sums
 from embedrt.threads import available_threads
 
@@ -36,8 +36,8 @@ __all__ = [
     "TOKEN_EMBEDDINGS",
     "TOKEN_TYPE_IDS",
     "TOKEN_WEIGHTS",
-    "Device",
     "GraphSession",
+    "available_providers",
     "open_graph",
     "parse_device",
     "runtime_version",
@@ -57,7 +57,6 @@ SCORES, LOGITS = "scores", "logits"
 """(batch, labels): a cross-encoder's, behind its activation and before it"""
 OUTPUTS = (SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, SPARSE_EMBEDDING, TOKEN_WEIGHTS, SCORES)
 """What a graph must give one of."""
-_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _SLOW_FUSIONS = (
     "SkipLayerNormFusion",
     "BiasGeluFusion",
@@ -69,25 +68,20 @@ exact already and 2.3 times as fast (875 against 385 GOP/s on one thread of a Ze
 _SPINNING = "session.intra_op.spin_duration_us"
 """How long threads look for work before they sleep. A millisecond outlasts the gaps between operators; left alone it is some
 fifty, and a text now and then costs twice the processor time (33 ms against 16 on two cores) for the same latency."""
+_PLACEMENTS = "session.record_ep_graph_assignment_info"
+"""Lets ONNX Runtime tell which node runs where; costs nothing that could be measured."""
+_ON_CPU = Device("cpu")
 _LARGEST_PROTOBUF = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """Where a graph runs: ``cpu``, or a CUDA card by number."""
-
-    kind: str
-    index: int = 0
-
-    @property
-    def provider(self) -> str:
-        """ONNX Runtime's name for it."""
-        return _CUDA if self.kind == "cuda" else _CPU
 
 
 def runtime_version() -> str:
     """The version of ONNX Runtime."""
     return str(onnxruntime.__version__)
+
+
+def available_providers() -> list[str]:
+    """The execution providers that this ONNX Runtime was built with."""
+    return list(onnxruntime.get_available_providers())
 
 
 def parse_device(text: str) -> Device:
@@ -96,12 +90,7 @@ def parse_device(text: str) -> Device:
     >>> parse_device("cuda:1")
     Device(kind='cuda', index=1)
     """
-    match = re.fullmatch(r"cpu|auto|cuda(?::(\d+))?", text)
-    if not match:
-        raise InputError(f"device is {text!r}, expected 'cpu', 'cuda', 'cuda:N' or 'auto'")
-    if text == "auto":
-        return Device("cuda" if _CUDA in onnxruntime.get_available_providers() else "cpu")
-    return Device(text.partition(":")[0], int(match[1] or 0))
+    return device_of(text, available_providers())
 
 
 class GraphSession:
@@ -111,8 +100,8 @@ class GraphSession:
         self,
         path: Path,
         *,
-        device: Device = Device("cpu"),
-        providers: Sequence[str | tuple[str, Mapping[str, Any]]] | None = None,
+        device: Device = _ON_CPU,
+        providers: Providers | None = None,
         threads: int | None = None,
         fusions: bool = False,
         profile_prefix: Path | None = None,
@@ -127,18 +116,41 @@ class GraphSession:
             GraphError: the graph cannot be loaded, or lacks the inputs or the outputs of an encoder.
             IntegrityError: the file is truncated.
         """
-        wanted = _wanted_providers(device, providers)
+        wanted = wanted_providers(device, providers, available_providers(), runtime_version())
         self.threads = threads or available_threads()
-        self._session = _load(path, _options(self.threads, profile_prefix, fusions=fusions), wanted)
-        self._check_providers(wanted)
+        names = [entry if isinstance(entry, str) else entry[0] for entry in wanted]
+        if CUDA_PROVIDER in names:
+            onnxruntime.preload_dlls()  # CUDA's libraries where they were installed as Python packages
+        # on a GPU the fused operators are one kernel instead of two
+        options = _options(self.threads, profile_prefix, fusions=fusions or names[0] != CPU_PROVIDER)
+        self._session = _load(path, options, wanted)
+        self._check_providers(names)
         self.inputs = {value.name: value for value in self._session.get_inputs()}
         self.outputs = [value.name for value in self._session.get_outputs()]
         self._check_graph(path)
+
+    @staticmethod
+    def require_device(device: Device) -> None:
+        """Refuse a device that this ONNX Runtime has no provider for.
+
+        Raises:
+            ProviderError: it has none.
+        """
+        wanted_providers(device, None, available_providers(), runtime_version())
 
     @property
     def providers(self) -> list[str]:
         """The execution providers that really run the graph, most preferred first."""
         return list(self._session.get_providers())
+
+    @property
+    def placements(self) -> list[Placed]:
+        """Which operators run on which provider, and how many nodes of each."""
+        return placements(
+            (part.ep_name, node.domain, node.op_type)
+            for part in self._session.get_provider_graph_assignment_info()
+            for node in part.get_nodes()
+        )
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -182,12 +194,17 @@ class GraphSession:
         """Write the recorded times and give the file: JSON in Chrome's trace format."""
         return Path(self._session.end_profiling())
 
-    def _check_providers(self, wanted: list[Any]) -> None:
-        names = [entry if isinstance(entry, str) else entry[0] for entry in wanted]
+    def _check_providers(self, names: list[str]) -> None:
         if lost := [name for name in names if name not in self.providers]:
             raise ProviderError(
                 f"{', '.join(lost)} was asked for, but ONNX Runtime fell back to {', '.join(self.providers)}: its CUDA and cuDNN "
                 'libraries did not load. Type pip install "onnxruntime-gpu[cuda,cudnn]", or pass device="cpu"'
+            )
+        if names == [CUDA_PROVIDER] and (fallen := strays(self.placements, CUDA_PROVIDER)):
+            listed = ", ".join(f"{one.count} {one.operator}" for one in fallen)
+            raise ProviderError(
+                f"{CUDA_PROVIDER} was asked for, but it has no kernels for {listed} of this graph, which would run on the CPU. "
+                f"Take another variant (fp16), or pass providers=['{CUDA_PROVIDER}', '{CPU_PROVIDER}'] if that is meant"
             )
 
     def _check_graph(self, path: Path) -> None:
@@ -211,32 +228,7 @@ def open_graph(path: Path, *, threads: int | None = None) -> Any:
         GraphError: the graph cannot be loaded.
         IntegrityError: the file is truncated.
     """
-    return _load(path, _options(threads or available_threads(), None, fusions=False), [_CPU])
-
-
-def _wanted_providers(device: Device, providers: Sequence[Any] | None) -> list[Any]:
-    available = onnxruntime.get_available_providers()
-    wanted = list(providers) if providers is not None else _providers_of(device)
-    if not wanted:
-        raise InputError(f"providers is empty, expected some of {', '.join(available)}")
-    for entry in wanted:
-        name = entry if isinstance(entry, str) else entry[0]
-        if name not in available:
-            raise ProviderError(
-                f"{name} was asked for, but this ONNX Runtime {onnxruntime.__version__} has {', '.join(available)}. "
-                + _how_to_get(name)
-            )
-    return wanted
-
-
-def _providers_of(device: Device) -> list[Any]:
-    return [(_CUDA, {"device_id": str(device.index)})] if device.kind == "cuda" else [_CPU]
-
-
-def _how_to_get(provider: str) -> str:
-    if provider == _CUDA:
-        return 'Type: pip uninstall onnxruntime && pip install "embedrt[gpu]", or pass device="cpu"'
-    return "Install an ONNX Runtime that was built with it, or choose one of these"
+    return _load(path, _options(threads or available_threads(), None, fusions=False), [CPU_PROVIDER])
 
 
 def _options(threads: int, profile_prefix: Path | None, *, fusions: bool) -> Any:
@@ -252,6 +244,7 @@ def _options(threads: int, profile_prefix: Path | None, *, fusions: bool) -> Any
     if saturates_byte_sums():
         options.add_session_config_entry(_EXACT_INT8, "1")
     options.add_session_config_entry(_SPINNING, "1000")
+    options.add_session_config_entry(_PLACEMENTS, "1")
     return options
 
 

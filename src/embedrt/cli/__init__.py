@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from embedrt import __version__
-from embedrt.cli import bench, embed, export, graft, inspect, pairs, quantize, serve, similarity, tune, verify
+from embedrt.cli import bench, doctor, embed, export, graft, inspect, pairs, quantize, serve, similarity, tune, verify
 from embedrt.errors import EmbedrtError, InputError
 
 __all__ = ["app", "main"]
@@ -34,6 +34,7 @@ app.command("pairs")(pairs.pairs)
 app.command("tune")(tune.tune)
 app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)
+app.command("doctor")(doctor.doctor)
 
 
 def _print_version(asked: bool) -> None:
