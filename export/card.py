@@ -40,7 +40,7 @@ tags: [sentence-embeddings, onnx, onnxruntime]
 
 {_what(serving)}
 Longest input: {serving.max_seq_length or "no limit"} tokens.
-
+{_changes(source)}
 ```python
 from embedrt import {CLASSES[serving.kind]}
 
@@ -53,6 +53,12 @@ Compared with {reference}:
 |---|---|---|---|
 {rows}
 """
+
+
+def _changes(source: Source) -> str:
+    """A line for each change that was made of the checkpoint on purpose."""
+    sentences = source.derivation.sentences() if source.derivation else []
+    return "".join(f"Changed: {sentence}.\n" for sentence in sentences)
 
 
 def _what(serving: Serving) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import onnx_ir
 from embedrt_export.attention import AttentionForm
 from embedrt_export.card import model_card
+from embedrt_export.changes import Changes, changed, changed_again
 from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.comparison import Comparison
 from embedrt_export.graph_module import GraphModule
@@ -42,6 +43,7 @@ def export(
     pooling: Sequence[str] | None = None,
     route: str | None = None,
     token_embeddings: bool = False,
+    changes: Changes | None = None,
     precisions: Sequence[Precision] = (),
     quantize_options: QuantizeOptions | None = None,
     trust_remote_code: bool = False,
@@ -58,6 +60,7 @@ def export(
         pooling: modes for a plain transformers checkpoint.
         route: which one of a Router's, for a checkpoint that has one.
         token_embeddings: let the graph give the token vectors too.
+        changes: what to change of the checkpoint before it is traced.
         precisions: variants beside the float32 one.
         quantize_options: how these are made.
         trust_remote_code: run Python code that the checkpoint brings along.
@@ -80,9 +83,10 @@ def export(
             checkpoint = load_checkpoint(
                 model, revision=revision, kind=kind, pooling=pooling, route=route, trust_remote_code=trust_remote_code
             )
-            exported = KINDS[checkpoint.kind]
-            module, serving = exported.build(checkpoint, token_embeddings), exported.serving(checkpoint)
-            facts.extend(_facts(checkpoint, serving))
+            facts.extend(_facts(checkpoint, KINDS[checkpoint.kind].serving(checkpoint)))
+        checkpoint = changed(checkpoint, changes or Changes(), stages)
+        exported = KINDS[checkpoint.kind]
+        module, serving = exported.build(checkpoint, token_embeddings), exported.serving(checkpoint)
         with stages.stage("reference") as facts:
             reference = exported.reference(checkpoint)
             facts.append(f"{len(reference)} inputs in PyTorch")
@@ -121,6 +125,7 @@ def verify(
             pooling=serving.pooling if serving.kind == "dense" and _is_plain(against) else None,
             route=found.manifest.source.route,
         )
+        checkpoint = changed_again(checkpoint, found)
         facts.append(against)
     with stages.stage("compare") as facts:
         kind = KINDS[checkpoint.kind]

@@ -12,6 +12,7 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any
 
+from embedrt.derivation import Derivation
 from embedrt.errors import ManifestError
 from embedrt.kinds import KINDS, MultiVector, Reranking, Sparse
 
@@ -160,6 +161,8 @@ class Source:
     """Of the checkpoint's Router, where it has one: ``query`` and ``document`` may be different models."""
     libraries: dict[str, str] = field(default_factory=dict)
     """Package versions at export."""
+    derivation: Derivation | None = None
+    """What was changed of it on purpose; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

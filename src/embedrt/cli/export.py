@@ -44,6 +44,10 @@ def export(
     token_embeddings: Annotated[
         bool, typer.Option("--token-embeddings", help="Let the graph give token vectors too.")
     ] = False,
+    keep_vocabulary_of: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Texts, one a line: pieces that they never need go. May be given several times."),
+    ] = None,
     precision: Annotated[
         Precisions | None,
         typer.Option(metavar="fp32|int8|int8-static|fp16", help="Variants to write; may be given several times."),
@@ -64,6 +68,7 @@ def export(
     """Export a checkpoint to ONE graph (transformer, pooling, normalize), verified against PyTorch."""
     require_exporter()
     import embedrt_export
+    from embedrt_export.changes import Changes
     from embedrt_export.quantization import Precision, QuantizeOptions
 
     manifest = embedrt_export.export(
@@ -74,6 +79,7 @@ def export(
         pooling=pooling or None,
         route=route,
         token_embeddings=token_embeddings,
+        changes=Changes(keep_vocabulary_of=tuple(keep_vocabulary_of or ())),
         precisions=[cast("Precision", name) for name in precision or [] if name != "fp32"],
         quantize_options=QuantizeOptions(
             calibration=calibration, processor=processor, gate=gate, allow_below_gate=allow_below_gate, sts=sts

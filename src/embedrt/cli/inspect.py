@@ -44,6 +44,8 @@ def _facts(manifest: Manifest) -> Table:
         "exported with": ", ".join(f"{name} {version}" for name, version in source.libraries.items()),
         "default variant": f"{manifest.default_variant} ({_why(manifest)})",
     }
+    if source.derivation is not None:
+        rows["changed"] = "\n".join(source.derivation.sentences())
     for name, value in rows.items():
         table.add_row(Text(name, style="bold"), Text(value))  # a prompt may hold square brackets
     return table
