@@ -5,6 +5,7 @@
 # make bench-all   every engine in every scenario: writes bench/results/cpu.json and a report; hours
 # make bench-jobs   whole commands from a cold process, and memory over 50 000 texts: writes bench/results/jobs.json
 # make bench-serving   embedrt serve under load: writes bench/results/serving.json and docs/serving.md's tables; needs wrk
+# make test-gpu, make bench-gpu   on a machine with a CUDA device; elsewhere they say so and end well
 # make compatibility   export every architecture, compare, and write docs/compatibility.md
 # make bench-peers   the environments of engines whose dependencies conflict, under .cache/peers
 
@@ -16,7 +17,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo test test-slow check lint types imports bench bench-all bench-jobs bench-peers bench-serving compatibility clean
+.PHONY: demo test test-slow check lint types imports bench bench-all bench-jobs bench-peers bench-serving compatibility test-gpu bench-gpu clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m embedrt_bench.demo
@@ -58,6 +59,12 @@ bench-serving: $(VENV)/.dev
 
 bench-peers: $(VENV)/.dev
 	$(BIN)/python -m embedrt_bench.peers
+
+test-gpu: $(VENV)/.dev
+	$(BIN)/python -m pytest -m gpu -rs
+
+bench-gpu: $(VENV)/.dev
+	$(BIN)/python -m embedrt_bench.gpu.run
 
 compatibility: $(VENV)/.dev
 	$(BIN)/python -m embedrt_bench.compatibility.page

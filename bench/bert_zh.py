@@ -11,11 +11,12 @@ from embedrt_bench.peers import OWN, python_of
 from embedrt_bench.process import EngineProcess
 from embedrt_bench.scenarios.offline import offline
 from embedrt_bench.scenarios.quality import require_right_vectors
+from embedrt_export.quantization import Precision
 
 from embedrt import SentenceEncoder
 from embedrt.manifest import MANIFEST_FILE
 
-__all__ = ["bert_zh_artifact", "bert_zh_rates", "texts_of_length"]
+__all__ = ["bert_zh_artifact", "bert_zh_checkpoint", "bert_zh_rates", "texts_of_length"]
 
 _TOKENS, _TEXTS = 64, 128
 
@@ -36,14 +37,14 @@ def bert_zh_rates(data: Path, *, threads: int, rounds: int) -> dict[str, Any]:
     return {name: found["texts_per_second"]["median"] for name, found in measured.items()}
 
 
-def bert_zh_artifact(data: Path, out: Path) -> Path:
-    """The artifact at ``out`` with its int8 variant, made if it is not there."""
+def bert_zh_artifact(data: Path, out: Path, precisions: tuple[Precision, ...] = ("int8",)) -> Path:
+    """The artifact at ``out`` with these variants beside fp32, made if it is not there."""
     if not (out / MANIFEST_FILE).is_file():
         import embedrt_export
 
         with tempfile.TemporaryDirectory() as place:
-            embedrt_export.export(str(_checkpoint(data, Path(place))), out, overwrite=True)
-    return with_variants(out, ("int8",))
+            embedrt_export.export(str(bert_zh_checkpoint(data, Path(place))), out, overwrite=True)
+    return with_variants(out, precisions)
 
 
 def texts_of_length(data: Path, artifact: Path, *, tokens: int, count: int) -> list[str]:
@@ -60,7 +61,8 @@ def texts_of_length(data: Path, artifact: Path, *, tokens: int, count: int) -> l
     return texts
 
 
-def _checkpoint(data: Path, folder: Path) -> Path:
+def bert_zh_checkpoint(data: Path, folder: Path) -> Path:
+    """The same checkpoint each time, saved into ``folder``."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Normalize, Transformer

@@ -18,26 +18,28 @@ Encode = Callable[[list[str]], Any]
 Loaded = tuple[Encode, dict[str, str]]
 
 
-def embedrt(artifact: str, variant: str, threads: int) -> Loaded:
+def embedrt(artifact: str, variant: str, threads: int, device: str = "cpu") -> Loaded:
     """Ours: an artifact and one of its variants, everything else at its default."""
     from embedrt import SentenceEncoder
 
-    encoder = SentenceEncoder(artifact, variant=variant, threads=threads)
-    return encoder.encode, {"variant": variant, **_versions("onnxruntime", "tokenizers")}
+    encoder = SentenceEncoder(artifact, variant=variant, threads=threads, device=device)
+    package = next(name for name in ("onnxruntime-gpu", "onnxruntime") if _is_installed(name))
+    return encoder.encode, {"variant": variant, "device": device, **_versions(package, "tokenizers")}
 
 
-def sentence_transformers(checkpoint: str, dtype: str, threads: int) -> Loaded:
+def sentence_transformers(checkpoint: str, dtype: str, threads: int, device: str = "cpu") -> Loaded:
     """sentence-transformers on PyTorch, with its default batch size."""
     import torch
     from sentence_transformers import SentenceTransformer
 
     torch.set_num_threads(threads)
-    model = SentenceTransformer(checkpoint, device="cpu", model_kwargs={"dtype": getattr(torch, dtype)})
+    model = SentenceTransformer(checkpoint, device=device, model_kwargs={"dtype": getattr(torch, dtype)})
 
     def encode(texts: list[str]) -> Any:
         return np.asarray(model.encode(texts, batch_size=32, show_progress_bar=False), dtype=np.float32)
 
-    return encode, {"dtype": dtype, "batch_size": "32", **_versions("sentence-transformers", "transformers", "torch")}
+    described = {"dtype": dtype, "device": device, "batch_size": "32"}
+    return encode, {**described, **_versions("sentence-transformers", "transformers", "torch")}
 
 
 def openvino(folder: str, file: str, threads: int) -> Loaded:
@@ -162,6 +164,14 @@ def _width(folder: str) -> int:
 
 def _unit(vectors: Any) -> Any:
     return (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _versions(*names: str) -> dict[str, str]:

@@ -1,0 +1,167 @@
+"""``make bench-gpu``: whole STS texts, texts of 128 tokens, and single texts, ours and sentence-transformers in turn.
+
+Without a GPU it says so and ends well. Every engine lives in a process of its own and hands numpy arrays back, so that
+whatever still runs on the card has ended when the clock stops; each is warmed up first.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from embedrt_bench.bert_zh import bert_zh_artifact, bert_zh_checkpoint, texts_of_length
+from embedrt_bench.corpus import TokenCounter, cut_to_tokens, read_corpus
+from embedrt_bench.data import data_folder
+from embedrt_bench.gpu.cards import copy_bandwidth, describe_card, matrix_rate, why_no_card
+from embedrt_bench.minilm import CACHE, checkpoint_folder, exported, with_variants
+from embedrt_bench.peers import OWN, python_of
+from embedrt_bench.process import EngineProcess
+from embedrt_bench.results import RESULTS, rounded, stamp
+from embedrt_bench.roofline import matrix_operations
+from embedrt_bench.scenarios.offline import offline
+from embedrt_bench.scenarios.quality import require_right_vectors
+from embedrt_bench.scenarios.single_stream import single_stream
+
+from embedrt.threads import available_threads
+
+__all__ = ["GpuModel", "GpuSettings", "lines", "main", "measure"]
+
+_REFERENCE = "sentence-transformers float32"
+_CLOSE = 0.99
+"""Worst cosine to the reference that a 16-bit engine may show before its time counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuModel:
+    """A model that is measured: the checkpoint and its artifact with the variants fp32 and fp16."""
+
+    name: str
+    checkpoint: Path
+    artifact: Path
+    texts: dict[str, list[str]]
+    """By scenario: ``STS``, ``128 tokens``, ``one text``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuSettings:
+    """Where, and how often."""
+
+    device: str = "cuda"
+    rounds: int = 3
+    threads: int
+    """For tokenization."""
+    matrix_size: int = 8192
+
+
+def measure(models: Sequence[GpuModel], settings: GpuSettings) -> dict[str, Any]:
+    """The result: the card, its two limits, and by model and scenario what each engine reached."""
+    device = settings.device
+    limits = {
+        "float16_gflops": matrix_rate(device, "float16", size=settings.matrix_size),
+        "copy_gigabytes_per_second": copy_bandwidth(device, megabytes=settings.matrix_size // 8),
+    }
+    found = {model.name: _measured(model, settings, limits["float16_gflops"]) for model in models}
+    result: dict[str, Any] = rounded({**stamp(), "card": describe_card(device), "limits": limits, "models": found})
+    return result
+
+
+def _measured(model: GpuModel, settings: GpuSettings, peak: float) -> dict[str, Any]:
+    with ExitStack() as stack:
+        engines = [stack.enter_context(process) for process in _engines(model, settings)]
+        settings_of = {engine.name: engine.load() for engine in engines}
+        check = model.texts["STS"][:64]
+        right = next(engine for engine in engines if engine.name == _REFERENCE).encode(check)
+        for engine in engines:
+            require_right_vectors(engine, check, right, _CLOSE)
+        counter = TokenCounter(model.artifact)
+        rates = {}
+        for scenario in ("STS", "128 tokens"):
+            texts = model.texts[scenario]
+            tokens = sum(counter(texts))
+            title = f"{model.name}, {scenario}"
+            rates[scenario] = offline(engines, texts, tokens=tokens, rounds=settings.rounds, title=title)
+        one = single_stream(engines, model.texts["one text"], rounds=settings.rounds, title=f"{model.name}, one text")
+    operations = matrix_operations(model.checkpoint)
+    shares = {name: rate["tokens_per_second"] * operations / (peak * 1e9) for name, rate in rates["128 tokens"].items()}
+    return {"engines": settings_of, **rates, "one text": one, "share of the float16 peak at 128 tokens": shares}
+
+
+def _engines(model: GpuModel, settings: GpuSettings) -> list[EngineProcess]:
+    ours = {f"embedrt {variant}": {"artifact": str(model.artifact), "variant": variant} for variant in ("fp32", "fp16")}
+    theirs = {
+        f"sentence-transformers {dtype}": {"checkpoint": str(model.checkpoint), "dtype": dtype}
+        for dtype in ("float32", "float16", "bfloat16")
+    }
+    return [
+        EngineProcess(
+            name,
+            name.partition(" ")[0],
+            {**options, "device": settings.device},
+            python=python_of(OWN),
+            threads=settings.threads,
+        )
+        for name, options in {**ours, **theirs}.items()
+    ]
+
+
+def lines(result: dict[str, Any]) -> list[str]:
+    """The result as a table for the terminal and for documents, in Markdown."""
+    rows = [
+        "| model | engine | STS texts/s | 128 tokens, texts/s | one text, p50 ms | share of the fp16 peak |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, model in result["models"].items():
+        shares = model["share of the float16 peak at 128 tokens"]
+        for engine in model["engines"]:
+            sts, long = (model[key][engine]["texts_per_second"]["median"] for key in ("STS", "128 tokens"))
+            p50 = model["one text"][engine]["p50"]
+            rows.append(f"| {name} | {engine} | {sts:.0f} | {long:.0f} | {p50:.2f} | {shares[engine]:.0%} |")
+    return rows
+
+
+def _models(place: Path) -> list[GpuModel]:
+    """MiniLM, and a 12-layer 768-wide BERT with random weights."""
+    data = data_folder()
+    if data is None:
+        raise SystemExit("the STS files are not at hand: set EMBEDRT_DATA to the folder that holds sts-en/")
+    minilm = with_variants(exported()[0], ("fp16",))
+    bert, checkpoint = bert_zh_artifact(data, CACHE / "bert-zh", ("fp16",)), bert_zh_checkpoint(data, place)
+    corpus, counter = read_corpus(data, 20_000), TokenCounter(minilm)
+    english = {
+        "STS": corpus.sentences,
+        "128 tokens": cut_to_tokens(corpus, counter, 128, texts=2000),
+        "one text": cut_to_tokens(corpus, counter, 16, texts=50),
+    }
+    chinese = {
+        "STS": texts_of_length(data, bert, tokens=16, count=2000),
+        "128 tokens": texts_of_length(data, bert, tokens=128, count=500),
+        "one text": texts_of_length(data, bert, tokens=16, count=50),
+    }
+    return [
+        GpuModel(name="MiniLM", checkpoint=checkpoint_folder(), artifact=minilm, texts=english),
+        GpuModel(name="BERT, 12 layers, 768 wide", checkpoint=checkpoint, artifact=bert, texts=chinese),
+    ]
+
+
+def main() -> None:
+    """Measure, write bench/results/gpu.json, print the table; or say why there is nothing to measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=RESULTS / "gpu.json")
+    output: Path = parser.parse_args().output
+    if (reason := why_no_card()) is not None:
+        print(f"skipped: {reason}")
+        return
+    with tempfile.TemporaryDirectory() as place:
+        result = measure(_models(Path(place)), GpuSettings(threads=available_threads()))
+    output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{output}: written", file=sys.stderr)
+    print("\n".join(lines(result)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The GPU bench itself, run on the CPU with a small model: what it measures, and what it says without a card."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import embedrt_export
+import pytest
+from embedrt_bench.gpu.cards import copy_bandwidth, matrix_rate, why_no_card
+from embedrt_bench.gpu.run import GpuModel, GpuSettings, lines, measure
+from embedrt_bench.workloads import composed_sentences
+
+
+def _checkpoint(folder: Path) -> Path:
+    import torch
+    from embedrt_bench.compatibility.tokenizers import small_tokenizer
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Normalize, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    tokenizer = small_tokenizer("wordpiece", max_length=64)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=len(tokenizer), **shape)).save_pretrained(folder / "bert")
+    tokenizer.save_pretrained(folder / "bert")
+    modules = [Transformer(str(folder / "bert")), Pooling(32), Normalize()]
+    SentenceTransformer(modules=modules, device="cpu").save(str(folder / "small"))
+    return folder / "small"
+
+
+def test_a_run_on_the_cpu(tmp_path: Path) -> None:
+    checkpoint = _checkpoint(tmp_path)
+    embedrt_export.export(str(checkpoint), tmp_path / "out", precisions=["fp16"], quiet=True)
+    texts = composed_sentences(40)
+    model = GpuModel(
+        name="small",
+        checkpoint=checkpoint,
+        artifact=tmp_path / "out",
+        texts={"STS": texts, "128 tokens": texts[:20], "one text": texts[:3]},
+    )
+    result = measure([model], GpuSettings(device="cpu", rounds=1, threads=2, matrix_size=64))
+    found = result["models"]["small"]
+    engines = ["embedrt fp32", "embedrt fp16", *(f"sentence-transformers {kind}" for kind in _KINDS)]
+    assert list(found["engines"]) == engines
+    for scenario in ("STS", "128 tokens"):
+        assert all(found[scenario][name]["texts_per_second"]["median"] > 0 for name in engines)
+    assert all(found["one text"][name]["p50"] > 0 for name in engines)
+    assert result["card"] == {"name": "cpu"}
+    table = lines(result)
+    assert len(table) == 2 + len(engines)
+    assert table[2].startswith("| small | embedrt fp32 |")
+
+
+_KINDS = ("float32", "float16", "bfloat16")
+
+
+def test_limits_count_operations_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("embedrt_bench.gpu.cards._seconds", lambda _work, _device: 0.5)
+    assert matrix_rate("cpu", "float32", size=100) == pytest.approx(2 * 100**3 / 0.5 / 1e9)
+    assert copy_bandwidth("cpu", megabytes=3) == pytest.approx(2 * 3 * 2**20 / 0.5 / 1e9)
+
+
+def test_without_a_card_it_says_so_and_ends_well() -> None:
+    if why_no_card() is None:
+        pytest.skip("there is a card, and the bench would run on it")
+    ended = subprocess.run([sys.executable, "-m", "embedrt_bench.gpu.run"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0
+    assert ended.stdout.startswith("skipped: PyTorch sees no CUDA device")

@@ -1,0 +1,40 @@
+"""The same artifact on a GPU: nothing on the CPU, the vectors those of the CPU, in any company."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from embedrt_bench.workloads import composed_sentences
+
+from embedrt import SentenceEncoder
+from embedrt.devices import CUDA_PROVIDER
+from embedrt.placement import strays
+from embedrt.session import GraphSession, parse_device
+
+pytestmark = pytest.mark.gpu
+TEXTS = composed_sentences(500)
+
+
+@pytest.mark.parametrize(("variant", "worst"), [("fp32", 0.99999), ("fp16", 0.999)])
+def test_vectors_are_those_of_the_cpu(minilm_fp16: Path, card: str, variant: str, worst: float) -> None:
+    with SentenceEncoder(minilm_fp16) as cpu, SentenceEncoder(minilm_fp16, variant=variant, device=card) as cuda:
+        assert CUDA_PROVIDER in cuda.providers
+        expected, found = cpu.encode(TEXTS), cuda.encode(TEXTS)
+    cosines = (expected * found).sum(axis=1)
+    assert float(cosines.min()) > worst
+    assert float(cosines.mean()) > (0.9999 if variant == "fp16" else 0.999999)
+
+
+@pytest.mark.parametrize("variant", ["fp32", "fp16"])
+def test_nothing_of_the_transformer_runs_on_the_cpu(minilm_fp16: Path, card: str, variant: str) -> None:
+    name = {"fp32": "model", "fp16": "model_fp16"}[variant]
+    session = GraphSession(minilm_fp16 / f"onnx/{name}.onnx", device=parse_device(card))
+    assert strays(session.placements, CUDA_PROVIDER) == []
+    assert any(one.provider == CUDA_PROVIDER and one.operator.endswith("MatMul") for one in session.placements)
+
+
+def test_no_text_becomes_nan_in_float16(minilm_fp16: Path, card: str) -> None:
+    texts = [*composed_sentences(2000, seed=1), "x" * 2000, "!?" * 600, "忘记密码怎么办？" * 200, "", " "]
+    with SentenceEncoder(minilm_fp16, variant="fp16", device=card) as cuda:
+        vectors = cuda.encode(texts)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
