@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from embedrt_bench.compatibility.architectures import ARCHITECTURES, save_checkpoint
 from embedrt_bench.compatibility.clip import save_clip
 from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.source import load_checkpoint
 from embedrt_export.vocabulary import keep_tokens, trim
+from transformers import BertTokenizer, RobertaConfig, RobertaModel
 
 from embedrt.errors import CheckpointError, InputError
 
@@ -70,13 +72,24 @@ def _assert_same_token(checkpoint: Checkpoint, original: Checkpoint, key: str) -
         assert checkpoint.tokenizer.convert_ids_to_tokens(after) == original.tokenizer.convert_ids_to_tokens(before)
 
 
-def test_positions_stay_where_they_begin_behind_padding(tmp_path: Path, kept_file: Path) -> None:
-    """XLM-R counts from the id of padding; pieces before it stay, so that it keeps its id."""
-    folder = save_checkpoint("xlm-roberta", tmp_path / "checkpoint")
-    checkpoint = load_checkpoint(str(folder))
-    padding = checkpoint.tokenizer.pad_token_id
-    trim(checkpoint, [kept_file], quiet=True)
-    assert checkpoint.tokenizer.pad_token_id == checkpoint.transformer.config.pad_token_id == padding
+def test_positions_stay_where_they_begin_behind_padding(tmp_path: Path) -> None:
+    """RoBERTa counts positions from the id of padding: pieces before it stay, needed or not."""
+    words = ["[UNK]", "gone", "[CLS]", "never", "[PAD]", "[SEP]", "cat", "sleeps", "roof"]
+    tokenizer = BertTokenizer(vocab={word: number for number, word in enumerate(words)}, model_max_length=16)
+    config = RobertaConfig(
+        vocab_size=len(words), pad_token_id=words.index("[PAD]"), hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=32,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    RobertaModel(config).save_pretrained(tmp_path / "plain")
+    tokenizer.save_pretrained(tmp_path / "plain")
+    path = tmp_path / "texts.txt"
+    path.write_text("cat sleeps\ncat", encoding="utf-8")
+    checkpoint, original = (load_checkpoint(str(tmp_path / "plain"), pooling=["mean"]) for _ in range(2))
+    trim(checkpoint, [path], quiet=True)
+    assert "roof" not in checkpoint.tokenizer.get_vocab()
+    assert checkpoint.transformer.config.pad_token_id == words.index("[PAD]")
+    np.testing.assert_array_equal(checkpoint.model.encode(["cat sleeps"]), original.model.encode(["cat sleeps"]))
 
 
 def test_rows_that_no_token_has_go(tmp_path: Path, kept_file: Path) -> None:
