@@ -7,6 +7,7 @@ from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.graph_module import GraphModule
 from embedrt_export.pooling import ProductPooling
 from embedrt_export.token_modules import LayerMean, Residual, token_module
+from embedrt_export.whitening_module import WhitenedVectors
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, WeightedLayerPooling
 from torch import Tensor, nn
@@ -37,6 +38,20 @@ class FirstComponents(nn.Module):
     def forward(self, vectors: Tensor) -> Tensor:
         """``vectors`` (batch, width)."""
         return vectors[:, : self.dim]
+
+
+class Whiten(nn.Module):
+    """(x − μ) W in float32: (batch, dim) to (batch, kept)."""
+
+    def __init__(self, module: WhitenedVectors) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(module.mean.float(), requires_grad=False)
+        self.matrix = nn.Parameter(module.matrix.float(), requires_grad=False)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """``vectors`` (batch, dim), of which the first are read where the checkpoint cuts them."""
+        centered: Tensor = vectors[:, : len(self.mean)] - self.mean  # before the product: what is left is small
+        return centered @ self.matrix
 
 
 class TokenPooling(nn.Module):
@@ -140,6 +155,8 @@ def _finishing(module: Any) -> nn.Module:
         return UnitLength()
     if isinstance(module, LayerNorm):
         return nn.Sequential(module.norm)
+    if isinstance(module, WhitenedVectors):
+        return Whiten(module)
     if isinstance(module, Dense) and module.module_input_name == module.module_output_name == "sentence_embedding":
         return Residual(module)
     raise CheckpointError(

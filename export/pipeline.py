@@ -84,7 +84,7 @@ def export(
                 model, revision=revision, kind=kind, pooling=pooling, route=route, trust_remote_code=trust_remote_code
             )
             facts.extend(_facts(checkpoint, KINDS[checkpoint.kind].serving(checkpoint)))
-        checkpoint = changed(checkpoint, changes or Changes(), stages)
+        checkpoint = changed(checkpoint, changes or Changes(), stages, folder)
         exported = KINDS[checkpoint.kind]
         module, serving = exported.build(checkpoint, token_embeddings), exported.serving(checkpoint)
         with stages.stage("reference") as facts:

@@ -25,8 +25,9 @@ def write_side_files(checkpoint: Checkpoint, folder: Path) -> None:
             f"{checkpoint.source.model} has a {type(checkpoint.tokenizer).__name__}, which runs in Python only: "
             "a checkpoint with a tokenizer.json, or one that transformers can convert to it, is needed"
         )
+    present = set(folder.glob("*"))
     checkpoint.tokenizer.save_pretrained(folder)
-    for extra in folder.glob("*"):
+    for extra in set(folder.glob("*")) - present:
         if extra.name not in (TOKENIZER_FILE, "tokenizer_config.json", "special_tokens_map.json"):
             extra.unlink()
     write_tokenizer(

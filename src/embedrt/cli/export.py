@@ -46,7 +46,16 @@ def export(
     ] = False,
     keep_vocabulary_of: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Texts, one a line: pieces that they never need go. May be given several times."),
+        typer.Option(
+            metavar="FILE", help="Texts, one a line: pieces that they never need go. May be given several times."
+        ),
+    ] = None,
+    whiten: Annotated[
+        Path | None,
+        typer.Option(metavar="CORPUS", help="Whiten vectors by these texts, one a line."),
+    ] = None,
+    dims: Annotated[
+        int | None, typer.Option(min=1, help="Width of whitened vectors; without it, all that vary.")
     ] = None,
     precision: Annotated[
         Precisions | None,
@@ -79,7 +88,7 @@ def export(
         pooling=pooling or None,
         route=route,
         token_embeddings=token_embeddings,
-        changes=Changes(keep_vocabulary_of=tuple(keep_vocabulary_of or ())),
+        changes=Changes(keep_vocabulary_of=tuple(keep_vocabulary_of or ()), whiten=whiten, dims=dims),
         precisions=[cast("Precision", name) for name in precision or [] if name != "fp32"],
         quantize_options=QuantizeOptions(
             calibration=calibration, processor=processor, gate=gate, allow_below_gate=allow_below_gate, sts=sts
