@@ -24,6 +24,8 @@ class Checkpoint:
 
     model: Any
     """The SentenceTransformer, CrossEncoder, SparseEncoder or MultiVectorEncoder; one route of it where it has several."""
+    whole: Any = None
+    """Of an inference-free SparseEncoder: the model with both its routes, for queries have no graph."""
     kind: str = "dense"
     """A name of :data:`embedrt_export.kinds.KINDS`."""
     source: Source
@@ -32,9 +34,9 @@ class Checkpoint:
 
     @property
     def transformer(self) -> Any:
-        """The transformers model that reads the text."""
-        model = self.model[0].auto_model
-        return model.text_model if self.is_text_tower else model
+        """The transformers model that reads the text; None where each token has a fixed weight instead."""
+        model = getattr(self.model[0], "auto_model", None)
+        return model.text_model if model is not None and self.is_text_tower else model
 
     @property
     def is_text_tower(self) -> bool:
@@ -59,6 +61,8 @@ class Checkpoint:
     @property
     def positions(self) -> int | None:
         """Tokens that the transformer has position vectors for; None: it has no such table."""
+        if self.transformer is None:
+            return None
         for name, module in self.transformer.named_modules():
             if isinstance(module, nn.Embedding) and name.endswith(_POSITION_TABLES):
                 return module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)

@@ -12,7 +12,7 @@ from embedrt_export.parity_texts import PARITY_TEXTS
 from embedrt.batching import Batch, padded_arrays
 from embedrt.errors import ParityError
 from embedrt.manifest import Parity, Serving
-from embedrt.session import GraphSession
+from embedrt.session import SENTENCE_EMBEDDING, GraphSession
 from embedrt.text import TextTokenizer, TokenRows
 
 __all__ = ["BATCH_SIZES", "TOLERANCE", "Comparison", "Vectors", "batches_of", "compare_runs", "vectors_in_batches"]
@@ -76,12 +76,19 @@ def _relative_difference(vectors: Vectors, original: Vectors) -> Vectors:
     return difference
 
 
-def vectors_in_batches(session: GraphSession, tokenizer: TextTokenizer, serving: Serving, size: int) -> Vectors:
+def vectors_in_batches(
+    session: GraphSession,
+    tokenizer: TextTokenizer,
+    serving: Serving,
+    size: int,
+    *,
+    output: str = SENTENCE_EMBEDDING,
+) -> Vectors:
     """The parity texts in their order, ``size`` a run, padded to the longest of the run: (texts, dim)."""
     tokens = tokenizer.encode(PARITY_TEXTS)
     vectors = np.zeros((len(tokens), serving.dimension), dtype=np.float32)  # stays so where a text has no token
     for rows, ids, mask in batches_of(tokens, serving, size):
-        vectors[rows] = session.run(ids, mask)[0]
+        vectors[rows] = session.run(ids, mask, outputs=(output,))[0]
     return vectors
 
 

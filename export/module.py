@@ -10,6 +10,7 @@ from embedrt_export.token_modules import LayerMean, Residual, token_module
 from embedrt_export.whitening_module import WhitenedVectors
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, WeightedLayerPooling
+from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -52,6 +53,20 @@ class Whiten(nn.Module):
         """``vectors`` (batch, dim), of which the first are read where the checkpoint cuts them."""
         centered: Tensor = vectors[:, : len(self.mean)] - self.mean  # before the product: what is left is small
         return centered @ self.matrix
+
+
+class Latents(nn.Module):
+    """A sparse auto-encoder's code, what of it is above 0: (batch, dim) to (batch, latents). How many are kept comes later."""
+
+    def __init__(self, module: SparseAutoEncoder) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """``vectors`` (batch, dim)."""
+        prepared, _ = self.module.prepare(vectors)
+        latents: Tensor = self.module.encode_pre_act(prepared)
+        return latents.relu()
 
 
 class TokenPooling(nn.Module):
@@ -127,8 +142,8 @@ def build_module(checkpoint: Checkpoint, *, token_embeddings: bool = False) -> S
         )
     at = 0 if pooled else names.index("Pooling")
     finish = [_finishing(module) for module in modules[at + 1 :] if not isinstance(module, Dropout)]
-    if checkpoint.model.truncate_dim is not None:
-        finish.append(FirstComponents(checkpoint.model.truncate_dim))
+    if (width := getattr(checkpoint.model, "truncate_dim", None)) is not None:  # a SparseEncoder cuts nothing
+        finish.append(FirstComponents(width))
     return SentenceModule(
         checkpoint.transformer,
         OwnPooling(modules[0].auto_model.text_projection) if pooled else _token_pooling(modules[1:at], checkpoint),
@@ -157,6 +172,8 @@ def _finishing(module: Any) -> nn.Module:
         return nn.Sequential(module.norm)
     if isinstance(module, WhitenedVectors):
         return Whiten(module)
+    if isinstance(module, SparseAutoEncoder):
+        return Latents(module)
     if isinstance(module, Dense) and module.module_input_name == module.module_output_name == "sentence_embedding":
         return Residual(module)
     raise CheckpointError(

@@ -91,6 +91,7 @@ def export(
             reference = exported.reference(checkpoint)
             facts.append(f"{len(reference)} inputs in PyTorch")
         write_side_files(checkpoint, folder)
+        exported.files(checkpoint, folder)
         faithful = _first_faithful_graph(_Job(exported, checkpoint, module, serving, reference, folder, stages))
         with stages.stage("pack"):
             manifest = _finish(folder, checkpoint, serving, faithful)
@@ -187,7 +188,9 @@ def _graph(job: _Job, form: AttentionForm) -> Variant:
 def _facts(checkpoint: Checkpoint, serving: Serving) -> list[str]:
     pooling = [f"pooling {'+'.join(serving.pooling)}"] if serving.pooling else []
     what = [] if serving.kind == "dense" else [serving.kind]
-    return [*what, checkpoint.transformer.config.model_type, *pooling, f"{serving.dimension} wide"]
+    transformer = checkpoint.transformer
+    architecture = "no transformer" if transformer is None else transformer.config.model_type
+    return [*what, architecture, *pooling, f"{serving.dimension} wide"]
 
 
 def _suspicion(comparison: Comparison, job: _Job, noted: onnx_ir.Model) -> str:

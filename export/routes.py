@@ -2,12 +2,15 @@
 
 from typing import Any
 
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Router
+from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding
 
 from embedrt.errors import CheckpointError
 
-__all__ = ["on_route"]
+__all__ = ["on_route", "static_queries"]
+
+_SIDES = ("query", "document")
 
 
 def on_route(model: Any, route: str | None) -> Any:
@@ -16,6 +19,8 @@ def on_route(model: Any, route: str | None) -> Any:
     Raises:
         CheckpointError: there are routes and none is named, or none of this name.
     """
+    if route is None and static_queries(model) is not None:
+        route = "document"  # queries need no graph, and go into the same artifact
     routers = [module for module in model if isinstance(module, Router)]
     names = list(dict.fromkeys(name for router in routers for name in router.sub_modules))
     if not routers and route is None:
@@ -31,11 +36,24 @@ def on_route(model: Any, route: str | None) -> Any:
     modules: list[Any] = []
     for module in model:
         modules += list(module.sub_modules[route]) if isinstance(module, Router) else [module]
-    return SentenceTransformer(
-        modules=modules,
-        device="cpu",
-        prompts=model.prompts,
-        default_prompt_name=model.default_prompt_name,
-        similarity_fn_name=model.similarity_fn_name,
-        truncate_dim=model.truncate_dim,
-    )
+    facts: dict[str, Any] = {
+        "prompts": model.prompts,
+        "default_prompt_name": model.default_prompt_name,
+        "similarity_fn_name": model.similarity_fn_name,
+    }
+    if isinstance(model, SparseEncoder):
+        return SparseEncoder(modules=modules, device="cpu", max_active_dims=model.max_active_dims, **facts)
+    return SentenceTransformer(modules=modules, device="cpu", truncate_dim=model.truncate_dim, **facts)
+
+
+def static_queries(model: Any) -> Any:
+    """The query side of an inference-free sparse encoder: a fixed weight for each token; None where ``model`` is no such one.
+
+    A Router of ``query`` and ``document`` and nothing else, the query's route a SparseStaticEmbedding alone.
+    """
+    modules = list(model) if isinstance(model, SparseEncoder) else []
+    if len(modules) != 1 or not isinstance(modules[0], Router) or modules[0].route_mappings:
+        return None
+    routes = modules[0].sub_modules
+    queries = list(routes["query"]) if sorted(routes) == sorted(_SIDES) else []
+    return queries[0] if len(queries) == 1 and isinstance(queries[0], SparseStaticEmbedding) else None

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.tokenizer_file import write_tokenizer
+from embedrt_export.tokenizer_file import without_special_tokens, write_tokenizer
 from tokenizers import Tokenizer
 
 from embedrt.artifact import TOKENIZER_FILE
@@ -30,11 +30,14 @@ def write_side_files(checkpoint: Checkpoint, folder: Path) -> None:
     for extra in set(folder.glob("*")) - present:
         if extra.name not in (TOKENIZER_FILE, "tokenizer_config.json", "special_tokens_map.json"):
             extra.unlink()
+    transformer = checkpoint.transformer
     write_tokenizer(
-        Tokenizer.from_str(backend.to_str()),
+        Tokenizer.from_str(backend.to_str()) if transformer is not None else without_special_tokens(backend),
         folder,
         max_seq_length=checkpoint.max_seq_length,
         truncation_side=checkpoint.tokenizer.truncation_side,
     )
-    config = json.dumps(checkpoint.transformer.config.to_diff_dict(), indent=2, ensure_ascii=False, sort_keys=True)
+    if transformer is None:
+        return
+    config = json.dumps(transformer.config.to_diff_dict(), indent=2, ensure_ascii=False, sort_keys=True)
     (folder / "config.json").write_text(config + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.diagnosis import diagnosis, first_line
 from embedrt_export.kind_of import kind_of
 from embedrt_export.pooling_modes import POOLING_MODES
-from embedrt_export.routes import on_route
+from embedrt_export.routes import on_route, static_queries
 from embedrt_export.soundness import require_sound
 from embedrt_export.weights import require_weights, watched_loading
 from huggingface_hub import snapshot_download
@@ -104,12 +104,13 @@ def load_checkpoint(
             reason or f"{model} cannot be loaded: {first_line(error)}. Expected {expected}"
         ) from error
     require_weights(reports, kind)
+    whole = loaded if route is None and static_queries(loaded) is not None else None
     loaded = on_route(loaded, route)
     loaded.eval().float().requires_grad_(requires_grad=False)
     libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     name = model if commit else folder.resolve().name
     source = Source(model=name, revision=commit, route=route, libraries=libraries)
-    checkpoint = Checkpoint(model=loaded, kind=kind, source=source, folder=folder)
+    checkpoint = Checkpoint(model=loaded, whole=whole, kind=kind, source=source, folder=folder)
     require_sound(checkpoint)
     return checkpoint
 

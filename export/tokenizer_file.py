@@ -1,12 +1,13 @@
 """tokenizer.json as an artifact has it: truncation is part of it, padding is not. No PyTorch."""
 
+import json
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from embedrt.artifact import TOKENIZER_FILE
 
-__all__ = ["write_tokenizer"]
+__all__ = ["without_special_tokens", "write_tokenizer"]
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_seq_length: int | None, truncation_side: str) -> None:
@@ -16,3 +17,10 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_seq_length: int |
     if max_seq_length is not None:
         tokenizer.enable_truncation(max_seq_length, direction=truncation_side)
     tokenizer.save(str(folder / TOKENIZER_FILE))
+
+
+def without_special_tokens(tokenizer: Tokenizer) -> Tokenizer:
+    """A copy that puts nothing around a text."""
+    content = json.loads(tokenizer.to_str())
+    content["post_processor"] = None
+    return Tokenizer.from_str(json.dumps(content))

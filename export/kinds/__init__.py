@@ -5,7 +5,8 @@ A kind is a value of :class:`embedrt_export.kinds.kind.Kind` in a file of its ow
 
 from embedrt_export.kinds.dense import DENSE
 from embedrt_export.kinds.kind import Kind
+from embedrt_export.kinds.sparse import SPARSE
 
 __all__ = ["KINDS"]
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (DENSE,)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (DENSE, SPARSE)}

@@ -23,6 +23,10 @@ class Candidate:
     serving: Serving
 
 
+def _no_files(_checkpoint: Checkpoint, _folder: Path) -> None:
+    """Nothing beyond what every artifact has."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """A kind of model, as the functions that its export consists of."""
@@ -37,3 +41,5 @@ class Kind:
     """What the original library gives for the parity inputs."""
     compare: Callable[[Candidate, Checkpoint, Any], Comparison]
     """The graph, run over the parity inputs in several batch sizes, against that reference."""
+    files: Callable[[Checkpoint, Path], None] = _no_files
+    """Writes what else the runtime reads beside graph and tokenizer."""

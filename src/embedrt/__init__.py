@@ -9,6 +9,8 @@ encoder.similarity(vectors, vectors)                                            
 
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import EmbedrtError
+from embedrt.sparse_encoder import SparseEncoder
+from embedrt.sparse_vectors import SparseVector, SparseVectors
 
-__all__ = ["EmbedrtError", "SentenceEncoder", "__version__"]
+__all__ = ["EmbedrtError", "SentenceEncoder", "SparseEncoder", "SparseVector", "SparseVectors", "__version__"]
 __version__ = "0.1.0"

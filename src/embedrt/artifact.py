@@ -109,13 +109,12 @@ def _hub_repository(name: str, variant: str | None, revision: str | None) -> Art
 
 
 def _needed_files(artifact: Artifact) -> list[str]:
-    """Paths, relative to the folder, that serving this variant reads: the tokenizer, the graph and its external data."""
+    """Paths, relative to the folder, that serving this variant reads: tokenizer, graph, its external data, weights of queries."""
     if artifact.manifest is None or artifact.variant is None:
         return []
-    graph = artifact.manifest.variants[artifact.variant].file
-    return [
-        path for path in artifact.manifest.files if path in (TOKENIZER_FILE, graph) or path.startswith(f"{graph}_data")
-    ]
+    graph, sparse = artifact.manifest.variants[artifact.variant].file, artifact.manifest.serving.sparse
+    read = {TOKENIZER_FILE, graph, sparse.query_weights if sparse is not None else None}
+    return [path for path in artifact.manifest.files if path in read or path.startswith(f"{graph}_data")]
 
 
 def check_files(artifact: Artifact) -> None:

@@ -30,6 +30,18 @@ class Sparse:
 
     output: str = "sparse_embedding"
     """``sparse_embedding``: a weight for each term of the vocabulary; ``token_weights``: one for each token of the text."""
+    dimension: int | None = None
+    """Terms of the vocabulary; None: as many as the manifest's own ``dimension``."""
+    ignored_token_ids: tuple[int, ...] = ()
+    """With ``token_weights``: tokens that are no terms, such as special ones."""
+    max_active_dims: int | None = None
+    """How many terms a text keeps where the caller does not say; None: all."""
+    query_weights: str | None = None
+    """Of an inference-free model: the file, .npy float32 (dimension,), with the weight that a term has in every query."""
+    query_max_seq_length: int | None = None
+    """Tokens after which such a query is cut; None: as many as a document may have."""
+    default_side: str = "document"
+    """``query`` or ``document``: as which of them texts are encoded that are said to be neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,12 +76,17 @@ class TextTokenizer:
         limit = self._tokenizer.truncation
         self.max_seq_length: int | None = limit["max_length"] if limit else None
 
-    def encode(self, texts: Sequence[str]) -> TokenRows:
-        """Token ids of each text, special tokens included, cut at the maximum length."""
+    def encode(self, texts: Sequence[str], *, special_tokens: bool = True) -> TokenRows:
+        """Token ids of each text, special tokens included unless it is said otherwise, cut at the maximum length."""
+        added = {"add_special_tokens": special_tokens}
         try:
             # a batch of one would be handed to the library's thread pool and back
             one = len(texts) == 1
-            encodings = [self._tokenizer.encode(texts[0])] if one else self._tokenizer.encode_batch_fast(list(texts))
+            encodings = (
+                [self._tokenizer.encode(texts[0], **added)]
+                if one
+                else self._tokenizer.encode_batch_fast(list(texts), **added)
+            )
         except TypeError as error:  # the library's answer to a str that is no Unicode text
             raise InputError(_broken_text(texts)) from error
         return token_rows([encoding.ids for encoding in encodings])
@@ -104,6 +109,11 @@ class TextTokenizer:
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         """The text of token ids; ids that the vocabulary has not are left out."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=skip_special_tokens)
+
+    def token(self, number: int) -> str | None:
+        """The piece of a token id; None where the vocabulary has none."""
+        piece: str | None = self._tokenizer.id_to_token(number)
+        return piece
 
     @property
     def vocabulary_size(self) -> int:

@@ -1,0 +1,333 @@
+"""SparseEncoder: texts in, weights of terms out. Here the rooms below meet; nothing else is decided here.
+
+The names follow sentence-transformers, so that moving over is one line; results are compressed sparse rows in numpy arrays.
+"""
+
+import os
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Literal, Self, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from embedrt import sparse_similarity
+from embedrt.errors import InputError
+from embedrt.kinds import Sparse
+from embedrt.layout import Layout
+from embedrt.opening import Opened, Opening, Providers, open_model
+from embedrt.progress import progress
+from embedrt.prompts import prompt_for, prompt_name_for
+from embedrt.sparse_encoding import GraphTerms, SparseRequest, StaticTerms
+from embedrt.sparse_vectors import SparseVector, SparseVectors
+from embedrt.text import TextTokenizer, as_texts
+
+__all__ = ["SparseEncoder"]
+
+Side = Literal["query", "document"]
+Texts = str | Sequence[str] | npt.NDArray[np.str_]
+Decoded = list[tuple[str, float]]
+
+
+class SparseEncoder:
+    """A sparse-embedding model, ready to encode; safe to share between threads.
+
+    Args:
+        model: the folder that ``embedrt export`` wrote, a single .onnx file, or a Hub id.
+        variant: a variant that the manifest names (``fp32``, ``int8`` …); None: the manifest's default.
+        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+        providers: ONNX Runtime's execution providers by name, in place of ``device``.
+        threads: None: as many as affinity mask and cgroup quota allow.
+        layout: threads, workers and tokens a run; None: what ``embedrt tune`` found here, else the defaults.
+        revision: branch, tag or commit of a Hub repository.
+
+    Raises:
+        ArtifactError: there is no such model, or it is damaged, foreign or of another kind.
+        UnavailableError: the device or provider is not on this machine.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        variant: str | None = None,
+        device: str = "cpu",
+        providers: Providers | None = None,
+        threads: int | None = None,
+        layout: Layout | None = None,
+        revision: str | None = None,
+    ) -> None:
+        opening = Opening(
+            variant=variant, device=device, providers=providers, threads=threads, layout=layout, revision=revision
+        )
+        self._opened = opened = open_model(model, opening, kind="sparse")
+        self._described = opened.serving.sparse or Sparse()
+        self._dimension = self._described.dimension or opened.serving.dimension
+        self._static = _static_terms(opened, self._described, self._dimension)
+        self._graph = GraphTerms(opened, described=self._described, dimension=self._dimension)
+        self._closed = False
+
+    @overload
+    def encode(
+        self,
+        sentences: str,
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        max_active_dims: int | None = None,
+    ) -> SparseVector: ...
+
+    @overload
+    def encode(
+        self,
+        sentences: Sequence[str] | npt.NDArray[np.str_],
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        max_active_dims: int | None = None,
+    ) -> SparseVectors: ...
+
+    def encode(
+        self,
+        sentences: Texts,
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        max_active_dims: int | None = None,
+    ) -> SparseVector | SparseVectors:
+        """The terms of ``sentences`` and their weights: a vector for a str, a row a text in input order for a list.
+
+        Where queries and documents are encoded differently, texts are encoded as the checkpoint says, mostly as documents:
+        :meth:`encode_query` and :meth:`encode_document` leave no doubt.
+
+        Args:
+            sentences: one text or several.
+            prompt_name: which of :attr:`prompts` is put before each text; None: the checkpoint's default, if it has one.
+            prompt: a text that is put before each text, in place of a named one.
+            batch_size: texts a run; None: as many as a token budget allows, which is faster.
+            show_progress_bar: a bar on stderr.
+            max_active_dims: keep the so many heaviest terms of each text; None: what the checkpoint says, mostly all.
+
+        Raises:
+            TypeError: ``sentences`` is neither a str nor a sequence of str.
+            InputError: an unknown prompt, or a number below 1.
+        """
+        request = self._request(prompt, prompt_name, batch_size, max_active_dims)
+        side: Side = "query" if self._described.default_side == "query" else "document"
+        return self._encoded(sentences, side, request, shown=bool(show_progress_bar))
+
+    @overload
+    def encode_query(self, sentences: str, *, prompt_name: str | None = None, **options: Any) -> SparseVector: ...
+
+    @overload
+    def encode_query(
+        self, sentences: Sequence[str] | npt.NDArray[np.str_], *, prompt_name: str | None = None, **options: Any
+    ) -> SparseVectors: ...
+
+    def encode_query(
+        self, sentences: Texts, *, prompt_name: str | None = None, **options: Any
+    ) -> SparseVector | SparseVectors:
+        """As :meth:`encode`, with the prompt called ``query`` where there is one, and the checkpoint's own way with queries."""
+        return self._as("query", sentences, prompt_name, **options)
+
+    @overload
+    def encode_document(self, sentences: str, *, prompt_name: str | None = None, **options: Any) -> SparseVector: ...
+
+    @overload
+    def encode_document(
+        self, sentences: Sequence[str] | npt.NDArray[np.str_], *, prompt_name: str | None = None, **options: Any
+    ) -> SparseVectors: ...
+
+    def encode_document(
+        self, sentences: Texts, *, prompt_name: str | None = None, **options: Any
+    ) -> SparseVector | SparseVectors:
+        """As :meth:`encode`, with the prompt called ``document``, ``passage`` or ``corpus`` where there is one."""
+        return self._as("document", sentences, prompt_name, **options)
+
+    @overload
+    def decode(self, embeddings: SparseVector, top_k: int | None = None) -> Decoded: ...
+
+    @overload
+    def decode(self, embeddings: SparseVectors, top_k: int | None = None) -> list[Decoded]: ...
+
+    def decode(self, embeddings: SparseVector | SparseVectors, top_k: int | None = None) -> Decoded | list[Decoded]:
+        """Terms in words, with their weights, the heaviest first.
+
+        Args:
+            embeddings: what :meth:`encode` gives.
+            top_k: terms of a text at most; None: all.
+
+        Raises:
+            InputError: ``top_k`` is below 1, or the vectors are of another vocabulary.
+        """
+        _require_positive("top_k", top_k)
+        if not isinstance(embeddings, SparseVector | SparseVectors):
+            raise TypeError(f"embeddings is a {type(embeddings).__name__}, expected what SparseEncoder.encode gives")
+        if isinstance(embeddings, SparseVectors):
+            return [self.decode(vector, top_k) for vector in embeddings]
+        if embeddings.dimension != self._dimension:
+            raise InputError(
+                f"the vector has {embeddings.dimension} terms, and the model's vocabulary {self._dimension}"
+            )
+        heaviest = np.argsort(-embeddings.values, kind="stable")[:top_k]
+        return [(self._word(int(embeddings.indices[at])), float(embeddings.values[at])) for at in heaviest]
+
+    def similarity(
+        self, embeddings1: SparseVector | SparseVectors, embeddings2: SparseVector | SparseVectors
+    ) -> npt.NDArray[np.float32]:
+        """Similarity of each row with each row, (n, m), by the checkpoint's own measure: mostly the dot product."""
+        return sparse_similarity.similarity(embeddings1, embeddings2, measure=self.similarity_fn_name)
+
+    def similarity_pairwise(
+        self, embeddings1: SparseVector | SparseVectors, embeddings2: SparseVector | SparseVectors
+    ) -> npt.NDArray[np.float32]:
+        """Similarity of row i with row i, (n,), by the checkpoint's own measure."""
+        return sparse_similarity.similarity_pairwise(embeddings1, embeddings2, measure=self.similarity_fn_name)
+
+    @staticmethod
+    def intersection(
+        embeddings_1: SparseVector, embeddings_2: SparseVector | SparseVectors
+    ) -> SparseVector | SparseVectors:
+        """The terms that a vector shares with others, weighing the product of both: what makes them similar."""
+        shared = sparse_similarity.intersection(embeddings_1, embeddings_2)
+        return shared[0] if isinstance(embeddings_2, SparseVector) else shared
+
+    @staticmethod
+    def sparsity(embeddings: SparseVector | SparseVectors) -> dict[str, float]:
+        """``active_dims``, how many terms a text has in the mean, and ``sparsity_ratio``, the share of all others."""
+        vectors = embeddings.as_matrix() if isinstance(embeddings, SparseVector) else embeddings
+        rows, terms = vectors.shape
+        active = len(vectors.data) / rows if rows else 0.0
+        return {"active_dims": active, "sparsity_ratio": 1.0 - active / terms if rows and terms else 1.0}
+
+    def tokenize(self, sentences: Sequence[str]) -> list[npt.NDArray[np.int64]]:
+        """Token ids of each text as the graph reads it, special tokens included, cut at :attr:`max_seq_length`."""
+        rows = self._opened.tokenizer.encode(as_texts(sentences))
+        return [rows.row(index) for index in range(len(rows))]
+
+    def get_embedding_dimension(self) -> int:
+        """Terms of the vocabulary: width of a vector."""
+        return self._dimension
+
+    def get_sentence_embedding_dimension(self) -> int:
+        """The same under the name that it has in :class:`SentenceEncoder`."""
+        return self._dimension
+
+    @property
+    def similarity_fn_name(self) -> str:
+        """The checkpoint's measure: ``dot``, ``cosine``, ``euclidean`` or ``manhattan``."""
+        return self._opened.serving.similarity if self._opened.serving.kind == "sparse" else "dot"
+
+    @property
+    def max_active_dims(self) -> int | None:
+        """How many terms a text keeps where the caller does not say; None: all."""
+        return self._described.max_active_dims
+
+    @property
+    def max_seq_length(self) -> int | None:
+        """Tokens, special ones included, after which a text is cut; None: never."""
+        return self._opened.tokenizer.max_seq_length
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """The checkpoint's prompts by name."""
+        return dict(self._opened.serving.prompts)
+
+    @property
+    def default_prompt_name(self) -> str | None:
+        """The prompt that :meth:`encode` uses where none is named."""
+        return self._opened.serving.default_prompt_name
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers that really run the graph, most preferred first."""
+        return self._opened.session.providers
+
+    @property
+    def variant(self) -> str | None:
+        """The manifest's name of the graph that runs; None where there is no manifest."""
+        return self._opened.artifact.variant
+
+    @property
+    def threads(self) -> int:
+        """Threads that encoding uses."""
+        return self._opened.layout.workers
+
+    def close(self) -> None:
+        """End the worker threads; the encoder cannot be used any more."""
+        self._closed = True
+        self._graph.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"SparseEncoder({str(self._opened.artifact.folder)!r}, variant={self.variant!r}, "
+            f"dimension={self._dimension}, max_seq_length={self.max_seq_length}, providers={self.providers})"
+        )
+
+    def _as(
+        self, side: Side, sentences: Texts, prompt_name: str | None, **options: Any
+    ) -> SparseVector | SparseVectors:
+        if prompt_name is None and options.get("prompt") is None:
+            prompt_name = prompt_name_for(self._opened.serving, side)
+        shown = bool(options.pop("show_progress_bar", None))
+        return self._encoded(sentences, side, self._request(prompt_name=prompt_name, **options), shown=shown)
+
+    def _encoded(
+        self, sentences: Texts, side: Side, request: SparseRequest, *, shown: bool
+    ) -> SparseVector | SparseVectors:
+        texts = as_texts(sentences)
+        terms = self._static if side == "query" and self._static is not None else self._graph
+        with progress(len(texts), shown=shown) as advance:
+            vectors = terms.encode(texts, request.telling(advance))
+        return vectors[0] if isinstance(sentences, str) else vectors
+
+    def _request(
+        self,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        batch_size: int | None = None,
+        max_active_dims: int | None = None,
+    ) -> SparseRequest:
+        if self._closed:
+            raise InputError("this encoder was closed: make a new SparseEncoder")
+        _require_positive("batch_size", batch_size)
+        _require_positive("max_active_dims", max_active_dims)
+        most = self._described.max_active_dims if max_active_dims is None else max_active_dims
+        prefix = prompt_for(self._opened.serving, prompt=prompt, prompt_name=prompt_name)
+        return SparseRequest(prefix=prefix, batch_size=batch_size, max_active_dims=most)
+
+    def _word(self, term: int) -> str:
+        """The vocabulary's piece, or the number in brackets where the graph has more terms than the tokenizer pieces."""
+        return self._opened.tokenizer.token(term) or f"[{term}]"
+
+
+def _require_positive(name: str, number: int | None) -> None:
+    if number is not None and (not isinstance(number, int | np.integer) or isinstance(number, bool)):
+        raise TypeError(f"{name} is a {type(number).__name__} ({number!r}), expected a whole number or None")
+    if number is not None and number < 1:
+        raise InputError(f"{name} is {number}, expected at least 1")
+
+
+def _static_terms(opened: Opened, described: Sparse, dimension: int) -> StaticTerms | None:
+    if described.query_weights is None:
+        return None
+    tokenizer = opened.artifact.tokenizer
+    return StaticTerms(
+        opened.artifact.folder / described.query_weights,
+        lambda: TextTokenizer(tokenizer, max_seq_length=described.query_max_seq_length),
+        dimension=dimension,
+    )
