@@ -11,22 +11,34 @@ _MODEL_TYPES = {
     "SparseEncoder": "sparse",
     "CrossEncoder": "cross-encoder",
     "MultiVectorEncoder": "multi-vector",
+    "ColBERT": "multi-vector",
 }
-"""What sentence-transformers 5 and later write into config_sentence_transformers.json."""
+"""What sentence-transformers 5 and later, and PyLate, write into config_sentence_transformers.json."""
 _MODULES = {"SpladePooling": "sparse", "SparseStaticEmbedding": "sparse", "MultiVectorMask": "multi-vector"}
 """Modules that no other kind has."""
+_PYLATE = ("query_prefix", "document_prefix", "do_query_expansion", "attend_to_expansion_tokens", "skiplist_words")
+"""What PyLate wrote into that file before it named the model's type."""
+_STANFORD = "HF_ColBERT"
+"""The architecture that Stanford's ColBERT writes into config.json."""
 
 
 def kind_of(folder: Path) -> str:
     """``dense``, ``sparse``, ``cross-encoder`` or ``multi-vector``."""
-    named = _json(folder / "config_sentence_transformers.json", {}).get("model_type")
-    if named in _MODEL_TYPES:
+    settings = _json(folder / "config_sentence_transformers.json", {})
+    if (named := settings.get("model_type")) in _MODEL_TYPES:
         return _MODEL_TYPES[named]
+    if named is None and any(key in settings for key in _PYLATE):
+        return "multi-vector"
     modules = [str(entry.get("type", "")).rpartition(".")[2] for entry in _json(folder / "modules.json", [])]
     if modules:
         return next((_MODULES[name] for name in modules if name in _MODULES), "dense")
-    architectures = _json(folder / "config.json", {}).get("architectures") or [""]
-    return "cross-encoder" if str(architectures[0]).endswith("ForSequenceClassification") else "dense"
+    return _kind_of_transformer([str(name) for name in _json(folder / "config.json", {}).get("architectures") or []])
+
+
+def _kind_of_transformer(architectures: list[str]) -> str:
+    if _STANFORD in architectures:
+        return "multi-vector"
+    return "cross-encoder" if any(name.endswith("ForSequenceClassification") for name in architectures[:1]) else "dense"
 
 
 def _json(path: Path, nothing: Any) -> Any:

@@ -9,8 +9,17 @@ encoder.similarity(vectors, vectors)                                            
 
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import EmbedrtError
+from embedrt.multi_vector_encoder import MultiVectorEncoder
 from embedrt.sparse_encoder import SparseEncoder
 from embedrt.sparse_vectors import SparseVector, SparseVectors
 
-__all__ = ["EmbedrtError", "SentenceEncoder", "SparseEncoder", "SparseVector", "SparseVectors", "__version__"]
+__all__ = [
+    "EmbedrtError",
+    "MultiVectorEncoder",
+    "SentenceEncoder",
+    "SparseEncoder",
+    "SparseVector",
+    "SparseVectors",
+    "__version__",
+]
 __version__ = "0.1.0"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["CLASSES", "KINDS", "MultiVector", "Reranking", "Sparse"]
+__all__ = ["CLASSES", "KINDS", "Expansion", "MultiVector", "Reranking", "Sparse"]
 
 CLASSES = {
     "dense": "SentenceEncoder",
@@ -45,8 +45,38 @@ class Sparse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expansion:
+    """What short queries are filled up with, so that further vectors look for what the query only suggests (ColBERT)."""
+
+    token_id: int
+    """What is put behind a query, most often the mask token."""
+    length: int
+    """Tokens of a query afterwards, at least."""
+    attended: bool = False
+    """Whether the query's own tokens see those that were added."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MultiVector:
     """How queries and documents become a vector a token."""
 
     dimension: int
     """Width of a token's vector."""
+    similarity: str = "maxsim"
+    """``maxsim``: the sum over the query's vectors of the best product with one of the document's; ``meanmaxsim``: the mean."""
+    query_length: int | None = None
+    """Tokens after which a query is cut; None: no limit."""
+    document_length: int | None = None
+    """The same of a document."""
+    text_length: int | None = None
+    """The same of a text that is said to be neither."""
+    expansion: Expansion | None = None
+    """None: queries stay as long as they are."""
+    skip_ids: tuple[int, ...] = ()
+    """Tokens whose vectors are left out, such as punctuation; the model reads them all the same."""
+    skip_roles: tuple[str, ...] = ("document",)
+    """Where they are: ``query``, ``document``; a text that is neither counts as a document."""
+    keep_ids: tuple[int, ...] = ()
+    """The only tokens of documents whose vectors are kept; empty: all."""
+    leading: int = 0
+    """Tokens at the beginning whose vectors are left out (BGE-M3: the first)."""

@@ -1,0 +1,347 @@
+"""MultiVectorEncoder: texts in, a vector a token out, compared by late interaction.
+
+The names follow sentence-transformers' class of the same name, so that moving over is one line.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from embedrt.devices import Providers
+from embedrt.errors import InputError
+from embedrt.kinds import MultiVector
+from embedrt.late_interaction import MEASURES, Several
+from embedrt.layout import Layout
+from embedrt.opening import Opening, open_model
+from embedrt.progress import Advance, progress
+from embedrt.prompts import prompt_for, prompt_name_for
+from embedrt.roles import ROLES, Role, Roles
+from embedrt.runner import Runner
+from embedrt.text import as_texts
+from embedrt.token_encoding import TokenEncoding, TokenRequest
+
+__all__ = ["MultiVectorEncoder"]
+
+Vectors = npt.NDArray[np.float32]
+Texts = Sequence[str] | npt.NDArray[np.str_]
+
+
+class MultiVectorEncoder:
+    """A late-interaction model (ColBERT, the token vectors of BGE-M3), ready to encode; safe to share between threads.
+
+    A document of 200 tokens and 128 components is 100 KB. Each array owns its memory, so that what a caller drops is free at
+    once; :meth:`encode_iter` hands arrays on as they come, for collections that do not fit.
+
+    Args:
+        model: the folder that ``embedrt export`` wrote, a single .onnx file, or a Hub id.
+        variant: a variant that the manifest names (``fp32``, ``int8`` …); None: the manifest's default.
+        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+        providers: ONNX Runtime's execution providers by name, in place of ``device``.
+        threads: None: as many as affinity mask and cgroup quota allow.
+        layout: threads, workers and tokens a run; None: what ``embedrt tune`` found here, else the defaults.
+        revision: branch, tag or commit of a Hub repository.
+
+    Raises:
+        ArtifactError: there is no such model, or it is damaged, foreign, or of another kind.
+        UnavailableError: the device or provider is not on this machine.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        variant: str | None = None,
+        device: str = "cpu",
+        providers: Providers | None = None,
+        threads: int | None = None,
+        layout: Layout | None = None,
+        revision: str | None = None,
+    ) -> None:
+        opening = Opening(
+            variant=variant, device=device, providers=providers, threads=threads, layout=layout, revision=revision
+        )
+        opened = open_model(model, opening, kind="multi-vector")
+        self._opened, self._serving, self._tokenizer = opened, opened.serving, opened.tokenizer
+        self._settings = opened.serving.multi_vector or MultiVector(dimension=opened.serving.dimension)
+        self._runner = Runner(
+            opened.session, opened.single, serving=opened.serving, layout=opened.layout, kind=opened.device.kind
+        )
+        self._roles = Roles(opened.tokenizer, self._settings)
+        self._encoding = TokenEncoding(self._runner, self._roles, opened.serving)
+        self._closed = False
+
+    @overload
+    def encode(
+        self,
+        inputs: str,
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        normalize_embeddings: bool = False,
+        task: Role | None = None,
+    ) -> Vectors: ...
+
+    @overload
+    def encode(
+        self,
+        inputs: Texts,
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        normalize_embeddings: bool = False,
+        task: Role | None = None,
+    ) -> list[Vectors]: ...
+
+    def encode(
+        self,
+        inputs: str | Texts,
+        *,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        normalize_embeddings: bool = False,
+        task: Role | None = None,
+    ) -> Vectors | list[Vectors]:
+        """Vectors of ``inputs``: an array float32 (tokens, dim) for a str, a list of them in input order for a list.
+
+        :meth:`encode_query` and :meth:`encode_document` are what retrieval wants; this is for texts that are neither.
+
+        Args:
+            inputs: one text or several.
+            prompt_name: which of :attr:`prompts` is put before each text; None: the checkpoint's default, if it has one.
+            prompt: a text that is put before each text, in place of a named one.
+            batch_size: texts a run; None: as many as a token budget allows, which is faster.
+            show_progress_bar: a bar on stderr.
+            normalize_embeddings: bring each vector to length 1, where the graph does not.
+            task: ``query`` or ``document``: length, expansion, and which tokens are left out.
+
+        Raises:
+            TypeError: ``inputs`` is neither a str nor a sequence of str.
+            InputError: an unknown prompt or task.
+        """
+        texts = as_texts(inputs)
+        with progress(len(texts), shown=bool(show_progress_bar)) as advance:
+            request = self._request(prompt, prompt_name, batch_size, task, normalize_embeddings, advance)
+            vectors = self._encoding.vectors(texts, request)
+        return vectors[0] if isinstance(inputs, str) else vectors
+
+    @overload
+    def encode_query(self, inputs: str, *, prompt_name: str | None = None, **options: Any) -> Vectors: ...
+
+    @overload
+    def encode_query(self, inputs: Texts, *, prompt_name: str | None = None, **options: Any) -> list[Vectors]: ...
+
+    def encode_query(
+        self, inputs: str | Texts, *, prompt_name: str | None = None, **options: Any
+    ) -> Vectors | list[Vectors]:
+        """:meth:`encode` as queries: with the prompt called ``query``, cut and expanded as the checkpoint does it."""
+        name = self._role_prompt("query", prompt_name, options)
+        return self.encode(inputs, prompt_name=name, **{**options, "task": "query"})
+
+    @overload
+    def encode_document(self, inputs: str, *, prompt_name: str | None = None, **options: Any) -> Vectors: ...
+
+    @overload
+    def encode_document(self, inputs: Texts, *, prompt_name: str | None = None, **options: Any) -> list[Vectors]: ...
+
+    def encode_document(
+        self, inputs: str | Texts, *, prompt_name: str | None = None, **options: Any
+    ) -> Vectors | list[Vectors]:
+        """:meth:`encode` as documents: with the prompt called ``document``, without the tokens that documents leave out."""
+        name = self._role_prompt("document", prompt_name, options)
+        return self.encode(inputs, prompt_name=name, **{**options, "task": "document"})
+
+    def encode_iter(
+        self,
+        inputs: Iterable[str],
+        *,
+        task: Role | None = "document",
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        normalize_embeddings: bool = False,
+    ) -> Iterator[Vectors]:
+        """Vectors (tokens, dim) of one text after another, in order, while ``inputs`` is read; memory does not grow.
+
+        Args:
+            inputs: any number of texts; read a window ahead.
+            task: as :meth:`encode` has it; documents unless said otherwise.
+            prompt_name: as :meth:`encode_query` and :meth:`encode_document` choose it, where none is named.
+            prompt: a text that is put before each text, in place of a named one.
+            batch_size: texts a run.
+            normalize_embeddings: as :meth:`encode` has it.
+        """
+        if isinstance(inputs, str):
+            raise TypeError("inputs is a str, expected several texts: pass a list, a generator or a file's lines")
+        if task is not None and prompt_name is None and prompt is None:
+            prompt_name = prompt_name_for(self._serving, task)
+        request = self._request(prompt, prompt_name, batch_size, task, normalize_embeddings)
+        return (vectors for window in self._encoding.stream(inputs, request) for vectors in window)
+
+    def similarity(self, embeddings1: Several, embeddings2: Several) -> Vectors:
+        """Late interaction of each query with each document, (queries, documents), by :attr:`similarity_fn_name`.
+
+        Args:
+            embeddings1: arrays (tokens, dim) of queries; a single array is one query.
+            embeddings2: the same of documents.
+        """
+        return MEASURES[self.similarity_fn_name][0](embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: Several, embeddings2: Several) -> Vectors:
+        """Late interaction of query i with document i, (n,)."""
+        return MEASURES[self.similarity_fn_name][1](embeddings1, embeddings2)
+
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        top_k: int | None = None,
+        return_documents: bool = False,
+        batch_size: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """``documents`` by their score for ``query``, the best first, as ``CrossEncoder.rank`` gives them.
+
+        Args:
+            query: one text.
+            documents: the texts to order.
+            top_k: how many; None: all.
+            return_documents: with the text itself under ``text``.
+            batch_size: texts a run.
+
+        Returns:
+            A dict a document: ``corpus_id``, its place in ``documents``, and ``score``.
+        """
+        if not isinstance(query, str):
+            raise TypeError(
+                f"query is a {type(query).__name__}, expected a str: rank() takes one query and a list of documents"
+            )
+        if isinstance(documents, str):
+            raise TypeError(
+                "documents is a str, expected a list of str: rank() takes one query and a list of documents"
+            )
+        if top_k is not None and top_k < 1:
+            raise InputError(f"top_k is {top_k}, expected at least 1, or None for all")
+        asked = self.encode_query(query, batch_size=batch_size)
+        scores = self.similarity(asked, self.encode_document(documents, batch_size=batch_size))[0]
+        best = np.argsort(-scores, kind="stable")[:top_k]
+        return [
+            {"corpus_id": int(index), "score": float(scores[index])}
+            | ({"text": documents[int(index)]} if return_documents else {})
+            for index in best
+        ]
+
+    def tokenize(self, inputs: Sequence[str], *, task: Role | None = None) -> list[npt.NDArray[np.int64]]:
+        """Token ids of each text as the graph reads them in this role, without a prompt."""
+        tokens = self._roles.rows(as_texts(inputs), _known(task)).tokens
+        return [tokens.row(index) for index in range(len(tokens))]
+
+    def get_embedding_dimension(self) -> int:
+        """Width of a token's vector."""
+        return self._settings.dimension
+
+    @property
+    def similarity_fn_name(self) -> str:
+        """``maxsim`` or ``meanmaxsim``."""
+        return self._settings.similarity
+
+    @property
+    def query_length(self) -> int | None:
+        """Tokens after which a query is cut; None: never."""
+        return self._settings.query_length
+
+    @property
+    def document_length(self) -> int | None:
+        """Tokens after which a document is cut; None: never."""
+        return self._settings.document_length
+
+    @property
+    def max_seq_length(self) -> int | None:
+        """Tokens after which any text is cut; None: never."""
+        return self._tokenizer.max_seq_length
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """The checkpoint's prompts by name."""
+        return dict(self._serving.prompts)
+
+    @property
+    def default_prompt_name(self) -> str | None:
+        """The prompt that :meth:`encode` uses where none is named."""
+        return self._serving.default_prompt_name
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers that really run the graph, most preferred first."""
+        return self._opened.session.providers
+
+    @property
+    def variant(self) -> str | None:
+        """The manifest's name of the graph that runs; None where there is no manifest."""
+        return self._opened.artifact.variant
+
+    @property
+    def threads(self) -> int:
+        """Threads that encoding uses."""
+        return self._opened.layout.workers
+
+    def close(self) -> None:
+        """End the worker threads; the encoder cannot be used any more."""
+        self._closed = True
+        self._runner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"MultiVectorEncoder({str(self._opened.artifact.folder)!r}, variant={self.variant!r}, "
+            f"dimension={self._settings.dimension}, query_length={self.query_length}, "
+            f"document_length={self.document_length}, providers={self.providers})"
+        )
+
+    def _role_prompt(self, role: str, prompt_name: str | None, options: dict[str, Any]) -> str | None:
+        if prompt_name is None and options.get("prompt") is None:
+            return prompt_name_for(self._serving, role)
+        return prompt_name
+
+    def _request(
+        self,
+        prompt: str | None,
+        prompt_name: str | None,
+        batch_size: int | None,
+        task: Role | None,
+        normalize: bool,
+        advance: Advance = lambda _count: None,
+    ) -> TokenRequest:
+        if self._closed:
+            raise InputError("this encoder was closed: make a new MultiVectorEncoder")
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}, expected at least 1")
+        return TokenRequest(
+            role=_known(task),
+            prefix=prompt_for(self._serving, prompt=prompt, prompt_name=prompt_name),
+            batch_size=batch_size,
+            normalize=normalize,
+            advance=advance,
+        )
+
+
+def _known(task: Role | None) -> Role | None:
+    if task is not None and task not in ROLES:
+        raise InputError(f"task is {task!r}, expected one of {', '.join(ROLES)}, or None")
+    return task
