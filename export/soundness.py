@@ -7,6 +7,7 @@ from typing import Any
 from embedrt_export.checkpoint import Checkpoint
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import CNN, LayerNorm, Pooling
+from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
 
 from embedrt.errors import CheckpointError
 
@@ -28,6 +29,7 @@ def require_sound(checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError: with the file, the key, what was found, and what to do.
     """
+    _require_own_auto_encoder(checkpoint)
     first = checkpoint.model[0]
     if not isinstance(first, Transformer):
         return  # the module stage says what it takes
@@ -35,6 +37,18 @@ def require_sound(checkpoint: Checkpoint) -> None:
     _require_positions(checkpoint)
     if checkpoint.kind == "dense":
         _require_matching_widths(list(checkpoint.model))
+
+
+def _require_own_auto_encoder(checkpoint: Checkpoint) -> None:
+    """sentence-transformers puts a new one, with random weights, behind what has no sparse vectors of its own."""
+    if not isinstance(checkpoint.model[-1], SparseAutoEncoder):
+        return
+    described = [checkpoint.folder / "modules.json", *checkpoint.folder.rglob("router_config.json")]
+    if not any(SparseAutoEncoder.__name__ in path.read_text("utf-8") for path in described if path.is_file()):
+        raise CheckpointError(
+            f"{checkpoint.source.model} is no sparse encoder: it has no masked-LM head and no sparse auto-encoder, and a new one "
+            "would have random weights. Leave out --kind sparse, or train one on it first"
+        )
 
 
 def _require_plain_texts(transformer: Any) -> None:

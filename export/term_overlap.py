@@ -3,8 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["TOP_TERMS", "top_terms_overlap"]
+__all__ = ["OVERLAP", "TOP_TERMS", "top_terms_overlap"]
 
+OVERLAP = "top_terms_overlap"
+"""Name of the measure in reports."""
 TOP_TERMS = 32
 """A trained SPLADE gives a query some 20 to 40 terms, and a passage's heaviest 32 carry most of a score."""
 

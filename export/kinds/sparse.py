@@ -13,7 +13,7 @@ from embedrt_export.kinds.kind import Candidate, Kind
 from embedrt_export.parity_texts import PARITY_TEXTS
 from embedrt_export.routes import static_queries
 from embedrt_export.sparse_module import build_sparse_module
-from embedrt_export.term_overlap import top_terms_overlap
+from embedrt_export.term_overlap import OVERLAP, top_terms_overlap
 from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder, SpladePooling
 
 from embedrt.kinds import Sparse
@@ -26,8 +26,6 @@ __all__ = ["SPARSE"]
 
 _QUERY_WEIGHTS = "query_weights.npy"
 _UNLIMITED = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
-OVERLAP = "top_terms_overlap"
-"""Name of the measure in reports."""
 
 
 @dataclass(frozen=True, slots=True)

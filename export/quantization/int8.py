@@ -161,7 +161,7 @@ class GraphWriter:
         products = [linear.product for linear in group.linears]
         inverse = 1 / smoothing
         alone = readers == set(products) and not group.source.is_graph_output()
-        if group.kind == "norm" and producer is not None and alone:
+        if group.kind == "norm" and producer is not None and producer.op_type != "Where" and alone:
             for index, old in enumerate(producer.inputs[1:], 1):
                 if old is not None and old.const_value is not None:
                     weights = self.constant(old.const_value.numpy() * inverse, f"{old.name}.balanced")

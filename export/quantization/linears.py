@@ -91,5 +91,9 @@ def _bias(product: onnx_ir.Node, width: int) -> tuple[Floats | None, onnx_ir.Val
 
 
 def _kind(source: onnx_ir.Value) -> InputKind:
+    """By what computes it; a choice between rows (SPLADE's in place of padding) has the values of what it chooses from."""
     producer = source.producer()
+    while producer is not None and producer.op_type == "Where" and not producer.domain:
+        chosen = producer.inputs[1]
+        producer = chosen.producer() if chosen is not None else None
     return _KINDS.get(producer.op_type, "other") if producer is not None else "other"
