@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from embedrt_export.hybrid_heads import has_heads
+
 __all__ = ["kind_of"]
 
 _MODEL_TYPES = {
@@ -23,16 +25,20 @@ _STANFORD = "HF_ColBERT"
 
 
 def kind_of(folder: Path) -> str:
-    """``dense``, ``sparse``, ``cross-encoder`` or ``multi-vector``."""
+    """``dense``, ``sparse``, ``cross-encoder``, ``multi-vector``, or ``hybrid`` where a dense one has further heads."""
     settings = _json(folder / "config_sentence_transformers.json", {})
     if (named := settings.get("model_type")) in _MODEL_TYPES:
-        return _MODEL_TYPES[named]
+        return _with_heads(_MODEL_TYPES[named], folder)
     if named is None and any(key in settings for key in _PYLATE):
         return "multi-vector"
     modules = [str(entry.get("type", "")).rpartition(".")[2] for entry in _json(folder / "modules.json", [])]
     if modules:
-        return next((_MODULES[name] for name in modules if name in _MODULES), "dense")
+        return _with_heads(next((_MODULES[name] for name in modules if name in _MODULES), "dense"), folder)
     return _kind_of_transformer([str(name) for name in _json(folder / "config.json", {}).get("architectures") or []])
+
+
+def _with_heads(kind: str, folder: Path) -> str:
+    return "hybrid" if kind == "dense" and has_heads(folder) else kind
 
 
 def _kind_of_transformer(architectures: list[str]) -> str:

@@ -35,7 +35,7 @@ def require_sound(checkpoint: Checkpoint) -> None:
         return  # the module stage says what it takes
     _require_plain_texts(first)
     _require_positions(checkpoint)
-    if checkpoint.kind == "dense":
+    if checkpoint.kind in ("dense", "hybrid"):
         _require_matching_widths(list(checkpoint.model))
 
 

@@ -15,6 +15,7 @@ __all__ = ["LoadingReport", "require_weights", "watched_loading"]
 _IMAGES = ("vision_model.", "visual_projection.", "logit_scale")
 _UNREAD = {
     "dense": ("pooler.", "lm_head.", "cls.", *_IMAGES),
+    "hybrid": ("pooler.", "lm_head.", "cls.", *_IMAGES),
     "multi-vector": ("pooler.", "lm_head.", "cls.", *_IMAGES),
     "sparse": ("pooler.", *_IMAGES),
     "cross-encoder": _IMAGES,

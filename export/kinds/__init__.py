@@ -4,10 +4,11 @@ A kind is a value of :class:`embedrt_export.kinds.kind.Kind` in a file of its ow
 """
 
 from embedrt_export.kinds.dense import DENSE
+from embedrt_export.kinds.hybrid import HYBRID
 from embedrt_export.kinds.kind import Kind
 from embedrt_export.kinds.multi_vector import MULTI_VECTOR
 from embedrt_export.kinds.sparse import SPARSE
 
 __all__ = ["KINDS"]
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (DENSE, MULTI_VECTOR, SPARSE)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (DENSE, HYBRID, MULTI_VECTOR, SPARSE)}

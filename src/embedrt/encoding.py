@@ -78,6 +78,10 @@ class Encoding:
         Raises:
             InputError: the graph does not give them.
         """
+        if self._serving.multi_vector is not None:
+            raise InputError(
+                f"this model's {TOKEN_EMBEDDINGS} are for late interaction: load it with MultiVectorEncoder"
+            )
         if TOKEN_EMBEDDINGS not in self._runner.session.outputs:
             raise InputError(
                 f"this graph gives no {TOKEN_EMBEDDINGS}: export the checkpoint again with --token-embeddings"

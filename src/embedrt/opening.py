@@ -12,10 +12,12 @@ from embedrt.kinds import CLASSES
 from embedrt.layout import Layout, layout_for
 from embedrt.loading import load
 from embedrt.manifest import Serving
-from embedrt.session import GraphSession, parse_device, runtime_version
+from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device, runtime_version
 from embedrt.text import TextTokenizer
 
 __all__ = ["Opened", "Opening", "open_model", "require_kind"]
+
+_OUTPUTS = {"dense": SENTENCE_EMBEDDING, "multi-vector": TOKEN_EMBEDDINGS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,19 +48,21 @@ class Opened:
     session: GraphSession
     """It shares its threads."""
     providers: Providers | None = field(default=None, repr=False)
+    outputs: tuple[str, ...] | None = None
+    """What the graph is left; None: all."""
 
     def single(self) -> GraphSession:
         """A further session of one thread, for workers."""
-        return _session(self.artifact, self.device, self.providers, self.layout, threads=1)
+        return _session(self.artifact, self.device, self.providers, self.layout, threads=1, outputs=self.outputs)
 
 
-def open_model(model: str | os.PathLike[str], opening: Opening, *, kind: str) -> Opened:
+def open_model(model: str | os.PathLike[str], opening: Opening, *, kind: str | None) -> Opened:
     """Find and load ``model`` for a class of ``kind``.
 
     Args:
         model: an artifact's folder, a single .onnx file, or a Hub id.
         opening: variant, device and layout.
-        kind: what the model must be, or give among other things.
+        kind: what the model must be, or give among other things, which are then not computed; None: it must give several.
 
     Raises:
         ArtifactError: there is no such model, or it is damaged, foreign, or of another kind.
@@ -73,9 +77,12 @@ def open_model(model: str | os.PathLike[str], opening: Opening, *, kind: str) ->
     layout = opening.layout or layout_for(
         artifact.graph_sha256, runtime_version(), threads=opening.threads, kind=device.kind
     )
-    loaded = load(
-        artifact, lambda: _session(artifact, device, opening.providers, layout, threads=layout.latency_threads)
-    )
+    outputs = _outputs(artifact, kind)
+
+    def session() -> GraphSession:
+        return _session(artifact, device, opening.providers, layout, threads=layout.latency_threads, outputs=outputs)
+
+    loaded = load(artifact, session)
     require_kind(loaded.serving, kind, where=str(model))
     return Opened(
         artifact=artifact,
@@ -85,16 +92,22 @@ def open_model(model: str | os.PathLike[str], opening: Opening, *, kind: str) ->
         device=device,
         session=loaded.session,
         providers=opening.providers,
+        outputs=outputs,
     )
 
 
-def require_kind(serving: Serving, kind: str, *, where: str) -> None:
-    """Refuse a model that a class of ``kind`` cannot run, and name the class that can.
+def require_kind(serving: Serving, kind: str | None, *, where: str) -> None:
+    """Refuse a model that a class of ``kind`` cannot run, and name the class that can; None: one that gives a single kind.
 
     Raises:
         KindError: it is of another kind.
     """
-    if kind not in serving.kinds:
+    if kind is None:
+        if len(serving.kinds) < 2:
+            raise KindError(
+                f"{where} is a {serving.kind} model and gives nothing else: load it with {CLASSES[serving.kind]}"
+            )
+    elif kind not in serving.kinds:
         wanted = " or ".join(CLASSES[other] for other in serving.kinds)
         raise KindError(f"{where} is a {serving.kind} model, {CLASSES[kind]} takes {kind} ones: load it with {wanted}")
 
@@ -111,7 +124,25 @@ def _warn_of_slow_variant(artifact: Artifact, device: Device) -> None:
         )
 
 
+def _outputs(artifact: Artifact, kind: str | None) -> tuple[str, ...] | None:
+    """What the graph is to compute for ``kind``, where it could give more; None: all."""
+    if artifact.manifest is None or kind is None or len(artifact.manifest.serving.kinds) == 1:
+        return None
+    sparse = artifact.manifest.serving.sparse
+    if kind == "sparse" and sparse is not None:
+        return (sparse.output,)
+    return (_OUTPUTS[kind],)
+
+
 def _session(
-    artifact: Artifact, device: Device, providers: Providers | None, layout: Layout, *, threads: int
+    artifact: Artifact,
+    device: Device,
+    providers: Providers | None,
+    layout: Layout,
+    *,
+    threads: int,
+    outputs: tuple[str, ...] | None,
 ) -> GraphSession:
-    return GraphSession(artifact.graph, device=device, providers=providers, threads=threads, fusions=layout.fusions)
+    return GraphSession(
+        artifact.graph, device=device, providers=providers, threads=threads, fusions=layout.fusions, outputs=outputs
+    )

@@ -5,7 +5,7 @@ than the operators that they replace and stay off, and weights are mapped from t
 (:mod:`embedrt.graphfile`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from embedrt.devices import CPU_PROVIDER, CUDA_PROVIDER, Device, Providers, device_of, wanted_providers
 from embedrt.errors import GraphError, MissingDependencyError, ProviderError
+from embedrt.graph_outputs import with_outputs
 from embedrt.graphfile import graph_pointing_into
 from embedrt.placement import Placed, placements, strays
 from embedrt.processor import saturates_byte_sums
@@ -105,10 +106,12 @@ class GraphSession:
         threads: int | None = None,
         fusions: bool = False,
         profile_prefix: Path | None = None,
+        outputs: Collection[str] | None = None,
     ) -> None:
         """Load ``path`` on ``device``, or on ``providers`` (ONNX Runtime's own names) where they are given.
 
-        With ``fusions`` ONNX Runtime's two slow ones stay on. With ``profile_prefix``
+        With ``fusions`` ONNX Runtime's two slow ones stay on. With ``outputs`` the graph has no others, and computes nothing
+        that they do not need: to ask for fewer in :meth:`run` saves nothing. With ``profile_prefix``
         every operator's time is recorded until :meth:`end_profiling`.
 
         Raises:
@@ -123,7 +126,7 @@ class GraphSession:
             onnxruntime.preload_dlls()  # CUDA's libraries where they were installed as Python packages
         # on a GPU the fused operators are one kernel instead of two
         options = _options(self.threads, profile_prefix, fusions=fusions or names[0] != CPU_PROVIDER)
-        self._session = _load(path, options, wanted)
+        self._session = _load(path, options, wanted, outputs)
         self._check_providers(names)
         self.inputs = {value.name: value for value in self._session.get_inputs()}
         self.outputs = [value.name for value in self._session.get_outputs()]
@@ -248,8 +251,10 @@ def _options(threads: int, profile_prefix: Path | None, *, fusions: bool) -> Any
     return options
 
 
-def _load(path: Path, options: Any, providers: list[Any]) -> Any:
+def _load(path: Path, options: Any, providers: list[Any], outputs: Collection[str] | None = None) -> Any:
     mapped = graph_pointing_into(path) if path.stat().st_size <= _LARGEST_PROTOBUF else None
+    if outputs is not None:
+        mapped = with_outputs(path.read_bytes() if mapped is None else mapped, outputs)
     if mapped is not None:  # the folder that holds the bytes: in the Hub's cache each file is a link to another one
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(path.resolve().parent)

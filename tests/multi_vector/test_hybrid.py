@@ -1,0 +1,73 @@
+"""BGE-M3: three kinds of vectors from one graph, against FlagEmbedding's published definition written out in torch."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from embedrt_bench.compatibility.architectures import save_checkpoint
+from sentence_transformers import SentenceTransformer
+
+from embedrt import MultiVectorEncoder, SentenceEncoder, SparseEncoder
+
+Build = Callable[..., Path]
+TEXTS = ["How do I reset my password?", "", "the cat sleeps on the roof " * 20, "忘记密码怎么办", "hello hello world"]
+
+
+def save_bge_m3(folder: Path) -> Path:
+    """A small XLM-R with CLS pooling and normalization, and both heads as FlagEmbedding saves them."""
+    save_checkpoint("xlm-roberta", folder)
+    torch.manual_seed(5)
+    for name, width in (("colbert_linear.pt", 32), ("sparse_linear.pt", 1)):
+        torch.save(torch.nn.Linear(32, width).state_dict(), folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_bge_m3(tmp_path_factory.mktemp("checkpoint") / "bge-m3")
+
+
+@pytest.fixture(scope="module")
+def artifact(checkpoint: Path, export_to: Build) -> Path:
+    return export_to(checkpoint)
+
+
+class Original:
+    """BGE-M3 as FlagEmbedding runs it, one text at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.model = SentenceTransformer(str(folder), device="cpu")
+        self.colbert = torch.load(folder / "colbert_linear.pt", weights_only=True)
+        self.sparse = torch.load(folder / "sparse_linear.pt", weights_only=True)
+
+    def __call__(self, text: str) -> tuple[Any, dict[int, float], Any]:
+        tokenizer = self.model.tokenizer
+        inputs = tokenizer([text], truncation=True, max_length=self.model.max_seq_length, return_tensors="pt")
+        with torch.no_grad():
+            hidden = self.model[0].auto_model(**inputs).last_hidden_state[0]
+        dense = hidden[0] / hidden[0].norm()
+        weights = torch.relu(hidden @ self.sparse["weight"].T + self.sparse["bias"])[:, 0]
+        unused = {tokenizer.cls_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id}
+        terms: dict[int, float] = {}
+        for number, weight in zip(inputs["input_ids"][0].tolist(), weights.tolist(), strict=True):
+            if number not in unused and weight > 0:
+                terms[number] = max(weight, terms.get(number, 0.0))
+        vectors = hidden[1:] @ self.colbert["weight"].T + self.colbert["bias"]
+        return dense.numpy(), terms, (vectors / vectors.norm(dim=-1, keepdim=True)).numpy()
+
+
+def test_each_class_loads_the_same_folder(artifact: Path, checkpoint: Path) -> None:
+    original = Original(checkpoint)
+    expected = [original(text) for text in TEXTS]
+    with SentenceEncoder(artifact) as dense, SparseEncoder(artifact) as sparse, MultiVectorEncoder(artifact) as multi:
+        np.testing.assert_allclose(dense.encode(TEXTS), np.stack([one[0] for one in expected]), atol=1e-5)
+        for found, (_, terms, _) in zip(sparse.encode(TEXTS).to_dicts(), expected, strict=True):
+            assert found.keys() == terms.keys()
+            np.testing.assert_allclose([found[key] for key in terms], list(terms.values()), atol=1e-5)
+        for found, (_, _, vectors) in zip(multi.encode(TEXTS), expected, strict=True):
+            assert found.shape == vectors.shape
+            np.testing.assert_allclose(found, vectors, atol=1e-5)
+        assert multi.similarity_fn_name == "meanmaxsim"
