@@ -113,7 +113,7 @@ def _prepare_deberta(self: DisentangledSelfAttention, transformer: Any) -> None:
     if self.position_buckets > 0:
         distance = make_log_bucket_position(distance, self.position_buckets, self.max_relative_positions).long()
     of_keys, of_queries = ((sign * distance + span).clamp(0, 2 * span - 1) for sign in (1, -1))
-    vectors = transformer.encoder.get_rel_embedding()[: 2 * span].unsqueeze(0)  # (1, 2 * span, hidden)
+    vectors = transformer.base_model.encoder.get_rel_embedding()[: 2 * span].unsqueeze(0)  # (1, 2 * span, hidden)
     keys = queries = None
     if "c2p" in self.pos_att_type:
         keys = _split(self, (self.key_proj if self.share_att_key else self.pos_key_proj)(vectors)).transpose(-1, -2)

@@ -3,6 +3,7 @@
 A kind is a value of :class:`embedrt_export.kinds.kind.Kind` in a file of its own; the pipeline knows nothing else of it.
 """
 
+from embedrt_export.kinds.cross_encoder import CROSS_ENCODER
 from embedrt_export.kinds.dense import DENSE
 from embedrt_export.kinds.hybrid import HYBRID
 from embedrt_export.kinds.kind import Kind
@@ -11,4 +12,4 @@ from embedrt_export.kinds.sparse import SPARSE
 
 __all__ = ["KINDS"]
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (DENSE, HYBRID, MULTI_VECTOR, SPARSE)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (DENSE, CROSS_ENCODER, HYBRID, MULTI_VECTOR, SPARSE)}

@@ -13,6 +13,7 @@ from embedrt_export.rewrite.biases import drop_key_biases, fold_value_biases
 from embedrt_export.rewrite.constants import fold_constants
 from embedrt_export.rewrite.narrowing import narrow_last_layer
 from embedrt_export.rewrite.reshapes import merge_reshapes
+from embedrt_export.rewrite.token_sums import sums_as_products
 from embedrt_export.rewrite.token_types import fold_token_types
 from embedrt_export.tidy import drop_unused
 
@@ -36,6 +37,7 @@ _PASSES: tuple[Callable[[onnx_ir.Model], int], ...] = (
     fold_constants,
     merge_reshapes,
     fold_token_types,
+    sums_as_products,
     drop_unused,  # the passes below ask who reads a value, and what is left over reads too
     drop_key_biases,
     fold_value_biases,

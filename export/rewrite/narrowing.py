@@ -4,8 +4,12 @@ Pooling by ``cls`` and by ``lasttoken`` is a product of one-hot rows with the la
 
     (batch, 1, sequence) @ (batch, sequence, hidden) → (batch, 1, hidden)
 
+and the heads of classifiers, which cross-encoders are, look up the first token:
+
+    (batch, sequence, hidden)[:, 0] → (batch, hidden)
+
 Whatever treats each token by itself may as well follow that product as precede it, and attention reads a query row by
-itself too. So the product moves up until something reads the other tokens, as the last layer's keys and values do: its
+itself too. So product or lookup moves up until something reads the other tokens, as the last layer's keys and values do: its
 queries, output projection, feed-forward and normalizations are left with one row a text. One-hot products are exact, since
 1 · x + 0 · y is x. A text without any token would get another vector than before; every text has its special tokens. The
 mask of pooled tokens may be empty, where a prompt fills the whole text: graphs that take one stay as they are.
@@ -33,11 +37,28 @@ def narrow_last_layer(model: onnx_ir.Model) -> int:
     """Move one-token pooling up in place; gives how many nodes work on one row a text since then."""
     count = 0
     for node in list(model.graph):
-        plan = _plan(model.graph, node) if _is_one_token_pooling(node) else None
+        at = _place_of_tokens(node)
+        plan = _plan(model.graph, node, at) if at is not None else None
         if plan is not None and plan.narrowed:
             _apply(model.graph, node, plan)
             count += len(plan.narrowed)
     return count
+
+
+def _place_of_tokens(node: onnx_ir.Node) -> int | None:
+    """Which input of a one-token pooling is the hidden states; None: the node is no such pooling."""
+    return 1 if _is_one_token_pooling(node) else 0 if _is_first_token(node) else None
+
+
+def _is_first_token(node: onnx_ir.Node) -> bool:
+    """``hidden[:, 0]``, hidden being float (batch, sequence, hidden)."""
+    if node.op_type != "Gather" or node.domain or node.attributes.get_int("axis", 0) != 1:
+        return False
+    hidden, index = node.inputs
+    place = constant(index)
+    if place is None or place.ndim != 0 or place.item() != 0 or node.outputs[0].is_graph_output():
+        return False
+    return hidden is not None and hidden.shape is not None and len(hidden.shape) == 3
 
 
 def _is_one_token_pooling(node: onnx_ir.Node) -> bool:
@@ -81,10 +102,10 @@ class _Plan:
     """Where they, and pooling, read rows."""
 
 
-def _plan(graph: onnx_ir.Graph, pooling: onnx_ir.Node) -> _Plan:
-    """Backwards from ``pooling``: every node that treats rows by themselves, and whose rows nothing else reads."""
-    hidden = only_value(pooling.inputs[1])
-    plan = _Plan([], [(pooling, 1)])
+def _plan(graph: onnx_ir.Graph, pooling: onnx_ir.Node, at: int) -> _Plan:
+    """Backwards from ``pooling``'s input ``at``: every node that treats rows by themselves, and whose rows nothing else reads."""
+    hidden = only_value(pooling.inputs[at])
+    plan = _Plan([], [(pooling, at)])
     wanted: set[Use] = set(plan.rows)
     for node in reversed(graph):
         uses = {(use.node, use.idx) for output in node.outputs for use in output.uses()}
@@ -158,32 +179,55 @@ def _mask_row(mask: onnx_ir.Value) -> onnx_ir.Value | None:
 
 
 def _apply(graph: onnx_ir.Graph, pooling: onnx_ir.Node, plan: _Plan) -> None:
-    selection, hidden = (only_value(value) for value in pooling.inputs)
-    selected: dict[onnx_ir.Value, onnx_ir.Value] = {}
-    onnx_ir.convenience.replace_all_uses_with(pooling.outputs[0], hidden)
-    for node, index in plan.rows:
-        source = only_value(node.inputs[index])
-        if node is pooling or source.producer() in plan.narrowed:
-            continue
-        if source not in selected:
-            selected[source] = _select(graph, selection, source)
-        node.replace_input_with(index, selected[source])
+    product = pooling.op_type == "MatMul"
+    if product:
+        onnx_ir.convenience.replace_all_uses_with(pooling.outputs[0], only_value(pooling.inputs[1]))
+    _read_one_row(graph, pooling, plan)
     for node in plan.narrowed:
         if node.op_type == "Attention" and len(node.inputs) > 3 and node.inputs[3] is not None:
             node.replace_input_with(3, _mask_row(node.inputs[3]))
         for output in node.outputs:
             _set_one_row(output, output)
-    graph.remove(pooling, safe=True)
+    if product:  # a lookup stays: of the one row that there is now
+        graph.remove(pooling, safe=True)
     graph.sort()  # the selection is computed before the last layer now
 
 
-def _select(graph: onnx_ir.Graph, selection: onnx_ir.Value, source: onnx_ir.Value) -> onnx_ir.Value:
+def _read_one_row(graph: onnx_ir.Graph, pooling: onnx_ir.Node, plan: _Plan) -> None:
+    """Where the narrowed nodes read rows of all tokens, they read the pooled one."""
+    selected: dict[onnx_ir.Value, onnx_ir.Value] = {}
+    for node, index in plan.rows:
+        source = only_value(node.inputs[index])
+        if node is pooling or source.producer() in plan.narrowed:
+            continue
+        if source not in selected:
+            one = pooling.op_type == "MatMul"
+            selected[source] = _select(graph, pooling.inputs[0], source) if one else _first(graph, source)
+        node.replace_input_with(index, selected[source])
+
+
+def _select(graph: onnx_ir.Graph, selection: onnx_ir.Value | None, source: onnx_ir.Value) -> onnx_ir.Value:
     """One row a text of ``source`` (batch, sequence, width): (batch, 1, width)."""
-    product = onnx_ir.node("MatMul", [selection, source])
-    graph.append(product)
-    _set_one_row(product.outputs[0], source)
-    product.outputs[0].type = source.type
-    return product.outputs[0]
+    return _one_row(graph, onnx_ir.node("MatMul", [selection, source]), source)
+
+
+def _first(graph: onnx_ir.Graph, source: onnx_ir.Value) -> onnx_ir.Value:
+    """The first row a text of ``source`` (batch, sequence, width): (batch, 1, width)."""
+    zero = onnx_ir.Value(
+        name=f"{source.name}.first",
+        const_value=onnx_ir.tensor([0], onnx_ir.DataType.INT64, name=f"{source.name}.first"),
+        shape=onnx_ir.Shape([1]),
+        type=onnx_ir.TensorType(onnx_ir.DataType.INT64),
+    )
+    graph.register_initializer(zero)
+    return _one_row(graph, onnx_ir.node("Gather", [source, zero], attributes={"axis": 1}), source)
+
+
+def _one_row(graph: onnx_ir.Graph, node: onnx_ir.Node, source: onnx_ir.Value) -> onnx_ir.Value:
+    graph.append(node)
+    _set_one_row(node.outputs[0], source)
+    node.outputs[0].type = source.type
+    return node.outputs[0]
 
 
 def _set_one_row(value: onnx_ir.Value, source: onnx_ir.Value) -> None:

@@ -7,6 +7,7 @@ vectors = encoder.encode(["How do I reset my password?", "忘记密码怎么办�
 encoder.similarity(vectors, vectors)                                            # (2, 2)
 """
 
+from embedrt.cross_encoder import CrossEncoder
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import EmbedrtError
 from embedrt.multi_vector_encoder import MultiVectorEncoder
@@ -14,6 +15,7 @@ from embedrt.sparse_encoder import SparseEncoder
 from embedrt.sparse_vectors import SparseVector, SparseVectors
 
 __all__ = [
+    "CrossEncoder",
     "EmbedrtError",
     "MultiVectorEncoder",
     "SentenceEncoder",

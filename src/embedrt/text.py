@@ -4,6 +4,7 @@ A tokenizer is configured once, when it is loaded, and never again: reconfigurin
 threads makes the library raise "Already borrowed". Padding is left to :mod:`embedrt.batching`.
 """
 
+import dataclasses
 import itertools
 import os
 from collections.abc import Sequence
@@ -91,6 +92,24 @@ class TextTokenizer:
             raise InputError(_broken_text(texts)) from error
         return token_rows([encoding.ids for encoding in encodings])
 
+    def encode_pairs(self, pairs: Sequence[tuple[str, str]], *, with_types: bool) -> TokenRows:
+        """Token ids of each pair; where it is too long, the longer one of its texts is cut, token by token.
+
+        Args:
+            pairs: two texts each.
+            with_types: also which text each token is of, for graphs that read it.
+        """
+        try:
+            one = len(pairs) == 1
+            encodings = [self._tokenizer.encode(*pairs[0])] if one else self._tokenizer.encode_batch_fast(list(pairs))
+        except TypeError as error:  # the library's answer to a str that is no Unicode text
+            raise InputError(_broken_text([text for pair in pairs for text in pair], "the texts of the pairs")) from error
+        rows = token_rows([encoding.ids for encoding in encodings])
+        if not with_types:
+            return rows
+        types = np.fromiter(itertools.chain.from_iterable(encoding.type_ids for encoding in encodings), np.int64)
+        return dataclasses.replace(rows, type_ids=types)
+
     def tokens(self, text: str) -> list[str]:
         """The pieces that ``text`` is cut into, special tokens included."""
         return list(self._tokenizer.encode(text).tokens)
@@ -142,10 +161,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_tokenize_on_one_thread)
 
 
-def _broken_text(texts: Sequence[str]) -> str:
+def _broken_text(texts: Sequence[str], name: str = "sentences") -> str:
     broken = next(index for index, text in enumerate(texts) if any("\ud800" <= mark <= "\udfff" for mark in text))
     return (
-        f"sentences[{broken}] holds half of a surrogate pair, which is no character. "
+        f"{name}[{broken}] holds half of a surrogate pair, which is no character. "
         "Decode the text again with errors='replace'"
     )
 
