@@ -15,7 +15,7 @@ from embedrt_export.graph_module import GraphModule
 from embedrt_export.kinds import KINDS
 from embedrt_export.kinds.kind import Candidate, Kind
 from embedrt_export.quantization import PRECISIONS, Precision, QuantizeOptions, quantize
-from embedrt_export.quantization.judges import JUDGES
+from embedrt_export.quantization.judges import judge_of
 from embedrt_export.rewrite import operators, rewrite
 from embedrt_export.side_files import write_side_files
 from embedrt_export.source import load_checkpoint
@@ -122,7 +122,7 @@ def verify(
         serving = found.manifest.serving
         checkpoint = load_checkpoint(
             against,
-            kind=None if serving.kind == "dense" else serving.kind,
+            kind="hybrid" if len(serving.kinds) > 1 else serving.kind,
             pooling=serving.pooling if serving.kind == "dense" and _is_plain(against) else None,
             route=found.manifest.source.route,
         )
@@ -136,7 +136,7 @@ def verify(
     if found.manifest.variants[found.variant or ""].precision == "fp32":
         comparison.require()
     else:
-        judge = JUDGES[serving.kind]
+        judge = judge_of(serving)
         judge.require(comparison.parity, judge.gate, [])
     return found.manifest, comparison.parity
 

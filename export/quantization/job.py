@@ -12,7 +12,7 @@ from embedrt_export.card import model_card
 from embedrt_export.quantization.calibration import calibration_texts, sample_activations
 from embedrt_export.quantization.fp16 import to_float16
 from embedrt_export.quantization.judge import Trial
-from embedrt_export.quantization.judges import JUDGES
+from embedrt_export.quantization.judges import judge_of
 from embedrt_export.quantization.linears import find_groups
 from embedrt_export.quantization.plan import Plan
 from embedrt_export.quantization.search import search_setting
@@ -129,7 +129,7 @@ def _to_int8(
         raise InputError(f"nothing to do: {found.graph} has no products of token vectors with weights")
     assert found.manifest is not None  # noqa: S101  _checked saw it
     serving = found.manifest.serving
-    judge = JUDGES[serving.kind]
+    judge = judge_of(serving)
     with stages.stage("calibrate") as facts:
         tokenizer = TextTokenizer(found.tokenizer, max_seq_length=serving.max_seq_length)
         rows = sample_activations(model, groups, judge.tokens(tokenizer, serving, texts), quiet=stages.quiet)
@@ -175,7 +175,7 @@ def _measured_and_placed(
             parity = _fidelity(found, graph, options.sts)
             facts.append(f"cosine mean {parity.cosine_mean:.5f}, min {parity.cosine_min:.5f}")
         if not options.allow_below_gate:
-            judge = JUDGES[found.manifest.serving.kind]
+            judge = judge_of(found.manifest.serving)
             judge.require(parity, judge.gate if options.gate is None else options.gate, quantized.blamed)
         fp32 = found.manifest.variants["fp32"]
         variant = Variant(
@@ -196,7 +196,7 @@ def _fidelity(found: Artifact, graph: Path, sts: Path | None) -> Parity:
     verified = found.manifest.variants["fp32"].parity
     reference = f"the fp32 graph, itself within {verified.max_abs_difference:.1e} of {verified.reference}"
     trial = Trial(folder=found.folder, graph=graph, reference=reference, sts=sts)
-    return JUDGES[found.manifest.serving.kind].measure(trial)
+    return judge_of(found.manifest.serving).measure(trial)
 
 
 def _place(found: Artifact, precision: str, variant: Variant, graph: Path, make_default: bool) -> Manifest:

@@ -10,6 +10,7 @@ encoder.similarity(vectors, vectors)                                            
 from embedrt.cross_encoder import CrossEncoder
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import EmbedrtError
+from embedrt.hybrid_encoder import HybridEncoder, HybridVectors
 from embedrt.multi_vector_encoder import MultiVectorEncoder
 from embedrt.sparse_encoder import SparseEncoder
 from embedrt.sparse_vectors import SparseVector, SparseVectors
@@ -17,6 +18,8 @@ from embedrt.sparse_vectors import SparseVector, SparseVectors
 __all__ = [
     "CrossEncoder",
     "EmbedrtError",
+    "HybridEncoder",
+    "HybridVectors",
     "MultiVectorEncoder",
     "SentenceEncoder",
     "SparseEncoder",

@@ -10,7 +10,8 @@ import torch
 from embedrt_bench.compatibility.architectures import save_checkpoint
 from sentence_transformers import SentenceTransformer
 
-from embedrt import MultiVectorEncoder, SentenceEncoder, SparseEncoder
+from embedrt import HybridEncoder, MultiVectorEncoder, SentenceEncoder, SparseEncoder
+from embedrt.errors import InputError
 
 Build = Callable[..., Path]
 TEXTS = ["How do I reset my password?", "", "the cat sleeps on the roof " * 20, "忘记密码怎么办", "hello hello world"]
@@ -71,3 +72,38 @@ def test_each_class_loads_the_same_folder(artifact: Path, checkpoint: Path) -> N
             assert found.shape == vectors.shape
             np.testing.assert_allclose(found, vectors, atol=1e-5)
         assert multi.similarity_fn_name == "meanmaxsim"
+
+
+def test_one_run_gives_what_the_classes_give(artifact: Path) -> None:
+    texts = TEXTS * 3
+    with (
+        HybridEncoder(artifact) as hybrid,
+        SentenceEncoder(artifact) as dense,
+        SparseEncoder(artifact) as sparse,
+        MultiVectorEncoder(artifact) as multi,
+    ):
+        found = hybrid.encode(texts)
+        assert found.dense is not None
+        assert found.sparse is not None
+        assert found.multi_vector is not None
+        np.testing.assert_array_equal(found.dense, dense.encode(texts))
+        np.testing.assert_array_equal(found.sparse.to_dense(), sparse.encode(texts).to_dense())
+        for one, other in zip(found.multi_vector, multi.encode(texts), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_only_what_is_asked_for(artifact: Path) -> None:
+    with HybridEncoder(artifact) as hybrid:
+        assert hybrid.kinds == ("dense", "sparse", "multi-vector")
+        found = hybrid.encode("hello", sparse=False, multi_vector=False)
+        assert (found.dense.shape if found.dense is not None else None, found.sparse, found.multi_vector) == (
+            (1, 32),
+            None,
+            None,
+        )
+        nothing = hybrid.encode([])
+        assert nothing.dense is not None
+        assert nothing.sparse is not None
+        assert (nothing.dense.shape, nothing.sparse.shape, nothing.multi_vector) == ((0, 32), (0, 144), [])
+        with pytest.raises(InputError, match="nothing is asked for"):
+            hybrid.encode("hello", dense=False, sparse=False, multi_vector=False)
