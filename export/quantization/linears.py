@@ -12,8 +12,8 @@ __all__ = ["InputKind", "Linear", "LinearGroup", "find_groups"]
 
 Floats = npt.NDArray[np.float32]
 InputKind = Literal["norm", "attention", "gelu", "other"]
-_FEWEST_OUTPUTS = 8
-"""A narrower product, such as a weight for each token, costs nothing and stays in float."""
+_ONE_NUMBER = 1
+"""A product that gives a token one number, such as its weight, costs nothing and stays in float."""
 _KINDS: dict[str, InputKind] = {
     "LayerNormalization": "norm",
     "RMSNormalization": "norm",
@@ -71,7 +71,7 @@ def _linears(model: onnx_ir.Model) -> Iterator[tuple[onnx_ir.Value, Linear]]:
         if source is None or weight is None or weight.const_value is None or not _is_token_vectors(source):
             continue
         matrix = weight.const_value.numpy()
-        if matrix.ndim == 2 and matrix.shape[1] >= _FEWEST_OUTPUTS and matrix.dtype == np.float32:
+        if matrix.ndim == 2 and matrix.shape[1] > _ONE_NUMBER and matrix.dtype == np.float32:
             bias, result = _bias(node, matrix.shape[1])
             yield source, Linear(weight.name or node.outputs[0].name or "", node, matrix, bias, result)
 
