@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 
 from embedrt.errors import CheckpointError
 
-__all__ = ["SentenceModule", "build_module"]
+__all__ = ["FirstComponents", "SentenceModule", "build_module", "finishing"]
 
 _AFTER_POOLING = "Dense, LayerNorm, Normalize and Dropout"
 
@@ -141,7 +141,7 @@ def build_module(checkpoint: Checkpoint, *, token_embeddings: bool = False) -> S
             f"modules.json lists {', '.join(names)}; the exporter takes a Transformer, then Pooling, then any of {_AFTER_POOLING}"
         )
     at = 0 if pooled else names.index("Pooling")
-    finish = [_finishing(module) for module in modules[at + 1 :] if not isinstance(module, Dropout)]
+    finish = [finishing(module) for module in modules[at + 1 :] if not isinstance(module, Dropout)]
     if (width := getattr(checkpoint.model, "truncate_dim", None)) is not None:  # a SparseEncoder cuts nothing
         finish.append(FirstComponents(width))
     return SentenceModule(
@@ -164,8 +164,12 @@ def _token_pooling(modules: list[Any], checkpoint: Checkpoint) -> TokenPooling:
     )
 
 
-def _finishing(module: Any) -> nn.Module:
-    """What stands for one module behind pooling, (batch, dim) to (batch, dim)."""
+def finishing(module: Any) -> nn.Module:
+    """What stands for one module behind pooling, (batch, dim) to (batch, dim).
+
+    Raises:
+        CheckpointError: it cannot be put into the graph.
+    """
     if isinstance(module, Normalize):
         return UnitLength()
     if isinstance(module, LayerNorm):

@@ -19,6 +19,10 @@ def write_side_files(checkpoint: Checkpoint, folder: Path) -> None:
     Raises:
         CheckpointError: the tokenizer exists in Python only.
     """
+    if isinstance(checkpoint.tokenizer, Tokenizer):  # a static embedding's: no library has more to read
+        plain, longest = without_special_tokens(checkpoint.tokenizer), checkpoint.max_seq_length
+        write_tokenizer(plain, folder, max_seq_length=longest, truncation_side="right")
+        return
     backend = getattr(checkpoint.tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise CheckpointError(

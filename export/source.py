@@ -16,6 +16,7 @@ from embedrt_export.kind_of import kind_of
 from embedrt_export.pooling_modes import POOLING_MODES
 from embedrt_export.routes import on_route, static_queries
 from embedrt_export.soundness import require_sound
+from embedrt_export.static.folder import MODEL2VEC, is_model2vec, load_model2vec
 from embedrt_export.weights import require_weights, watched_loading
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -23,7 +24,7 @@ from optimum.exporters.tasks import TasksManager
 from safetensors import SafetensorError
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Transformer
-from sentence_transformers.sentence_transformer.modules import Pooling
+from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding
 from transformers.utils import logging as transformers_logging
 
 from embedrt.errors import CheckpointError
@@ -106,6 +107,8 @@ def load_checkpoint(
     require_weights(reports, kind)
     whole = loaded if route is None and static_queries(loaded) is not None else None
     loaded = on_route(loaded, route)
+    if kind == "dense" and isinstance(loaded[0], StaticEmbedding):
+        kind = "static"
     loaded.eval().float().requires_grad_(requires_grad=False)
     libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     name = model if commit else folder.resolve().name
@@ -117,6 +120,8 @@ def load_checkpoint(
 
 def _library_of(folder: Path) -> str:
     """Which library saved the checkpoint; the oldest ones of sentence-transformers have nothing but modules.json at the root."""
+    if is_model2vec(folder):
+        return MODEL2VEC
     if (folder / _MARKS[0]).is_file():
         return "sentence_transformers"
     library: str = TasksManager.infer_library_from_model(str(folder))
@@ -147,10 +152,10 @@ def _load(folder: Path, library: str, kind: str, pooling: Sequence[str] | None, 
             )
         return _CLASSES[kind](str(folder), device="cpu", trust_remote_code=trust_remote_code)
     model, options = str(folder), {"trust_remote_code": trust_remote_code}
-    if library == "sentence_transformers":
+    if library in ("sentence_transformers", MODEL2VEC):
         if pooling is not None:
             raise CheckpointError(f"{model} names its own pooling: leave out --pooling")
-        return SentenceTransformer(model, device="cpu", trust_remote_code=trust_remote_code)
+        return load_model2vec(folder) if library == MODEL2VEC else SentenceTransformer(model, device="cpu", **options)
     if library != "transformers":
         raise CheckpointError(
             f"{model} is a {library} checkpoint, expected one of sentence-transformers or transformers"

@@ -16,7 +16,9 @@ from embedrt_export.quantization.judges import judge_of
 from embedrt_export.quantization.linears import find_groups
 from embedrt_export.quantization.plan import Plan
 from embedrt_export.quantization.search import search_setting
+from embedrt_export.quantization.tables import quantize_tables
 from embedrt_export.stages import Stages
+from embedrt_export.tidy import drop_unused
 from embedrt_export.writing import file_records, write_graph, write_manifest
 
 from embedrt.artifact import Artifact, check_files, locate
@@ -126,7 +128,7 @@ def _to_int8(
         )
     groups = find_groups(model)
     if not groups:
-        raise InputError(f"nothing to do: {found.graph} has no products of token vectors with weights")
+        return _tables_to_int8(model, found, stages)
     assert found.manifest is not None  # noqa: S101  _checked saw it
     serving = found.manifest.serving
     judge = judge_of(serving)
@@ -154,6 +156,24 @@ def _to_int8(
         worst_layer_error=built.worst_error,
     )
     return _Quantized(built.model, described, built.blamed)
+
+
+def _tables_to_int8(model: onnx_ir.Model, found: Artifact, stages: Stages) -> _Quantized:
+    """A graph without products of token vectors, such as a mean of word vectors: rows of its tables in int8, nothing to learn."""
+    with stages.stage("rewrite") as facts:
+        tables = quantize_tables(model)
+        facts.append(f"{tables} tables")
+    if not tables:
+        raise InputError(
+            f"nothing to do: {found.graph} has no products of token vectors with weights, nor a large table"
+        )
+    drop_unused(model)
+    nothing = {"static": 0, "row": 0, "float": 0}
+    described = Quantization(
+        calibration_texts=0, smoothing=0.0, percentile=100.0, weight_bits=8, products=nothing, kept_float=(), tables=tables,
+        worst_layer_error=0.0,
+    )  # fmt: skip
+    return _Quantized(model, described, [])
 
 
 def _measured_and_placed(
