@@ -8,6 +8,7 @@ from typing import Any
 import embedrt_export
 import pytest
 import torch
+from embedrt_bench.compatibility.multi_vector import save_bge_m3
 from safetensors.torch import load_file, save_file
 from sentence_transformers import MultiVectorEncoder
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
@@ -168,3 +169,13 @@ def pylate(tmp_path_factory: pytest.TempPathFactory, plain_bert: Path) -> Build:
         return folder
 
     return build
+
+
+@pytest.fixture(scope="session")
+def hybrid_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_bge_m3(tmp_path_factory.mktemp("checkpoint") / "bge-m3")
+
+
+@pytest.fixture(scope="session")
+def hybrid_artifact(hybrid_checkpoint: Path, export_to: Build) -> Path:
+    return export_to(hybrid_checkpoint)

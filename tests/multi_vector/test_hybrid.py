@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from embedrt_bench.compatibility.architectures import save_checkpoint
 from sentence_transformers import SentenceTransformer
 
 from embedrt import HybridEncoder, MultiVectorEncoder, SentenceEncoder, SparseEncoder
@@ -15,25 +14,6 @@ from embedrt.errors import InputError
 
 Build = Callable[..., Path]
 TEXTS = ["How do I reset my password?", "", "the cat sleeps on the roof " * 20, "忘记密码怎么办", "hello hello world"]
-
-
-def save_bge_m3(folder: Path) -> Path:
-    """A small XLM-R with CLS pooling and normalization, and both heads as FlagEmbedding saves them."""
-    save_checkpoint("xlm-roberta", folder)
-    torch.manual_seed(5)
-    for name, width in (("colbert_linear.pt", 32), ("sparse_linear.pt", 1)):
-        torch.save(torch.nn.Linear(32, width).state_dict(), folder / name)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_bge_m3(tmp_path_factory.mktemp("checkpoint") / "bge-m3")
-
-
-@pytest.fixture(scope="module")
-def artifact(checkpoint: Path, export_to: Build) -> Path:
-    return export_to(checkpoint)
 
 
 class Original:
@@ -60,10 +40,14 @@ class Original:
         return dense.numpy(), terms, (vectors / vectors.norm(dim=-1, keepdim=True)).numpy()
 
 
-def test_each_class_loads_the_same_folder(artifact: Path, checkpoint: Path) -> None:
-    original = Original(checkpoint)
+def test_each_class_loads_the_same_folder(hybrid_artifact: Path, hybrid_checkpoint: Path) -> None:
+    original = Original(hybrid_checkpoint)
     expected = [original(text) for text in TEXTS]
-    with SentenceEncoder(artifact) as dense, SparseEncoder(artifact) as sparse, MultiVectorEncoder(artifact) as multi:
+    with (
+        SentenceEncoder(hybrid_artifact) as dense,
+        SparseEncoder(hybrid_artifact) as sparse,
+        MultiVectorEncoder(hybrid_artifact) as multi,
+    ):
         np.testing.assert_allclose(dense.encode(TEXTS), np.stack([one[0] for one in expected]), atol=1e-5)
         for found, (_, terms, _) in zip(sparse.encode(TEXTS).to_dicts(), expected, strict=True):
             assert found.keys() == terms.keys()
@@ -74,13 +58,13 @@ def test_each_class_loads_the_same_folder(artifact: Path, checkpoint: Path) -> N
         assert multi.similarity_fn_name == "meanmaxsim"
 
 
-def test_one_run_gives_what_the_classes_give(artifact: Path) -> None:
+def test_one_run_gives_what_the_classes_give(hybrid_artifact: Path) -> None:
     texts = TEXTS * 3
     with (
-        HybridEncoder(artifact) as hybrid,
-        SentenceEncoder(artifact) as dense,
-        SparseEncoder(artifact) as sparse,
-        MultiVectorEncoder(artifact) as multi,
+        HybridEncoder(hybrid_artifact) as hybrid,
+        SentenceEncoder(hybrid_artifact) as dense,
+        SparseEncoder(hybrid_artifact) as sparse,
+        MultiVectorEncoder(hybrid_artifact) as multi,
     ):
         found = hybrid.encode(texts)
         assert found.dense is not None
@@ -92,8 +76,8 @@ def test_one_run_gives_what_the_classes_give(artifact: Path) -> None:
             np.testing.assert_array_equal(one, other)
 
 
-def test_only_what_is_asked_for(artifact: Path) -> None:
-    with HybridEncoder(artifact) as hybrid:
+def test_only_what_is_asked_for(hybrid_artifact: Path) -> None:
+    with HybridEncoder(hybrid_artifact) as hybrid:
         assert hybrid.kinds == ("dense", "sparse", "multi-vector")
         found = hybrid.encode("hello", sparse=False, multi_vector=False)
         assert (found.dense.shape if found.dense is not None else None, found.sparse, found.multi_vector) == (

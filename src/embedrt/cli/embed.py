@@ -2,13 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
+from embedrt.cli.embedding import JSONL_KINDS, Asked, kind_of_model, require_jsonl, write_records
 from embedrt.cli.options import Device, Model, Output, Prompt, PromptName, Quiet, Revision, Threads, Variant
-from embedrt.cli.reading import read_records
-from embedrt.cli.writing import write_jsonl, write_vectors, writer_for
+from embedrt.cli.reading import Record, read_records
+from embedrt.cli.writing import replacing, write_jsonl, write_vectors, writer_for
 from embedrt.encoder import SentenceEncoder
 from embedrt.vectors import VectorPrecision
 
@@ -26,6 +27,13 @@ def embed(
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Texts a run; without it, a token budget decides.")
     ] = None,
+    kind: Annotated[
+        Literal["dense", "sparse", "multi-vector"] | None,
+        typer.Option(help="Which vectors, where the model gives several (BGE-M3); without it, the model's own."),
+    ] = None,
+    role: Annotated[
+        Literal["query", "document"] | None, typer.Option("--as", help="Encode the texts as queries or as documents.")
+    ] = None,
     prompt_name: PromptName = None,
     prompt: Prompt = None,
     variant: Variant = None,
@@ -34,24 +42,69 @@ def embed(
     revision: Revision = None,
     quiet: Quiet = False,
 ) -> None:
-    """Embed a file of texts. Without --output: JSON lines on stdout; with it: .npy, .jsonl or .parquet."""
+    """Embed a file of texts. Without --output: JSON lines on stdout; with it: .npy, .jsonl or .parquet.
+
+    Vectors that are no matrix (sparse, multi-vector) are written as JSON lines.
+    """
+    found = kind or kind_of_model(model, variant=variant, revision=revision)
+    asked = Asked(
+        model=model,
+        variant=variant,
+        device=device,
+        threads=threads,
+        revision=revision,
+        prompt_name=prompt_name,
+        prompt=prompt,
+        batch_size=batch_size,
+        role=role,
+        shown=not quiet and sys.stderr.isatty(),
+    )
+    if found in JSONL_KINDS:
+        dense_only = {"truncate-dim": truncate_dim, "normalize": normalize, "precision": precision != "float32"}
+        require_jsonl(found, output, **dense_only)
+        _write_records(found, output, read_records(source, text_field=text_field), text_field, asked)
+        return
     if output is not None:
         writer_for(output)
     records = read_records(source, text_field=text_field)
-    with SentenceEncoder(model, variant=variant, device=device, threads=threads, revision=revision) as encoder:
-        vectors = encoder.encode(
-            [record[text_field] for record in records],
-            prompt_name=prompt_name,
-            prompt=prompt,
-            batch_size=batch_size,
-            show_progress_bar=not quiet and sys.stderr.isatty(),
-            precision=precision,
-            normalize_embeddings=normalize,
-            truncate_dim=truncate_dim,
-        )
+    vectors = _dense(
+        [record[text_field] for record in records],
+        asked,
+        precision=precision,
+        normalize_embeddings=normalize,
+        truncate_dim=truncate_dim,
+    )
     if output is None:
         write_jsonl(sys.stdout.buffer, records, vectors)
     else:
         write_vectors(Path(output), records, vectors)
         if not quiet:
             typer.echo(f"{output}: {vectors.shape[0]} vectors of {vectors.shape[1]} × {vectors.dtype}", err=True)
+
+
+def _write_records(kind: str, output: Path | None, records: list[Record], text_field: str, asked: Asked) -> None:
+    texts = [record[text_field] for record in records]
+    if output is None:
+        write_records(kind, sys.stdout.buffer, records, texts, asked)
+        return
+    with replacing(output) as file:
+        write_records(kind, file, records, texts, asked)
+    if asked.shown:
+        typer.echo(f"{output}: {kind} vectors of {len(texts)} texts", err=True)
+
+
+def _dense(texts: list[str], asked: Asked, **options: Any) -> Any:
+    """Vectors (texts, dim)."""
+    opened = SentenceEncoder(
+        asked.model, variant=asked.variant, device=asked.device, threads=asked.threads, revision=asked.revision
+    )
+    with opened as encoder:
+        roles = {None: encoder.encode, "query": encoder.encode_query, "document": encoder.encode_document}
+        return roles[asked.role](
+            texts,
+            prompt_name=asked.prompt_name,
+            prompt=asked.prompt,
+            batch_size=asked.batch_size,
+            show_progress_bar=asked.shown,
+            **options,
+        )

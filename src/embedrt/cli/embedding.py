@@ -1,0 +1,90 @@
+"""A file of texts as vectors of any kind: which class encodes them, and what becomes of a record. A kind is a function here."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from embedrt.artifact import locate
+from embedrt.cli.reading import Record
+from embedrt.cli.writing import EMBEDDING_FIELD, require_writable
+from embedrt.errors import InputError
+from embedrt.multi_vector_encoder import MultiVectorEncoder
+from embedrt.progress import progress
+
+__all__ = ["JSONL_KINDS", "Asked", "kind_of_model", "require_jsonl", "write_records"]
+
+Role = Literal["query", "document"]
+Fields = dict[str, Any]
+"""What a record gets beside its own fields."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the command line says of how texts are encoded, beyond options that dense vectors alone have."""
+
+    model: str
+    variant: str | None = None
+    device: str = "cpu"
+    threads: int | None = None
+    revision: str | None = None
+    prompt_name: str | None = None
+    prompt: str | None = None
+    batch_size: int | None = None
+    role: Role | None = None
+    shown: bool = False
+    """Whether there is a progress bar."""
+
+
+def kind_of_model(model: str, *, variant: str | None, revision: str | None) -> str:
+    """The model's own kind by its manifest; ``dense`` where there is none."""
+    manifest = locate(model, variant=variant, revision=revision).manifest
+    return manifest.serving.kind if manifest is not None else "dense"
+
+
+def require_jsonl(kind: str, output: Path | None, **dense_only: object) -> None:
+    """Refuse options and files that fit dense vectors alone, before any work is done.
+
+    Raises:
+        InputError: there is one.
+    """
+    if given := [name for name, value in dense_only.items() if value]:
+        raise InputError(
+            f"{', '.join(f'--{name}' for name in given)} is for dense vectors: leave it out for {kind} ones"
+        )
+    if output is not None:
+        if output.suffix != ".jsonl":
+            raise InputError(
+                f"{output} ends in {output.suffix or 'nothing'!r}, expected .jsonl: {kind} vectors differ in size"
+            )
+        require_writable(output)
+
+
+def write_records(kind: str, file: IO[bytes], records: Sequence[Record], texts: list[str], asked: Asked) -> None:
+    """A JSON object a line: the record's fields, and its vectors of ``kind``, written as they come."""
+    with progress(len(texts), shown=asked.shown) as advance:
+        for record, fields in zip(records, JSONL_KINDS[kind](texts, asked), strict=True):
+            file.write(json.dumps({**record, **fields}, ensure_ascii=False).encode() + b"\n")
+            advance(1)
+
+
+def _multi_vector(texts: Iterable[str], asked: Asked) -> Iterator[Fields]:
+    """``embedding``: a list of vectors, one a token; documents unless said otherwise."""
+    opened = MultiVectorEncoder(
+        asked.model, variant=asked.variant, device=asked.device, threads=asked.threads, revision=asked.revision
+    )
+    with opened as encoder:
+        vectors = encoder.encode_iter(
+            texts,
+            task=asked.role or "document",
+            prompt_name=asked.prompt_name,
+            prompt=asked.prompt,
+            batch_size=asked.batch_size,
+        )
+        for one in vectors:
+            yield {EMBEDDING_FIELD: one.tolist()}
+
+
+JSONL_KINDS: dict[str, Callable[[Iterable[str], Asked], Iterator[Fields]]] = {"multi-vector": _multi_vector}
+"""Kinds whose vectors are no matrix, by what they add to a record."""
