@@ -11,6 +11,7 @@ from collections.abc import Callable
 import onnx_ir
 from embedrt_export.rewrite.biases import drop_key_biases, fold_value_biases
 from embedrt_export.rewrite.constants import fold_constants
+from embedrt_export.rewrite.logarithms import steady_logarithms
 from embedrt_export.rewrite.narrowing import narrow_last_layer
 from embedrt_export.rewrite.reshapes import merge_reshapes
 from embedrt_export.rewrite.token_sums import sums_as_products
@@ -42,5 +43,6 @@ _PASSES: tuple[Callable[[onnx_ir.Model], int], ...] = (
     drop_key_biases,
     fold_value_biases,
     narrow_last_layer,
+    steady_logarithms,
     drop_unused,
 )

@@ -4,6 +4,7 @@ The logits of a random masked-LM head are above 0 for half of the vocabulary. A 
 bias is lowered here until a text has about that many terms.
 """
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from typing import Any, Literal
 import embedrt_export
 import pytest
 import torch
+from embedrt_export.quantization import QuantizeOptions
 from sentence_transformers import SparseEncoder as Original
 from sentence_transformers.base.modules import Router, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
@@ -123,3 +125,21 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Build:
         return out
 
     return export
+
+
+@pytest.fixture(scope="session")
+def splade_artifact(splade: Path, exported: Build) -> Path:
+    """:func:`splade` in float32 and both forms of int8."""
+    options = QuantizeOptions(allow_below_gate=True)
+    return exported(splade, precisions=("int8", "int8-static"), quantize_options=options)
+
+
+@pytest.fixture(scope="session")
+def inference_free_artifact(inference_free: Path, exported: Build) -> Path:
+    return exported(inference_free)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Callable[[Path], Path]:
+    """Copies an artifact to where a test may change it."""
+    return lambda artifact: Path(shutil.copytree(artifact, tmp_path / "copy"))

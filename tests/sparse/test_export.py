@@ -6,8 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from embedrt_export import sparse_module
+from embedrt_export.kind_of import kind_of
+from embedrt_export.kinds import KINDS
+from embedrt_export.source import load_checkpoint
 from sentence_transformers import SparseEncoder as Original
 from sentence_transformers.base.modules import Normalize
+from sentence_transformers.sparse_encoder.modules import SpladePooling
+from transformers import BertForMaskedLM
 
 from embedrt.errors import CheckpointError
 from embedrt.manifest import Manifest
@@ -29,25 +36,62 @@ def expected(model: Original, texts: list[str], **options: Any) -> Any:
     return model.encode(texts, batch_size=1, convert_to_sparse_tensor=False, **options).numpy()
 
 
-@pytest.mark.parametrize("strategy", ["max", "sum"])
-@pytest.mark.parametrize("activation", ["relu", "log1p_relu"])
-def test_splade(build_splade: Build, exported: Build, strategy: str, activation: str) -> None:
-    checkpoint = build_splade(strategy, activation)
-    artifact = exported(checkpoint)
+@pytest.fixture(scope="module", params=[("max", "relu"), ("sum", "log1p_relu")], ids=" ".join)
+def splade_both(
+    request: pytest.FixtureRequest, build_splade: Build, exported: Build, splade: Path, splade_artifact: Path
+) -> tuple[Path, Path]:
+    """Checkpoint and artifact."""
+    if request.param[0] == "max":
+        return splade, splade_artifact
+    checkpoint = build_splade(*request.param)
+    return checkpoint, exported(checkpoint)
+
+
+def test_splade(splade_both: tuple[Path, Path]) -> None:
+    checkpoint, artifact = splade_both
     manifest = Manifest.from_json((artifact / "embedrt.json").read_bytes())
+    original = Original(str(checkpoint), device="cpu")
     assert manifest.variants["fp32"].parity.max_abs_difference < 1e-5
     assert manifest.variants["fp32"].attention == "operator"
-    assert manifest.serving.pooling == (strategy,)
-    with SparseEncoder(artifact) as encoder:
+    assert manifest.serving.pooling == (original[1].pooling_strategy,)
+    with SparseEncoder(artifact, variant="fp32") as encoder:
         found = encoder.encode(TEXTS)
-    wanted = expected(Original(str(checkpoint), device="cpu"), TEXTS)
-    np.testing.assert_allclose(found.to_dense(), wanted, atol=1e-5)
+    np.testing.assert_allclose(found.to_dense(), expected(original, TEXTS), atol=1e-5)
     assert 10 < SparseEncoder.sparsity(found)["active_dims"] < 120
 
 
-def test_inference_free_in_one_folder(inference_free: Path, exported: Build) -> None:
+@pytest.mark.parametrize("whole", [False, True], ids=["blocks", "finished logits"])
+@pytest.mark.parametrize("activation", ["relu", "log1p_relu"])
+@pytest.mark.parametrize("strategy", ["max", "sum"])
+def test_pooling(masked_lm: Path, strategy: Any, activation: Any, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module that is traced beside sentence-transformers': padded on either side, the vocabulary in several blocks."""
+    monkeypatch.setattr(sparse_module, "_BLOCK", 64)
+    model = BertForMaskedLM.from_pretrained(masked_lm).eval()
+    if whole:
+        monkeypatch.setattr(sparse_module, "_split", lambda transformer: (transformer, None))
+    module = sparse_module.SpladeModule(model, SpladePooling(strategy, activation)).eval()
+    assert len(module.head.blocks) == (0 if whole else -(-model.config.vocab_size // 64))
+    torch.manual_seed(5)
+    ids = torch.randint(5, model.config.vocab_size, (3, 9))
+    mask = torch.tensor([[1] * 9, [1] * 4 + [0] * 5, [0] * 6 + [1] * 3])
+    with torch.no_grad():
+        logits = model(input_ids=ids, attention_mask=mask).logits
+        features = {"token_embeddings": logits.clone(), "attention_mask": mask}
+        wanted = SpladePooling(strategy, activation).eval()(features)["sentence_embedding"]
+        np.testing.assert_allclose(module(ids, mask).numpy(), wanted.numpy(), atol=1e-5)
+
+
+def test_a_head_that_cannot_be_cut_is_taken_whole(masked_lm: Path) -> None:
+    """What stands behind the last product changes the logits, so that product is not all of it."""
+    model = BertForMaskedLM.from_pretrained(masked_lm).eval()
+    assert sparse_module._split(model)[1] is model.get_output_embeddings()
+    model.register_forward_hook(lambda _module, _inputs, output: setattr(output, "logits", output.logits * 2))
+    assert sparse_module._split(model) == (model, None)
+
+
+def test_inference_free_in_one_folder(inference_free: Path, inference_free_artifact: Path) -> None:
     """Queries by fixed weights, documents by the graph, and the router's default for texts that are neither."""
-    artifact, original = exported(inference_free), Original(str(inference_free), device="cpu")
+    artifact, original = inference_free_artifact, Original(str(inference_free), device="cpu")
     some = [text for text in TEXTS if text]  # sentence-transformers cannot encode a query without any token
     long = "king river stone " * 20  # cut at 12 tokens, where documents are cut at 24
     with SparseEncoder(artifact) as encoder:
@@ -63,14 +107,15 @@ def test_inference_free_in_one_folder(inference_free: Path, exported: Build) -> 
     assert described.serving.sparse.query_weights in described.files
 
 
-@pytest.mark.parametrize("route", ["query", "document"])
-def test_one_route(inference_free: Path, exported: Build, route: str) -> None:
-    artifact, original = exported(inference_free, route=route), Original(str(inference_free), device="cpu")
-    texts = [text for text in TEXTS if text]
-    wanted = expected(original, texts, task=route)
+def test_queries_alone(inference_free: Path, exported: Build) -> None:
+    """A graph without a transformer: each token's weight, once."""
+    artifact, original = exported(inference_free, route="query"), Original(str(inference_free), device="cpu")
+    texts = [*(text for text in TEXTS if text), "rain river rain rain"]
     with SparseEncoder(artifact) as encoder:
+        assert encoder.max_seq_length == 12
         for found in (encoder.encode(texts), encoder.encode_query(texts), encoder.encode_document(texts)):
-            np.testing.assert_allclose(found.to_dense(), wanted, atol=1e-5)
+            np.testing.assert_allclose(found.to_dense(), expected(original, texts, task="query"), atol=1e-5)
+        assert encoder.encode(["", "a"])[0].to_dict() == {}
 
 
 def test_auto_encoder(auto_encoder: Path, exported: Build) -> None:
@@ -84,10 +129,20 @@ def test_auto_encoder(auto_encoder: Path, exported: Build) -> None:
             assert max(found.counts) <= (most or 8)
 
 
-def test_plain_masked_lm(masked_lm: Path, exported: Build) -> None:
-    artifact, original = exported(masked_lm, kind="sparse"), Original(str(masked_lm), device="cpu")
-    with SparseEncoder(artifact) as encoder:
-        np.testing.assert_allclose(encoder.encode(TEXTS).to_dense(), expected(original, TEXTS), atol=1e-5)
+def test_plain_masked_lm(masked_lm: Path) -> None:
+    """``--kind sparse`` on what transformers saved: sentence-transformers' own default, maximum pooling of the masked-LM head."""
+    assert kind_of(masked_lm) == "dense"
+    checkpoint = load_checkpoint(str(masked_lm), kind="sparse")
+    module, serving = KINDS["sparse"].build(checkpoint, False), KINDS["sparse"].serving(checkpoint)
+    assert (serving.kind, serving.pooling, serving.dimension) == (
+        "sparse",
+        ("max",),
+        checkpoint.transformer.config.vocab_size,
+    )
+    ids = torch.tensor(checkpoint.tokenizer([TEXTS[0]])["input_ids"])
+    wanted = expected(Original(str(masked_lm), device="cpu"), TEXTS[:1])
+    with torch.no_grad():
+        np.testing.assert_allclose(module(ids, torch.ones_like(ids)).numpy(), wanted, atol=1e-5)
 
 
 def test_prompts_and_pruning_of_the_checkpoint(build_splade: Build, exported: Build) -> None:
