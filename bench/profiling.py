@@ -9,7 +9,8 @@ from pathlib import Path
 from embedrt.artifact import locate
 from embedrt.batching import padded_arrays, plan_batches
 from embedrt.session import GraphSession
-from embedrt.text import TextTokenizer, TokenRows
+from embedrt.text import TokenRows
+from embedrt.words import open_tokenizer
 
 __all__ = ["operator_shares"]
 
@@ -19,7 +20,7 @@ _SMALLEST_SHARE = 0.005
 def operator_shares(artifact: Path, variant: str, texts: Sequence[str]) -> dict[str, float]:
     """Share of the kernel time of each operator type, largest first, one thread; small ones together as ``other``."""
     found = locate(artifact, variant=variant)
-    tokens = TextTokenizer(found.tokenizer).encode(texts)
+    tokens = open_tokenizer(found.tokenizer).encode(texts)
     with tempfile.TemporaryDirectory() as place:
         profile = _profiled(found.graph, Path(place), tokens)
     times: Counter[str] = Counter()

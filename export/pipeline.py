@@ -1,6 +1,6 @@
 """The whole story of an export: source → module → trace → rewrite → verify → pack."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,13 @@ from embedrt_export.kinds.kind import Candidate, Kind
 from embedrt_export.quantization import PRECISIONS, Precision, QuantizeOptions, quantize
 from embedrt_export.quantization.judges import judge_of
 from embedrt_export.rewrite import operators, rewrite
-from embedrt_export.side_files import write_side_files
 from embedrt_export.source import load_checkpoint
 from embedrt_export.stages import Stages
 from embedrt_export.suspect import first_differing_layer
 from embedrt_export.trace import OPSET, trace
 from embedrt_export.writing import file_records, staging, write_graph, write_manifest
 
-from embedrt.artifact import TOKENIZER_FILE, Artifact, check_files, locate
+from embedrt.artifact import Artifact, check_files, locate, tokenizer_in
 from embedrt.errors import CheckpointError, GraphError, InputError, ManifestError, ParityError
 from embedrt.manifest import Manifest, Parity, Serving, Variant
 
@@ -32,6 +31,7 @@ __all__ = ["export", "verify"]
 
 _FP32_GRAPH = "onnx/model.onnx"
 _FORMS: tuple[AttentionForm, ...] = ("operator", "eager")
+_NO_ATTENTION = "none"
 
 
 def export(
@@ -90,7 +90,7 @@ def export(
         with stages.stage("reference") as facts:
             reference = exported.reference(checkpoint)
             facts.append(f"{len(reference)} inputs in PyTorch")
-        write_side_files(checkpoint, folder)
+        exported.side_files(checkpoint, folder)
         exported.files(checkpoint, folder)
         faithful = _first_faithful_graph(_Job(exported, checkpoint, module, serving, reference, folder, stages))
         with stages.stage("pack"):
@@ -147,7 +147,7 @@ class _Job:
 
     kind: Kind
     checkpoint: Checkpoint
-    module: GraphModule
+    module: GraphModule | onnx_ir.Model
     serving: Serving
     reference: Any
     folder: Path
@@ -156,9 +156,11 @@ class _Job:
 
 def _first_faithful_graph(job: _Job) -> Variant:
     """Attention as one operator where that is exact for this architecture, else as traced matrix products."""
+    if isinstance(job.module, onnx_ir.Model):
+        return _written(job, job.module, _NO_ATTENTION)
     for form in _FORMS if job.module.transformer is not None else _FORMS[-1:]:
         try:
-            return _graph(job, form)
+            return _graph(job, job.module, form)
         except (CheckpointError, GraphError, ParityError) as problem:
             if form == _FORMS[-1]:
                 raise
@@ -166,22 +168,29 @@ def _first_faithful_graph(job: _Job) -> Variant:
     raise AssertionError("unreachable")
 
 
-def _graph(job: _Job, form: AttentionForm) -> Variant:
+def _graph(job: _Job, module: GraphModule, form: AttentionForm) -> Variant:
     """Trace, rewrite, write and verify one graph."""
     with job.stages.stage("trace") as facts:
-        model = trace(job.module, form)
+        model = trace(module, form)
         facts.append(f"attention as {form}")
     with job.stages.stage("rewrite") as facts:
         facts += [f"{name} {count}" for name, count in rewrite(model).items()]
         facts.append(f"{operators(model)['Attention']} Attention operators")
-    path = job.folder / _FP32_GRAPH
     noted = model.clone()
+    return _written(job, model, form, lambda comparison: _suspicion(comparison, module, noted, job.folder))
+
+
+def _written(
+    job: _Job, model: onnx_ir.Model, form: str, suspicion: Callable[[Comparison], str] = lambda _comparison: ""
+) -> Variant:
+    """Write and verify one graph; ``suspicion`` says where a difference comes from."""
+    path = job.folder / _FP32_GRAPH
     write_graph(model, path, job.serving)
     with job.stages.stage("verify") as facts:
-        candidate = Candidate(graph=path, tokenizer=job.folder / TOKENIZER_FILE, serving=job.serving)
+        candidate = Candidate(graph=path, tokenizer=tokenizer_in(job.folder), serving=job.serving)
         comparison = job.kind.compare(candidate, job.checkpoint, job.reference)
         facts.append(f"max |Δ| {comparison.parity.max_abs_difference:.1e}")
-        comparison.require(suspicion=_suspicion(comparison, job, noted))
+        comparison.require(suspicion=suspicion(comparison))
     return Variant(file=_FP32_GRAPH, precision="fp32", opset=OPSET, attention=form, parity=comparison.parity)
 
 
@@ -193,11 +202,11 @@ def _facts(checkpoint: Checkpoint, serving: Serving) -> list[str]:
     return [*what, architecture, *pooling, f"{serving.dimension} wide"]
 
 
-def _suspicion(comparison: Comparison, job: _Job, noted: onnx_ir.Model) -> str:
+def _suspicion(comparison: Comparison, module: GraphModule, noted: onnx_ir.Model, folder: Path) -> str:
     try:
         comparison.require()
     except ParityError:
-        return first_differing_layer(job.module, noted, job.folder)
+        return first_differing_layer(module, noted, folder)
     return ""
 
 

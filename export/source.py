@@ -24,7 +24,7 @@ from optimum.exporters.tasks import TasksManager
 from safetensors import SafetensorError
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Transformer
-from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding
+from sentence_transformers.sentence_transformer.modules import BoW, Pooling, StaticEmbedding, WordEmbeddings
 from transformers.utils import logging as transformers_logging
 
 from embedrt.errors import CheckpointError
@@ -109,6 +109,8 @@ def load_checkpoint(
     loaded = on_route(loaded, route)
     if kind == "dense" and isinstance(loaded[0], StaticEmbedding):
         kind = "static"
+    if kind == "dense" and isinstance(loaded[0], WordEmbeddings | BoW):
+        kind = "words"
     loaded.eval().float().requires_grad_(requires_grad=False)
     libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     name = model if commit else folder.resolve().name

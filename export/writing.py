@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import onnx_ir
+from embedrt_export.streamed import save_streamed
 from onnx_ir.passes import common
 
 from embedrt.artifact import sha256_of
@@ -62,10 +63,10 @@ def write_graph(model: onnx_ir.Model, path: Path, serving: Serving) -> None:
     weights = sum(
         value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None
     )
-    external = f"{path.name}_data" if weights > _ONE_FILE_LIMIT - (1 << 26) else None
-    if external is None:  # weights that came from a file of their own would stay there
-        model = onnx_ir.external_data.load_to_model(model)
-    onnx_ir.save(model, path, external_data=external)
+    if weights > _ONE_FILE_LIMIT - (1 << 26):
+        onnx_ir.save(model, path, external_data=f"{path.name}_data")
+    else:  # weights that came from a file of their own would stay there
+        save_streamed(onnx_ir.external_data.load_to_model(model), path)
 
 
 def file_records(folder: Path) -> dict[str, FileRecord]:

@@ -13,7 +13,7 @@ from embedrt_export.graft.activations import ACTIVATIONS
 from embedrt_export.graft.chain import Chain, Dense, LayerNorm, Module, Normalize
 from embedrt_export.graft.writer import Writer
 
-__all__ = ["append_chain"]
+__all__ = ["append_chain", "append_module"]
 
 _SMALLEST_COUNT = 1e-9
 _SMALLEST_LENGTH = 1e-12
@@ -26,12 +26,12 @@ def append_chain(
 ) -> onnx_ir.Value:
     """From ``tokens``, float32 (batch, sequence, hidden), and masks, int64 (batch, sequence), to vectors (batch, dim)."""
     for token_module in chain.on_tokens:
-        tokens = _module(writer, token_module, tokens)
+        tokens = append_module(writer, token_module, tokens)
     masks = _Masks(writer, attention_mask, pooling_mask)
     pooled = [_pooled(writer, mode, tokens, masks) for mode in chain.pooling]  # each (batch, hidden)
     vectors = pooled[0] if len(pooled) == 1 else writer.add("Concat", *pooled, axis=1)  # (batch, modes * hidden)
     for module in chain.finish:
-        vectors = _module(writer, module, vectors)
+        vectors = append_module(writer, module, vectors)
     return vectors
 
 
@@ -111,7 +111,7 @@ _WEIGHTS: dict[str, Callable[[Writer, _Masks], onnx_ir.Value]] = {
 }
 
 
-def _module(writer: Writer, module: Module, x: onnx_ir.Value) -> onnx_ir.Value:
+def append_module(writer: Writer, module: Module, x: onnx_ir.Value) -> onnx_ir.Value:
     """``x`` (…, in) to (…, out)."""
     if isinstance(module, Dense):
         return _dense(writer, module, x)

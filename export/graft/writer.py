@@ -24,7 +24,6 @@ _AXES_ARE_AN_INPUT_FROM = {
     "ReduceMean": 18,
     "ReduceL2": 18,
 }
-_PREFIX = "graft"
 
 
 def require_opset(model: onnx_ir.Model, graph: str) -> int:
@@ -45,8 +44,10 @@ def require_opset(model: onnx_ir.Model, graph: str) -> int:
 class Writer:
     """Adds constants and nodes: at the end of the graph, or before :attr:`place`."""
 
-    def __init__(self, model: onnx_ir.Model) -> None:
+    def __init__(self, model: onnx_ir.Model, *, prefix: str = "graft") -> None:
+        """``prefix`` begins the name of all that is added."""
         self._graph = model.graph
+        self._prefix = prefix
         self._opset = model.opset_imports.get("", 1)
         self._count = 0
         self.place: onnx_ir.Node | None = None
@@ -82,4 +83,4 @@ class Writer:
 
     def _name(self, stem: str) -> str:
         self._count += 1
-        return f"{_PREFIX}.{stem}.{self._count}"
+        return f"{self._prefix}.{stem}.{self._count}"

@@ -10,7 +10,8 @@ from embedrt_export.kinds.kind import Kind
 from embedrt_export.kinds.multi_vector import MULTI_VECTOR
 from embedrt_export.kinds.sparse import SPARSE
 from embedrt_export.kinds.static import STATIC
+from embedrt_export.kinds.words import WORDS
 
 __all__ = ["KINDS"]
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (DENSE, CROSS_ENCODER, HYBRID, MULTI_VECTOR, SPARSE, STATIC)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (DENSE, CROSS_ENCODER, HYBRID, MULTI_VECTOR, SPARSE, STATIC, WORDS)}

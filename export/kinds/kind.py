@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx_ir
 from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.comparison import Comparison
 from embedrt_export.graph_module import GraphModule
+from embedrt_export.side_files import write_side_files
 
 from embedrt.manifest import Serving
 
@@ -35,11 +37,14 @@ class Kind:
     """As ``--kind`` takes it."""
     serving: Callable[[Checkpoint], Serving]
     """What the manifest tells a runtime."""
-    build: Callable[[Checkpoint, bool], GraphModule]
-    """Everything that the checkpoint does after its tokenizer, as one module; True: with token vectors as a further output."""
+    build: Callable[[Checkpoint, bool], GraphModule | onnx_ir.Model]
+    """Everything that the checkpoint does after its tokenizer, as a module to be traced, or as a graph; True: with token vectors
+    as a further output."""
     reference: Callable[[Checkpoint], Any]
     """What the original library gives for the parity inputs."""
     compare: Callable[[Candidate, Checkpoint, Any], Comparison]
     """The graph, run over the parity inputs in several batch sizes, against that reference."""
+    side_files: Callable[[Checkpoint, Path], None] = write_side_files
+    """Writes the tokenizer, and the configuration that other runtimes look for."""
     files: Callable[[Checkpoint, Path], None] = _no_files
     """Writes what else the runtime reads beside graph and tokenizer."""

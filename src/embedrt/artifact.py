@@ -13,8 +13,9 @@ from typing import Any
 from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError, ManifestError
 from embedrt.hub import SIDE_FILES, download_file, is_hub_id
 from embedrt.manifest import MANIFEST_FILE, Manifest, Serving
+from embedrt.words import WORDS_FILE
 
-__all__ = ["Artifact", "check_files", "locate", "serving_from_hub_files"]
+__all__ = ["Artifact", "check_files", "locate", "serving_from_hub_files", "tokenizer_in"]
 
 TOKENIZER_FILE = "tokenizer.json"
 _GRAPH_CANDIDATES = ("onnx/model.onnx", "model.onnx")
@@ -70,7 +71,7 @@ def _folder(folder: Path, variant: str | None) -> Artifact:
     for candidate in _GRAPH_CANDIDATES:
         if (folder / candidate).is_file():
             graph = folder / candidate
-            return Artifact(folder=folder, graph=graph, tokenizer=folder / TOKENIZER_FILE, manifest=None, variant=None)
+            return Artifact(folder=folder, graph=graph, tokenizer=tokenizer_in(folder), manifest=None, variant=None)
     raise ArtifactNotFoundError(
         f"{folder} has neither {MANIFEST_FILE} nor {' nor '.join(_GRAPH_CANDIDATES)}. "
         f"If it is a PyTorch checkpoint, type: embedrt export {folder} OUT, and load OUT"
@@ -82,7 +83,8 @@ def _described(folder: Path, manifest: Manifest, variant: str | None) -> Artifac
     if chosen not in manifest.variants:
         raise InputError(f"variant {chosen!r} was asked for, but the artifact has {', '.join(manifest.variants)}")
     graph = folder / manifest.variants[chosen].file
-    return Artifact(folder=folder, graph=graph, tokenizer=folder / TOKENIZER_FILE, manifest=manifest, variant=chosen)
+    tokenizer = folder / (WORDS_FILE if WORDS_FILE in manifest.files else TOKENIZER_FILE)
+    return Artifact(folder=folder, graph=graph, tokenizer=tokenizer, manifest=manifest, variant=chosen)
 
 
 def _single_file(graph: Path, variant: str | None) -> Artifact:
@@ -90,8 +92,14 @@ def _single_file(graph: Path, variant: str | None) -> Artifact:
     if variant is not None:
         raise InputError(f"variant {variant!r} was asked for, but {graph} is a single graph: pass the artifact folder")
     folders = (graph.parent, graph.parent.parent)
-    folder = next((folder for folder in folders if (folder / TOKENIZER_FILE).is_file()), graph.parent)
-    return Artifact(folder=folder, graph=graph, tokenizer=folder / TOKENIZER_FILE, manifest=None, variant=None)
+    folder = next((folder for folder in folders if tokenizer_in(folder).is_file()), graph.parent)
+    return Artifact(folder=folder, graph=graph, tokenizer=tokenizer_in(folder), manifest=None, variant=None)
+
+
+def tokenizer_in(folder: Path) -> Path:
+    """Words where the folder has some, else where tokenizer.json is or ought to be."""
+    words = folder / WORDS_FILE
+    return words if words.is_file() else folder / TOKENIZER_FILE
 
 
 def _hub_repository(name: str, variant: str | None, revision: str | None) -> Artifact:
@@ -113,7 +121,7 @@ def _needed_files(artifact: Artifact) -> list[str]:
     if artifact.manifest is None or artifact.variant is None:
         return []
     graph, sparse = artifact.manifest.variants[artifact.variant].file, artifact.manifest.serving.sparse
-    read = {TOKENIZER_FILE, graph, sparse.query_weights if sparse is not None else None}
+    read = {TOKENIZER_FILE, WORDS_FILE, graph, sparse.query_weights if sparse is not None else None}
     return [path for path in artifact.manifest.files if path in read or path.startswith(f"{graph}_data")]
 
 

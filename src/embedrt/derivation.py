@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-__all__ = ["Derivation", "Distillation", "Trimming", "Whitened"]
+__all__ = ["Derivation", "Distillation", "Trimming", "Whitened", "WordWeighting"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +50,26 @@ class Whitened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WordWeighting:
+    """Frequent words of a corpus count for less in a file of word vectors (``--corpus``)."""
+
+    texts: int
+    weights: str = ""
+    """``idf`` or ``sif``; empty: all words count alike."""
+    dropped: tuple[str, ...] = ()
+    """The most frequent words, which are passed over."""
+    component_share: float | None = None
+    """Share of the corpus's summed squares in the component that was taken out; None: none was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Derivation:
     """The changes, in the order in which they were made."""
 
     trimming: Trimming | None = None
     distillation: Distillation | None = None
     whitening: Whitened | None = None
+    weighting: WordWeighting | None = None
 
     def sentences(self) -> list[str]:
         """What a person has to know of it, a sentence a change."""
@@ -63,6 +77,7 @@ class Derivation:
             self.trimming and _trimmed(self.trimming),
             self.distillation and _distilled(self.distillation),
             self.whitening and _whitened(self.whitening),
+            self.weighting and _weighted(self.weighting),
         )
         return [sentence for sentence in made if sentence]
 
@@ -86,3 +101,15 @@ def _whitened(made: Whitened) -> str:
         f"whitened by {made.texts} texts: {made.dimension} of {made.rank} directions, "
         f"{made.explained_variance:.0%} of the variance"
     )
+
+
+def _weighted(made: WordWeighting) -> str:
+    steps = [f"{made.weights} weights"] if made.weights else []
+    if made.dropped:
+        shown = ", ".join(made.dropped[:3])
+        steps.append(
+            f"the {len(made.dropped)} most frequent words dropped ({shown}{' …' if len(made.dropped) > 3 else ''})"
+        )
+    if made.component_share is not None:
+        steps.append(f"the first component removed ({made.component_share:.0%} of the corpus's vectors)")
+    return f"by {made.texts} texts: {', '.join(steps)}"

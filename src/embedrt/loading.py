@@ -10,6 +10,7 @@ from embedrt.errors import GraphError
 from embedrt.manifest import METADATA_KEY, Serving, serving_from_json
 from embedrt.session import POOLING_MASK, GraphSession
 from embedrt.text import TextTokenizer
+from embedrt.words import open_tokenizer
 
 __all__ = ["Loaded", "load"]
 
@@ -33,7 +34,7 @@ def load(artifact: Artifact, open_session: Callable[[], GraphSession]) -> Loaded
     with _while_checking(artifact):
         session = open_session()
         serving = _serving(artifact, session)
-        tokenizer = TextTokenizer(artifact.tokenizer, max_seq_length=serving.max_seq_length)
+        tokenizer = open_tokenizer(artifact.tokenizer, max_seq_length=serving.max_seq_length)
     if not serving.include_prompt and POOLING_MASK not in session.inputs:
         raise GraphError(
             f"{artifact.graph}: prompts are to be left out of pooling, but the graph has no input {POOLING_MASK}. "

@@ -1,4 +1,4 @@
-"""``embedrt export MODEL OUT``: a checkpoint to a verified artifact."""
+"""``embedrt export MODEL OUT``: a checkpoint, or a file of word vectors, to a verified artifact."""
 
 import importlib.util
 from pathlib import Path
@@ -17,7 +17,24 @@ from embedrt.cli.options import (
     Revision,
     Sts,
 )
+from embedrt.cli.word_vectors import (
+    Corpus,
+    DropFrequent,
+    Lowercase,
+    Normalize,
+    RemoveComponent,
+    StopWords,
+    Table,
+    UnitWords,
+    WordSettings,
+    WordTokenizer,
+    WordVectors,
+    WordWeights,
+    places,
+    refuse,
+)
 from embedrt.errors import MissingDependencyError
+from embedrt.manifest import Manifest
 
 __all__ = ["export", "require", "require_exporter", "require_quantizer"]
 
@@ -26,8 +43,13 @@ _NEEDED = (*_QUANTIZER, "torch", "transformers", "sentence_transformers", "optim
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint: a local folder or a Hub id.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write; it appears whole or not at all.")],
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="Checkpoint: a local folder or a Hub id.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Argument(metavar="OUT", help="Folder to write; it appears whole or not at all.", show_default=False),
+    ] = None,
     pooling: Annotated[
         list[str] | None,
         typer.Option(help="For plain transformers checkpoints: cls, mean, max … Several are concatenated."),
@@ -73,16 +95,58 @@ def export(
     revision: Revision = None,
     json: Json = False,
     quiet: Quiet = False,
+    word_vectors: WordVectors = None,
+    word_tokenizer: WordTokenizer = "whitespace",
+    lowercase: Lowercase = False,
+    stop_words: StopWords = None,
+    table: Table = "fp32",
+    normalize: Normalize = False,
+    unit_words: UnitWords = False,
+    word_weights: WordWeights = None,
+    corpus: Corpus = None,
+    remove_component: RemoveComponent = False,
+    drop_frequent: DropFrequent = 0,
 ) -> None:
     """Export a checkpoint to ONE graph (transformer, pooling, normalize), verified against PyTorch."""
+    source, target = places(model, out, word_vectors)
+    words = WordSettings(
+        tokenizer=word_tokenizer,
+        lowercase=lowercase,
+        stop_words=stop_words,
+        table=table,
+        normalize=normalize,
+        unit_words=unit_words,
+        weights=word_weights,
+        corpus=corpus,
+        remove_component=remove_component,
+        drop_frequent=drop_frequent,
+    )
+    if word_vectors is not None:
+        of_checkpoints = {
+            "--kind": kind,
+            "--route": route,
+            "--token-embeddings": token_embeddings,
+            "--keep-vocabulary-of": keep_vocabulary_of,
+            "--whiten": whiten,
+            "--precision": precision,
+            "--revision": revision,
+        }
+        refuse(of_checkpoints, "is for checkpoints, and a file of word vectors is none: leave it out")
+        require_quantizer()
+        from embedrt_export.words.job import export_word_vectors
+
+        made = export_word_vectors(source, target, options=words.options(pooling), overwrite=overwrite, quiet=quiet)
+        _report(made, target, json=json)
+        return
+    refuse(words.given(), "is for word vectors: pass --word-vectors FILE too, or leave it out")
     require_exporter()
     import embedrt_export
     from embedrt_export.changes import Changes
     from embedrt_export.quantization import Precision, QuantizeOptions
 
     manifest = embedrt_export.export(
-        model,
-        out,
+        source,
+        target,
         revision=revision,
         kind=kind,
         pooling=pooling or None,
@@ -97,6 +161,10 @@ def export(
         overwrite=overwrite,
         quiet=quiet,
     )
+    _report(manifest, target, json=json)
+
+
+def _report(manifest: Manifest, out: Path, *, json: bool) -> None:
     if json:
         typer.echo(manifest.to_json(), nl=False)
         return

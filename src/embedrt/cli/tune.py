@@ -20,9 +20,9 @@ from embedrt.errors import InputError, ManifestError
 from embedrt.layout import tuned_path, write_tuned
 from embedrt.progress import progress
 from embedrt.session import runtime_version
-from embedrt.text import TextTokenizer
 from embedrt.tuning import Candidate, Tuned
 from embedrt.tuning import tune as try_layouts
+from embedrt.words import open_tokenizer
 
 __all__ = ["tune"]
 
@@ -77,7 +77,7 @@ def _lengths(texts: Path, tokenizer: Path) -> npt.NDArray[np.int64]:
     records = read_records(str(texts), text_field="text")
     if not records:
         raise InputError(f"{texts} holds no text: pass a file with some hundreds of texts like yours")
-    return TextTokenizer(tokenizer).encode([record["text"] for record in records]).lengths
+    return open_tokenizer(tokenizer).encode([record["text"] for record in records]).lengths
 
 
 def _report(found: dict[str, Tuned], artifacts: list[Artifact], *, json: bool) -> None:
