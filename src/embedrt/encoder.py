@@ -236,6 +236,11 @@ class SentenceEncoder:
         return self._serving.default_prompt_name
 
     @property
+    def similarity_name(self) -> str:
+        """The checkpoint's measure: cosine, dot, euclidean or manhattan."""
+        return self._serving.similarity
+
+    @property
     def providers(self) -> list[str]:
         """The execution providers that really run the graph, most preferred first."""
         return self._session.providers

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from embedrt import __version__
-from embedrt.cli import bench, doctor, embed, export, graft, inspect, pairs, quantize, serve, similarity, tune, verify
+from embedrt.cli import bench, doctor, embed, export, graft, inspect, pairs, quantize, search, serve, similarity, tune, verify
 from embedrt.errors import EmbedrtError, InputError
 
 __all__ = ["app", "main"]
@@ -30,6 +30,7 @@ app.command("verify")(verify.verify)
 app.command("inspect")(inspect.inspect)
 app.command("embed")(embed.embed)
 app.command("similarity")(similarity.similarity)
+app.command("search")(search.search)
 app.command("pairs")(pairs.pairs)
 app.command("tune")(tune.tune)
 app.command("serve")(serve.serve)

@@ -1,0 +1,93 @@
+"""``embedrt search MODEL INPUT QUERY …``: the texts of a file that are nearest to each query; a cross-encoder may order them again."""
+
+import json as json_module
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from embedrt.cli.options import Device, Json, Model, Quiet, Revision, Threads, Variant
+from embedrt.cli.reading import read_records
+from embedrt.cross_encoder import CrossEncoder
+from embedrt.encoder import SentenceEncoder
+from embedrt.errors import InputError
+from embedrt.search import semantic_search
+from embedrt.similarity import similarity_function
+
+__all__ = ["search"]
+
+Found = list[tuple[float, int]]
+"""Score and index of texts, best first."""
+
+
+def search(
+    model: Model,
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="Text file (a text a line), .jsonl, or - for stdin.")],
+    queries: Annotated[list[str], typer.Argument(metavar="QUERY", help="One or several.")],
+    top_k: Annotated[int, typer.Option(min=1, help="Texts to show for each query.")] = 10,
+    rerank: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="A cross-encoder that orders the nearest texts again.")
+    ] = None,
+    candidates: Annotated[int, typer.Option(min=1, help="How many it reads for each query.")] = 50,
+    text_field: Annotated[str, typer.Option(help="The key of the text in .jsonl.")] = "text",
+    variant: Variant = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    revision: Revision = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find the texts nearest to each query. Prompts of the checkpoint for queries and documents are used."""
+    texts = [str(record[text_field]) for record in read_records(source, text_field=text_field)]
+    if not texts:
+        raise InputError(f"{source} holds no text: pass a file with one a line")
+    shown = not quiet and sys.stderr.isatty()
+    with SentenceEncoder(model, variant=variant, device=device, threads=threads, revision=revision) as encoder:
+        vectors = encoder.encode_document(texts, show_progress_bar=shown)
+        measure = similarity_function(encoder.similarity_name)
+        wanted = top_k if rerank is None else max(top_k, candidates)
+        hits = semantic_search(encoder.encode_query(queries), vectors, top_k=wanted, score_function=measure)
+    found = [[(hit["score"], hit["corpus_id"]) for hit in row] for row in hits]
+    if rerank is not None:
+        found = list(_reranked(rerank, queries, texts, found, device=device, threads=threads))
+    answers = [
+        {"query": query, "results": [_result(score, index, texts) for score, index in row[:top_k]]}
+        for query, row in zip(queries, found, strict=True)
+    ]
+    if json:
+        typer.echo(json_module.dumps(answers, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    for answer in answers:
+        console.print(_table(answer))
+
+
+def _reranked(
+    model: str,
+    queries: Sequence[str],
+    texts: Sequence[str],
+    found: Sequence[Found],
+    *,
+    device: str,
+    threads: int | None,
+) -> Iterator[Found]:
+    """What was found for each query, ordered by what ``model`` makes of query and text."""
+    with CrossEncoder(model, device=device, threads=threads) as reranker:
+        for query, row in zip(queries, found, strict=True):
+            ranked = reranker.rank(query, [texts[index] for _, index in row])
+            yield [(entry["score"], row[entry["corpus_id"]][1]) for entry in ranked]
+
+
+def _result(score: float, index: int, texts: Sequence[str]) -> dict[str, Any]:
+    return {"number": index + 1, "score": score, "text": texts[index]}
+
+
+def _table(answer: dict[str, Any]) -> Table:
+    table = Table("score", Column("number", justify="right"), "text", title=Text(answer["query"]), title_justify="left")
+    for result in answer["results"]:
+        table.add_row(f"{result['score']:.4f}", str(result["number"]), Text(result["text"]))
+    return table
