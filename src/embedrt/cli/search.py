@@ -1,4 +1,4 @@
-"""``embedrt search MODEL INPUT QUERY …``: the texts of a file that are nearest to each query; a cross-encoder may order them again."""
+"""``embedrt search MODEL INPUT QUERY …``: the texts of a file nearest to each query; a cross-encoder may order them again."""
 
 import json as json_module
 import sys
