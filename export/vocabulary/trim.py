@@ -65,7 +65,7 @@ def trim(checkpoint: Checkpoint, files: Sequence[Path], *, quiet: bool = False) 
 
 
 def keep_tokens(checkpoint: Checkpoint, tokens: Collection[str]) -> None:
-    """Leave ``checkpoint`` these tokens, those of an artifact that was trimmed before.
+    """Leave ``checkpoint`` these tokens, those of an artifact that was trimmed before, and all special ones.
 
     Raises:
         CheckpointError: it does not have one of them.
@@ -73,7 +73,8 @@ def keep_tokens(checkpoint: Checkpoint, tokens: Collection[str]) -> None:
     pieces = Pieces(json.loads(plain_tokenizer(checkpoint).to_str()))
     if foreign := sorted(set(tokens) - pieces.all_ids.keys()):
         raise CheckpointError(f"the checkpoint's vocabulary lacks {foreign[0]!r}: it is not the one that was trimmed")
-    _apply(checkpoint, pieces, sorted(pieces.all_ids[token] for token in tokens))
+    kept = {pieces.all_ids[token] for token in tokens} | set(pieces.added.values()) | _always(checkpoint)
+    _apply(checkpoint, pieces, sorted(kept))
 
 
 def plain_tokenizer(checkpoint: Checkpoint) -> Tokenizer:

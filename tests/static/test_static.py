@@ -99,7 +99,7 @@ def test_token_vectors_are_rows_of_the_table(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, table(tokenizer.get_vocab_size())[ids])
 
 
-@pytest.mark.parametrize(("kind", "normalize"), zip(KINDS, (True, False, True), strict=True))
+@pytest.mark.parametrize(("kind", "normalize"), [*zip(KINDS, (True, False, True), strict=True)])
 def test_model2vec(tmp_path: Path, kind: TokenizerKind, normalize: bool) -> None:
     """It leaves unknown pieces out, which sentence-transformers counts."""
     folder = save_model2vec(tmp_path / "checkpoint", kind=kind, normalize=normalize)
@@ -118,7 +118,7 @@ def test_model2vec_with_a_mapping_and_weights(tmp_path: Path) -> None:
     """Vocabularies that were clustered: many tokens share a row, each has its own weight."""
     tokens = tokenizer_of("wordpiece").get_vocab_size()
     random = np.random.default_rng(1)
-    options = {
+    options: dict[str, Any] = {
         "vectors": table(50), "token_mapping": random.integers(0, 50, tokens), "weights": random.uniform(0, 1, tokens),
     }  # fmt: skip
     folder = save_model2vec(tmp_path / "checkpoint", **options)
@@ -148,7 +148,8 @@ def test_model2vec_cuts_where_its_config_says(tmp_path: Path, longest: int | Non
 @pytest.mark.parametrize("named", [True, False])
 def test_model2vec_without_modules_json(tmp_path: Path, named: bool) -> None:
     """As its first releases wrote it; and where config.json does not say what it is, the table's name does."""
-    folder = save_model2vec(tmp_path / "checkpoint", **({} if named else {"config": None}))
+    options: dict[str, Any] = {} if named else {"config": None}
+    folder = save_model2vec(tmp_path / "checkpoint", **options)
     (folder / "modules.json").unlink()
     expected = StaticModel.from_pretrained(folder).encode(TEXTS)
     np.testing.assert_allclose(exported(folder, tmp_path / "out").encode(TEXTS), expected, rtol=0, atol=1e-5)

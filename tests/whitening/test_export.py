@@ -106,7 +106,11 @@ def test_a_corpus_that_cannot_be_used(
 
 
 def test_dims_need_something_to_be_of() -> None:
-    with pytest.raises(InputError, match="dims is for whitened vectors: pass --whiten CORPUS too"):
+    with pytest.raises(
+        InputError, match="dims is for distilled or whitened vectors: pass --static or --whiten CORPUS too"
+    ):
         Changes(dims=12)
+    with pytest.raises(InputError, match="either distilled or whitened"):
+        Changes(static=True, whiten=Path("corpus.txt"))
     with pytest.raises(InputError, match="dims is 0, expected at least 1"):
         Changes(dims=0, whiten=Path("corpus.txt"))

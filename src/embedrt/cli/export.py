@@ -72,12 +72,15 @@ def export(
             metavar="FILE", help="Texts, one a line: pieces that they never need go. May be given several times."
         ),
     ] = None,
+    static: Annotated[
+        bool, typer.Option("--static", help="Distill into a table of vectors, one a token: no transformer.")
+    ] = False,
     whiten: Annotated[
         Path | None,
         typer.Option(metavar="CORPUS", help="Whiten vectors by these texts, one a line."),
     ] = None,
     dims: Annotated[
-        int | None, typer.Option(min=1, help="Width of whitened vectors; without it, all that vary.")
+        int | None, typer.Option(min=1, help="Width of distilled vectors (default 256) or whitened ones.")
     ] = None,
     precision: Annotated[
         Precisions | None,
@@ -152,7 +155,9 @@ def export(
         pooling=pooling or None,
         route=route,
         token_embeddings=token_embeddings,
-        changes=Changes(keep_vocabulary_of=tuple(keep_vocabulary_of or ()), whiten=whiten, dims=dims),
+        changes=Changes(
+            keep_vocabulary_of=tuple(keep_vocabulary_of or ()), static=static, whiten=whiten, dims=dims, sts=sts
+        ),
         precisions=[cast("Precision", name) for name in precision or [] if name != "fp32"],
         quantize_options=QuantizeOptions(
             calibration=calibration, processor=processor, gate=gate, allow_below_gate=allow_below_gate, sts=sts
