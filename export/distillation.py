@@ -156,4 +156,5 @@ def zipf_weights(tokens: int, sif: float = SIF) -> Doubles:
     array([0.52 , 0.619, 0.684])
     """
     inverse = 1 / np.arange(2, tokens + 2)
-    return sif / (sif + inverse / inverse.sum())
+    weights: Doubles = sif / (sif + inverse / inverse.sum())
+    return weights

@@ -20,7 +20,7 @@ class StaticModule(GraphModule):
     ) -> None:
         super().__init__()
         self.transformer = None
-        self.table = nn.Embedding.from_pretrained(table)  # (tokens, dim)
+        self.table = nn.Embedding(len(table), table.shape[1], _weight=table, _freeze=True)  # (tokens, dim)
         self.pooling = ProductPooling(("mean",))
         self.finish = finish
         self.left_out = left_out

@@ -17,7 +17,7 @@ def unknown_of(tokenizer: Tokenizer) -> int | None:
     return Pieces(json.loads(tokenizer.to_str())).unknown
 
 
-class LeftOutUnknown(StaticEmbedding):  # type: ignore[misc]
+class LeftOutUnknown(StaticEmbedding):
     """The mean of the vectors of all pieces that the tokenizer knows; zero where it knows none.
 
     sentence-transformers' own module counts an unknown piece as any other; model2vec's encoder leaves it out.

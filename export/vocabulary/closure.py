@@ -22,7 +22,7 @@ smallest score (so that piece stays).
 For texts that are not given, pieces of single characters stay too, of all scripts that occur in U.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from embedrt_export.vocabulary.characters import is_kept_anyway, script, scripts_of
 from embedrt_export.vocabulary.merges import on_the_way
@@ -34,9 +34,7 @@ _WORD_START = "▁"
 """What SentencePiece writes for a space; by itself it is the path of last resort."""
 
 
-def closure(
-    pieces: Pieces, used: set[int], *, always: Iterable[int] = (), isolated: set[str] = frozenset()
-) -> list[int]:  # type: ignore[assignment]
+def closure(pieces: Pieces, used: set[int], *, always: Iterable[int] = (), isolated: Collection[str] = ()) -> list[int]:
     """Ids that stay, ascending.
 
     Args:
@@ -56,7 +54,7 @@ def closure(
     return sorted(kept)
 
 
-def _single_characters(pieces: Pieces, used: set[int], isolated: set[str]) -> set[int]:
+def _single_characters(pieces: Pieces, used: set[int], isolated: Collection[str]) -> set[int]:
     """Pieces of one character each, of the scripts that occur in ``used``."""
     names = {number: piece for piece, number in pieces.ids.items()}
     if pieces.is_byte_level:
