@@ -1,5 +1,6 @@
 """Which kind of model is judged how."""
 
+from embedrt_export.quantization.cross_encoder import CROSS_ENCODER
 from embedrt_export.quantization.dense import DENSE
 from embedrt_export.quantization.hybrid import HYBRID
 from embedrt_export.quantization.judge import Judge
@@ -10,7 +11,13 @@ from embedrt.manifest import Serving
 
 __all__ = ["JUDGES", "judge_of"]
 
-JUDGES: dict[str, Judge] = {"dense": DENSE, "hybrid": HYBRID, "multi-vector": MULTI_VECTOR, "sparse": SPARSE}
+JUDGES: dict[str, Judge] = {
+    "cross-encoder": CROSS_ENCODER,
+    "dense": DENSE,
+    "hybrid": HYBRID,
+    "multi-vector": MULTI_VECTOR,
+    "sparse": SPARSE,
+}
 """By the manifest's ``kind``; ``hybrid`` where a graph gives several."""
 
 

@@ -42,6 +42,12 @@ class TokenRows:
         """Token ids of one text, (tokens,)."""
         return self.ids[self.starts[index] : self.starts[index] + self.lengths[index]]
 
+    def types_of(self, index: int) -> npt.NDArray[np.int64]:
+        """Token types of one text, (tokens,)."""
+        if self.type_ids is None:
+            return np.zeros(self.lengths[index], dtype=np.int64)
+        return self.type_ids[self.starts[index] : self.starts[index] + self.lengths[index]]
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -92,23 +98,30 @@ class TextTokenizer:
             raise InputError(_broken_text(texts)) from error
         return token_rows([encoding.ids for encoding in encodings])
 
-    def encode_pairs(self, pairs: Sequence[tuple[str, str]], *, with_types: bool) -> TokenRows:
+    def encode_pairs(self, pairs: Sequence[tuple[str, ...]], *, with_types: bool) -> TokenRows:
         """Token ids of each pair; where it is too long, the longer one of its texts is cut, token by token.
 
         Args:
-            pairs: two texts each.
+            pairs: two texts each; one, for models that may read a text alone too.
             with_types: also which text each token is of, for graphs that read it.
         """
+        items = [pair if len(pair) > 1 else pair[0] for pair in pairs]
         try:
             one = len(pairs) == 1
-            encodings = [self._tokenizer.encode(*pairs[0])] if one else self._tokenizer.encode_batch_fast(list(pairs))
+            encodings = [self._tokenizer.encode(*pairs[0])] if one else self._tokenizer.encode_batch_fast(items)
         except TypeError as error:  # the library's answer to a str that is no Unicode text
-            raise InputError(_broken_text([text for pair in pairs for text in pair], "the texts of the pairs")) from error
+            raise InputError(
+                _broken_text([text for pair in pairs for text in pair], "the texts of the pairs")
+            ) from error
         rows = token_rows([encoding.ids for encoding in encodings])
         if not with_types:
             return rows
         types = np.fromiter(itertools.chain.from_iterable(encoding.type_ids for encoding in encodings), np.int64)
         return dataclasses.replace(rows, type_ids=types)
+
+    def is_cut(self, pair: tuple[str, ...]) -> bool:
+        """Whether a pair, or a text alone, is longer than the maximum length."""
+        return bool(self._tokenizer.encode(*pair).overflowing)
 
     def tokens(self, text: str) -> list[str]:
         """The pieces that ``text`` is cut into, special tokens included."""

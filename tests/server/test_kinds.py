@@ -1,4 +1,4 @@
-"""Kinds of models that are not there yet: their routes answer in full as soon as a model can do it."""
+"""Routes of every kind of model answer in full as soon as a model can do it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from embedrt.server import Server
-from embedrt.server.dense import DenseModel
 
 Ask = Callable[..., Any]
 DOCUMENTS = ["a cat", "hello world", "the invoice"]
@@ -26,7 +25,7 @@ def everything(start: Callable[..., Server]) -> Iterator[Server]:
         return [[(len(text), 0.5)] for text in inputs.items]
 
     with start() as server:
-        model: DenseModel = server.registry.named(None)
+        model = server.registry.named(None)
         for function in (rank, predict, embed_sparse):
             setattr(model, function.__name__, function)
         yield server

@@ -10,7 +10,22 @@ from rich.console import Console
 from rich.text import Text
 
 from embedrt import __version__
-from embedrt.cli import bench, doctor, embed, export, graft, inspect, pairs, quantize, search, serve, similarity, tune, verify
+from embedrt.cli import (
+    bench,
+    doctor,
+    embed,
+    export,
+    graft,
+    inspect,
+    pairs,
+    quantize,
+    rerank,
+    search,
+    serve,
+    similarity,
+    tune,
+    verify,
+)
 from embedrt.errors import EmbedrtError, InputError
 
 __all__ = ["app", "main"]
@@ -31,6 +46,7 @@ app.command("inspect")(inspect.inspect)
 app.command("embed")(embed.embed)
 app.command("similarity")(similarity.similarity)
 app.command("search")(search.search)
+app.command("rerank")(rerank.rerank)
 app.command("pairs")(pairs.pairs)
 app.command("tune")(tune.tune)
 app.command("serve")(serve.serve)

@@ -9,7 +9,7 @@ from typing import IO, Any, Literal
 from embedrt.artifact import locate
 from embedrt.cli.reading import Record
 from embedrt.cli.writing import EMBEDDING_FIELD, require_writable
-from embedrt.errors import InputError
+from embedrt.errors import InputError, KindError
 from embedrt.multi_vector_encoder import MultiVectorEncoder
 from embedrt.progress import progress
 
@@ -38,9 +38,16 @@ class Asked:
 
 
 def kind_of_model(model: str, *, variant: str | None, revision: str | None) -> str:
-    """The model's own kind by its manifest; ``dense`` where there is none."""
+    """The model's own kind by its manifest; ``dense`` where there is none.
+
+    Raises:
+        KindError: it gives no vectors.
+    """
     manifest = locate(model, variant=variant, revision=revision).manifest
-    return manifest.serving.kind if manifest is not None else "dense"
+    kind = manifest.serving.kind if manifest is not None else "dense"
+    if kind == "cross-encoder":
+        raise KindError(f"{model} scores pairs of texts and embeds none: type embedrt rerank {model} QUERY DOCUMENTS")
+    return kind
 
 
 def require_jsonl(kind: str, output: Path | None, **dense_only: object) -> None:

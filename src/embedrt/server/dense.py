@@ -1,25 +1,21 @@
-"""A dense model as the server holds it: two sessions on the same weights, and how its texts become jobs."""
+"""A dense model as the server holds it: how its texts become jobs."""
 
-import threading
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
-from embedrt.artifact import Artifact, locate
 from embedrt.batching import without_prompt
 from embedrt.errors import InputError
-from embedrt.layout import Layout, layout_for
-from embedrt.loading import Loaded, load
 from embedrt.prompts import prompt_for, tokens_left_out
 from embedrt.server.engine import Engine
 from embedrt.server.exchange import Exchange
+from embedrt.server.held import Held
 from embedrt.server.inputs import Inputs, tokenized
 from embedrt.server.jobs import Batch, Job, Result
-from embedrt.server.models import Description, Embedded, ServedModel
+from embedrt.server.models import Embedded, ServedModel
 from embedrt.server.refusals import Refusal, wrong_kind
-from embedrt.server.settings import ModelSource
-from embedrt.session import POOLING_MASK, SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, runtime_version
+from embedrt.session import POOLING_MASK, SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
 from embedrt.similarity import similarity_function
 
 __all__ = ["DenseModel"]
@@ -28,22 +24,12 @@ __all__ = ["DenseModel"]
 class DenseModel(ServedModel):
     """Sentence embeddings. A text that is alone runs on all threads, texts of many clients on one thread a run."""
 
-    def __init__(self, source: ModelSource, *, threads: int | None) -> None:
-        """Load the model; the engine comes later, with :meth:`attach`.
-
-        Raises:
-            ArtifactError: there is no such model, or it is damaged or foreign.
-            UnavailableError: ONNX Runtime is not there.
-        """
-        self._artifact = locate(source.location, variant=source.variant, revision=source.revision)
-        self.layout = layout_for(self._artifact.graph_sha256, runtime_version(), threads=threads, kind="cpu")
-        loaded = load(self._artifact, lambda: self._open(self.layout.latency_threads))
-        self.tokenizer, self.serving = loaded.tokenizer, loaded.serving
-        self.description = _described(source, self._artifact, loaded, self.layout)
-        self.token_budget = self.layout.token_budget
-        self._wide = loaded.session
-        self._one_thread = self._wide if self._wide.threads == 1 else self._open(1)
-        self._opening = threading.Lock()
+    def __init__(self, held: Held) -> None:
+        """The engine comes later, with :meth:`attach`."""
+        self._held = held
+        self.tokenizer, self.layout, self.serving = held.tokenizer, held.layout, held.serving
+        self.description = held.description()
+        self.token_budget = held.layout.token_budget
         self._left_out: dict[str, int] = {}  # tokens of each prompt that are left out of pooling
         self._engine: Engine | None = None
 
@@ -68,7 +54,7 @@ class DenseModel(ServedModel):
 
     async def embed_tokens(self, inputs: Inputs, exchange: Exchange) -> Embedded:
         """Vectors (tokens, hidden) of each text, where the graph was exported with them."""
-        if TOKEN_EMBEDDINGS not in self._wide.outputs:
+        if TOKEN_EMBEDDINGS not in self._held.wide.outputs:
             raise wrong_kind("the graph gives no token embeddings: export the checkpoint with --token-embeddings")
         return await self._asked(inputs, TOKEN_EMBEDDINGS, exchange)
 
@@ -90,10 +76,10 @@ class DenseModel(ServedModel):
         input_ids = np.concatenate(rows).reshape(len(rows), batch.key.length)  # (batch, sequence)
         attention_mask = np.ones_like(input_ids)
         pooling_mask = None
-        if POOLING_MASK in self._wide.inputs:
+        if POOLING_MASK in self._held.wide.inputs:
             skipped = np.array([[job.skipped] for job, _ in batch.members], dtype=np.int64)  # (batch, 1)
             pooling_mask = without_prompt(attention_mask, skipped)
-        session = self._wide if batch.wide else self._one_thread
+        session = self._held.session(wide=batch.wide)
         return list(session.run(input_ids, attention_mask, pooling_mask=pooling_mask, outputs=(batch.key.output,))[0])
 
     def _of_nothing(self, batch: Batch) -> Sequence[Result]:
@@ -104,8 +90,7 @@ class DenseModel(ServedModel):
 
     def renew(self) -> None:
         """Sessions that a hanging worker may hold for ever are replaced."""
-        with self._opening:
-            self._wide, self._one_thread = self._open(self.layout.latency_threads), self._open(1)
+        self._held.renew()
 
     async def _asked(self, inputs: Inputs, output: str, exchange: Exchange) -> Embedded:
         assert self._engine is not None  # noqa: S101  the server attaches it before it listens
@@ -124,25 +109,3 @@ class DenseModel(ServedModel):
         if prefix not in self._left_out:  # as many as there are prompts
             self._left_out[prefix] = tokens_left_out(self.serving, self.tokenizer, prefix)
         return self._left_out[prefix]
-
-    def _open(self, threads: int) -> GraphSession:
-        return GraphSession(self._artifact.graph, threads=threads, fusions=self.layout.fusions)
-
-
-def _described(source: ModelSource, artifact: Artifact, loaded: Loaded, layout: Layout) -> Description:
-    manifest, serving = artifact.manifest, loaded.serving
-    precision = manifest.variants[artifact.variant].precision if manifest and artifact.variant else "unknown"
-    return Description(
-        name=source.name,
-        kind=serving.kind,
-        location=source.location,
-        variant=artifact.variant,
-        precision=precision,
-        sha256=artifact.graph_sha256,
-        dimension=serving.dimension,
-        pooling="+".join(serving.pooling) or "mean",
-        max_tokens=loaded.tokenizer.max_seq_length,
-        token_budget=layout.token_budget,
-        normalized=serving.normalize,
-        created=int(artifact.graph.stat().st_mtime),
-    )

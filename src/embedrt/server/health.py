@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from embedrt.server.dense import DenseModel
 from embedrt.server.engine import Engine
 from embedrt.server.refusals import Refusal
+from embedrt.server.registry import Runnable
 
 __all__ = ["Health"]
 
@@ -21,7 +21,7 @@ class Health:
     """The watch over a server's workers."""
 
     engine: Engine
-    model: DenseModel
+    model: Runnable
     """What is run where nobody has asked for anything lately."""
     age: float
     """Seconds for which an inference proves something."""

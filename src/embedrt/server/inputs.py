@@ -9,7 +9,7 @@ from embedrt.server.refusals import Refusal
 from embedrt.server.settings import Limits
 from embedrt.text import TextTokenizer, TokenRows, token_rows
 
-__all__ = ["Inputs", "Item", "tokenized"]
+__all__ = ["Inputs", "Item", "tokenized", "tokenized_pairs"]
 
 Item = str | list[int]
 """A text, or the token ids of one as ``/tokenize`` gives them, special tokens included."""
@@ -42,6 +42,32 @@ def tokenized(tokenizer: TextTokenizer, inputs: Inputs, prefix: str, limits: Lim
         rows = _rows(tokenizer, inputs, prefix)
     except InputError as error:
         raise Refusal("tokenizer", "tokenizer error: a text is not valid Unicode") from error
+    return _within(rows, limits)
+
+
+def tokenized_pairs(
+    tokenizer: TextTokenizer, pairs: Sequence[tuple[str, ...]], inputs: Inputs, limits: Limits, *, with_types: bool
+) -> TokenRows:
+    """Token rows of pairs, or of texts alone; ``inputs`` says whether longer ones are cut.
+
+    Raises:
+        Refusal: as :func:`tokenized`, and where a cut on the left is asked for.
+    """
+    if inputs.side == "left":
+        raise Refusal("validation", "pairs are cut on the right only", param="truncation_direction")
+    try:
+        rows = tokenizer.encode_pairs(pairs, with_types=with_types)
+    except InputError as error:
+        raise Refusal("tokenizer", "tokenizer error: a text is not valid Unicode") from error
+    limit = tokenizer.max_seq_length
+    if not inputs.truncate and any(
+        length == limit and tokenizer.is_cut(pair) for length, pair in zip(rows.lengths, pairs, strict=True)
+    ):
+        raise Refusal("validation", f"Input validation error: a pair has more than {limit} tokens")
+    return _within(rows, limits)
+
+
+def _within(rows: TokenRows, limits: Limits) -> TokenRows:
     total = len(rows.ids)
     if total > limits.tokens:
         raise Refusal("validation", f"the inputs have {total} tokens, at most {limits.tokens} are allowed in a request")

@@ -3,33 +3,43 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from embedrt.errors import ArtifactNotFoundError, InputError
+from embedrt.errors import ArtifactNotFoundError, InputError, KindError
 from embedrt.manifest import MANIFEST_FILE
 from embedrt.server.dense import DenseModel
+from embedrt.server.held import Held
 from embedrt.server.refusals import Refusal
+from embedrt.server.reranker import Reranker
 from embedrt.server.settings import ModelSource, ServerSettings
 
-__all__ = ["Registry", "model_source", "sources_in"]
+__all__ = ["Registry", "Runnable", "model_source", "sources_in"]
+
+_CLASSES: dict[str, type[DenseModel] | type[Reranker]] = {"dense": DenseModel, "cross-encoder": Reranker}
+"""What serves a kind of model."""
+Runnable = DenseModel | Reranker
 
 
 class Registry:
     """Every model that is served; the first answers where a request names none."""
 
-    def __init__(self, models: dict[str, DenseModel], aliases: dict[str, str]) -> None:
+    def __init__(self, models: dict[str, Runnable], aliases: dict[str, str]) -> None:
         self.models = models
         self._known = {**models, **{alias: models[name] for alias, name in aliases.items()}}
         self._first = next(iter(models.values()))
 
     @classmethod
     def load(cls, settings: ServerSettings) -> "Registry":
-        """Load every model."""
-        models = {source.name: DenseModel(source, threads=settings.threads) for source in settings.models}
+        """Load every model.
+
+        Raises:
+            KindError: one is of a kind that the server has no routes for.
+        """
+        models = {source.name: _model(source, threads=settings.threads) for source in settings.models}
         return cls(models, settings.aliases)
 
-    def __iter__(self) -> Iterator[DenseModel]:
+    def __iter__(self) -> Iterator[Runnable]:
         return iter(self.models.values())
 
-    def named(self, name: str | None) -> DenseModel:
+    def named(self, name: str | None) -> Runnable:
         """The model of that name or alias; the first one for None.
 
         Raises:
@@ -45,6 +55,14 @@ class Registry:
                 param="model",
             )
         return model
+
+
+def _model(source: ModelSource, *, threads: int | None) -> Runnable:
+    held = Held.load(source, threads=threads)
+    kind = held.serving.kind
+    if kind not in _CLASSES:
+        raise KindError(f"{source.location} is a {kind} model, the server takes {' and '.join(_CLASSES)} ones")
+    return _CLASSES[kind](held)
 
 
 def model_source(text: str, *, variant: str | None = None, revision: str | None = None) -> ModelSource:

@@ -14,7 +14,7 @@ from embedrt.server.asking import Asking
 from embedrt.server.exchange import Exchange, Response
 from embedrt.server.fields import Fields, require_count, within
 from embedrt.server.inputs import Inputs, Item
-from embedrt.server.models import ServedModel
+from embedrt.server.models import Description, ServedModel
 from embedrt.server.openai import finished
 from embedrt.server.refusals import Refusal
 from embedrt.text import Piece
@@ -129,7 +129,7 @@ async def info(asking: Asking) -> Response:
         "model_sha": described.sha256,
         "model_dtype": described.precision,
         "served_model_name": described.name,
-        "model_type": {"embedding": {"pooling": described.pooling}},
+        "model_type": _model_type(described),
         "max_concurrent_requests": limits.requests,
         "max_input_length": described.max_tokens or limits.tokens,
         "max_batch_tokens": described.token_budget,
@@ -142,6 +142,17 @@ async def info(asking: Asking) -> Response:
         "docker_label": None,
     }
     return Response(orjson.dumps(content))
+
+
+def _model_type(described: Description) -> dict[str, Any]:
+    """As text-embeddings-inference has it: an embedding, a classifier of texts, or one of a single score."""
+    if not described.labels:
+        return {"embedding": {"pooling": described.pooling}}
+    names = {
+        "id2label": described.labels,
+        "label2id": {label: int(number) for number, label in described.labels.items()},
+    }
+    return {"reranker" if len(described.labels) == 1 else "classifier": names}
 
 
 def best_first(scores: Sequence[float]) -> list[int]:

@@ -1,0 +1,66 @@
+"""``embedrt rerank MODEL QUERY DOCUMENTS``: the texts of a file, the best answer to the query first."""
+
+import json as json_module
+import sys
+from typing import Annotated
+
+import typer
+
+from embedrt.cli.options import Device, Json, Model, Prompt, PromptName, Quiet, Revision, Threads, Variant
+from embedrt.cli.reading import Record, read_records
+from embedrt.cross_encoder import CrossEncoder, Ranked
+from embedrt.errors import InputError
+
+__all__ = ["rerank"]
+
+
+def rerank(
+    model: Model,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="What the documents are to answer.")],
+    source: Annotated[
+        str, typer.Argument(metavar="DOCUMENTS", help="Text file (a document a line), .jsonl, or - for stdin.")
+    ] = "-",
+    top_k: Annotated[int | None, typer.Option(min=1, help="Show so many; without it, all.")] = None,
+    text_field: Annotated[str, typer.Option(help="The key of the text in .jsonl.")] = "text",
+    activation: Annotated[
+        str | None, typer.Option(help="In place of the checkpoint's own: identity gives logits, sigmoid 0 to 1.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Pairs a run; without it, a token budget decides.")
+    ] = None,
+    prompt_name: PromptName = None,
+    prompt: Prompt = None,
+    variant: Variant = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    revision: Revision = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Order documents by how well a cross-encoder finds that they answer the query. A score, a tab and a text a line."""
+    records = read_records(source, text_field=text_field)
+    if not records:
+        raise InputError(f"{'stdin' if source == '-' else source} holds no document: pass one a line")
+    with CrossEncoder(model, variant=variant, device=device, threads=threads, revision=revision) as reranker:
+        ranked = reranker.rank(
+            query,
+            [record[text_field] for record in records],
+            top_k=top_k,
+            prompt_name=prompt_name,
+            prompt=prompt,
+            batch_size=batch_size,
+            show_progress_bar=not quiet and sys.stderr.isatty(),
+            activation_fn=activation,
+        )
+    for entry in ranked:
+        record = records[entry["corpus_id"]]
+        typer.echo(_object(entry, record) if json else _line(entry, str(record[text_field])))
+
+
+def _object(entry: Ranked, record: Record) -> str:
+    """A JSON object a document: its own fields, its place among the documents, and its score."""
+    return json_module.dumps({**record, **entry}, ensure_ascii=False)
+
+
+def _line(entry: Ranked, text: str) -> str:
+    return f"{entry['score']:.6f}\t{' '.join(text.split())}"

@@ -1,0 +1,114 @@
+"""``embedrt rerank``: files in, order and form of the output, exit codes; ``embedrt embed`` names it."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from embedrt import CrossEncoder
+from embedrt.cli import main
+
+QUERY = "where is the cat"
+DOCUMENTS = ["hello world", "a cat sat on the mat", "你好世界", "cat"]
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def start(*arguments: str | Path, stdin: bytes = b"") -> Ended:
+        monkeypatch.setattr(sys, "argv", ["embedrt", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), shown.out, shown.err)
+
+    return start
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    path = tmp_path / "documents.txt"
+    path.write_text("\n".join(DOCUMENTS) + "\n", encoding="utf-8")
+    return path
+
+
+def as_lines(ranked: list[Any]) -> str:
+    return "".join(f"{entry['score']:.6f}\t{DOCUMENTS[entry['corpus_id']]}\n" for entry in ranked)
+
+
+def test_a_file(run: Run, tiny_reranker: Path, reranker: CrossEncoder, documents: Path) -> None:
+    ended = run("rerank", tiny_reranker, QUERY, documents)
+    assert ended == (0, as_lines(reranker.rank(QUERY, DOCUMENTS)), "")
+
+
+@pytest.mark.parametrize("source", [(), ("-",)])
+def test_stdin_and_top_k(run: Run, tiny_reranker: Path, reranker: CrossEncoder, source: tuple[str, ...]) -> None:
+    ended = run("rerank", tiny_reranker, QUERY, *source, "--top-k", "2", stdin="\n".join(DOCUMENTS).encode())
+    assert ended == (0, as_lines(reranker.rank(QUERY, DOCUMENTS, top_k=2)), "")
+
+
+def test_json_keeps_the_fields_of_a_record(
+    run: Run, tiny_reranker: Path, reranker: CrossEncoder, tmp_path: Path
+) -> None:
+    path = tmp_path / "documents.jsonl"
+    lines = [json.dumps({"id": f"d{number}", "body": text}) for number, text in enumerate(DOCUMENTS)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    ended = run("rerank", tiny_reranker, QUERY, path, "--text-field", "body", "--json", "--activation", "identity")
+    assert (ended.code, ended.err) == (0, "")
+    assert "你好世界" in ended.out
+    expected = [
+        {"id": f"d{entry['corpus_id']}", "body": DOCUMENTS[entry["corpus_id"]], **entry}
+        for entry in reranker.rank(QUERY, DOCUMENTS, activation_fn="identity")
+    ]
+    assert [json.loads(line) for line in ended.out.splitlines()] == expected
+
+
+def test_prompts(run: Run, tiny_reranker: Path, reranker: CrossEncoder, documents: Path) -> None:
+    expected = as_lines(reranker.rank("query: " + QUERY, DOCUMENTS))
+    assert run("rerank", tiny_reranker, QUERY, documents, "--prompt-name", "query").out == expected
+    assert run("rerank", tiny_reranker, QUERY, documents, "--prompt", "query: ").out == expected
+
+
+def test_a_text_of_several_lines_stays_on_one(run: Run, tiny_reranker: Path, tmp_path: Path) -> None:
+    path = tmp_path / "documents.jsonl"
+    path.write_text(json.dumps({"text": "a cat\n\tsat"}), encoding="utf-8")
+    assert run("rerank", tiny_reranker, QUERY, path).out.endswith("\ta cat sat\n")
+
+
+def test_refusals(run: Run, tiny_reranker: Path, tiny: Path, documents: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.txt"
+    empty.touch()
+    model = str(tiny_reranker)
+    for arguments, code, message in (
+        ((model, QUERY, empty), 2, "holds no document: pass one a line"),
+        ((model, QUERY, tmp_path / "gone.txt"), 2, "gone.txt cannot be read"),
+        ((model, QUERY, documents, "--activation", "swish"), 2, "activation_fn is 'swish', expected one of"),
+        ((model, QUERY, documents, "--prompt-name", "gone"), 2, "prompt_name is 'gone'"),
+        ((tiny, QUERY, documents), 1, "is a dense model, CrossEncoder takes cross-encoder ones"),
+    ):
+        ended = run("rerank", *arguments)
+        assert (ended.code, ended.out) == (code, "")
+        assert ended.err.startswith("embedrt: ")
+        assert message in ended.err
+        assert ended.err.count("\n") == 1
+    assert run("rerank", model, QUERY, documents, "--top-k", "0").code == 2
+    assert run("rerank", model).code == 2
+
+
+def test_embed_names_it(run: Run, tiny_reranker: Path, documents: Path) -> None:
+    ended = run("embed", tiny_reranker, documents)
+    assert (ended.code, ended.out) == (1, "")
+    assert f"type embedrt rerank {tiny_reranker} QUERY DOCUMENTS" in ended.err
