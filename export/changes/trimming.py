@@ -9,13 +9,17 @@ import numpy.typing as npt
 from embedrt_export.changes.telling import telling
 from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.distance import row_cosines
-from embedrt_export.parity import reference_vectors
+from embedrt_export.kinds.dense import DENSE
+from embedrt_export.kinds.static import STATIC
 from embedrt_export.parity_texts import PARITY_TEXTS
 from embedrt_export.vocabulary import Trimmed, plain_tokenizer, trim
 
 from embedrt.derivation import Trimming
 
 __all__ = ["trimmed"]
+
+_VECTORS = {"dense": DENSE.reference, "static": STATIC.reference}
+"""Kinds with one vector a text."""
 
 
 def trimmed(checkpoint: Checkpoint, files: Sequence[Path], *, quiet: bool) -> tuple[Checkpoint, list[str]]:
@@ -42,7 +46,7 @@ def trimmed(checkpoint: Checkpoint, files: Sequence[Path], *, quiet: bool) -> tu
 
 def _parity_vectors(checkpoint: Checkpoint) -> Any:
     """(texts, dim), or None where a text has no single vector."""
-    return reference_vectors(checkpoint) if checkpoint.kind == "dense" else None
+    return _VECTORS[checkpoint.kind](checkpoint) if checkpoint.kind in _VECTORS else None
 
 
 def _parity_cuts(checkpoint: Checkpoint) -> list[npt.NDArray[np.int64]]:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from embedrt_export.checkpoint import Checkpoint
+from embedrt_export.tokenizer_file import without_special_tokens
 from embedrt_export.user_texts import bytes_of, read_texts
 from embedrt_export.vocabulary.closure import closure
 from embedrt_export.vocabulary.pieces import Pieces
 from embedrt_export.vocabulary.proof import outputs, require_same_outputs
 from embedrt_export.vocabulary.renumber import renumbered
+from embedrt_export.vocabulary.static_rows import keep_static_rows
 from embedrt_export.vocabulary.table import count_positions_from_padding, keep_rows, rename_ids
 from embedrt_export.vocabulary.usage import require_same_cuts, usage, words_of
 from tokenizers import Tokenizer
@@ -83,13 +85,18 @@ def plain_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
     Raises:
         CheckpointError: it exists in Python only.
     """
+    if isinstance(checkpoint.tokenizer, Tokenizer):  # a static embedding's, which puts nothing around a text
+        return _neither_cutting_nor_padding(without_special_tokens(checkpoint.tokenizer))
     backend = getattr(checkpoint.tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise CheckpointError(
             f"the checkpoint has a {type(checkpoint.tokenizer).__name__}, which runs in Python only: "
             "its vocabulary cannot be trimmed"
         )
-    tokenizer = Tokenizer.from_str(backend.to_str())
+    return _neither_cutting_nor_padding(Tokenizer.from_str(backend.to_str()))
+
+
+def _neither_cutting_nor_padding(tokenizer: Tokenizer) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
@@ -97,6 +104,8 @@ def plain_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
 
 def _always(checkpoint: Checkpoint) -> set[int]:
     """Ids of special tokens, and whatever comes before padding where positions are counted from its id."""
+    if isinstance(checkpoint.tokenizer, Tokenizer):
+        return set()
     special = {int(number) for number in checkpoint.tokenizer.all_special_ids}
     if count_positions_from_padding(checkpoint.transformer):
         special |= set(range(checkpoint.tokenizer.pad_token_id))
@@ -119,6 +128,8 @@ def _isolated(tokenizer: Tokenizer, pieces: Pieces) -> set[str]:
 def _apply(checkpoint: Checkpoint, pieces: Pieces, kept: Sequence[int]) -> int:
     """Put the smaller tokenizer and table in place; gives the bytes that went."""
     tokenizer, transformer = checkpoint.tokenizer, checkpoint.transformer
+    if isinstance(tokenizer, Tokenizer):
+        return keep_static_rows(checkpoint.model[0], renumbered(pieces, kept), kept)
     new = {old: number for number, old in enumerate(kept)}
     special = {old: new[old] for old in {*pieces.added.values(), *tokenizer.all_special_ids} if old in new}
     tokenizer._tokenizer = renumbered(pieces, kept)  # noqa: SLF001  the library offers no other way

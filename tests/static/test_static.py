@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from embedrt_bench.compatibility.tokenizers import SENTENCES, TokenizerKind, small_tokenizer
+from embedrt_export.changes import Changes
 from embedrt_export.parity_texts import PARITY_TEXTS
 from model2vec import StaticModel
 from safetensors.numpy import load_file, save_file
@@ -172,6 +173,21 @@ def test_verify(tmp_path: Path) -> None:
     _, parity = embedrt_export.verify(tmp_path / "out", against=str(folder), quiet=True)
     assert parity.max_abs_difference <= 1e-5
     assert "float64" in parity.reference
+
+
+@pytest.mark.parametrize("save", [save_static, save_model2vec])
+def test_a_trimmed_table(tmp_path: Path, save: Callable[..., Path]) -> None:
+    """Most of a multilingual static model is rows that its user never looks up."""
+    folder = save(tmp_path / "checkpoint", kind="unigram")
+    kept_for = tmp_path / "texts.txt"
+    kept_for.write_text("\n".join(SENTENCES[:3]), encoding="utf-8")
+    whole = exported(folder, tmp_path / "whole")
+    small = exported(folder, tmp_path / "small", changes=Changes(keep_vocabulary_of=(kept_for,)))
+    np.testing.assert_array_equal(small.encode(SENTENCES[:3]), whole.encode(SENTENCES[:3]))
+    sizes = [(tmp_path / name / "onnx/model.onnx").stat().st_size for name in ("whole", "small")]
+    assert sizes[1] < 0.8 * sizes[0]
+    _, parity = embedrt_export.verify(tmp_path / "small", against=str(folder), quiet=True)
+    assert parity.max_abs_difference <= 1e-5
 
 
 def _change(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
