@@ -40,7 +40,7 @@ def test_blocks_and_ties_change_nothing(seed: int, corpus: int, queries: int, to
 
 def test_other_measures_and_progress() -> None:
     corpus = np.array([[0.0, 0.0], [3.0, 4.0], [1.0, 0.0]])
-    seen: list[int] = []
+    seen: list[float] = []
     (hits,) = semantic_search(np.zeros(2), corpus, top_k=2, score_function=euclidean_sim, advance=seen.append)
     assert hits == [{"corpus_id": 0, "score": 0.0}, {"corpus_id": 2, "score": -1.0}]
     assert sum(seen) == 3

@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,7 @@ class GpuModel:
     name: str
     checkpoint: Path
     artifact: Path
-    texts: dict[str, list[str]]
+    texts: Mapping[str, Sequence[str]]
     """By scenario: ``STS``, ``128 tokens``, ``one text``."""
 
 
@@ -131,7 +131,7 @@ def _models(place: Path) -> list[GpuModel]:
         raise SystemExit("the STS files are not at hand: set EMBEDRT_DATA to the folder that holds sts-en/")
     minilm = with_variants(exported()[0], ("fp16",))
     bert, checkpoint = bert_zh_artifact(data, CACHE / "bert-zh", ("fp16",)), bert_zh_checkpoint(data, place)
-    corpus, counter = read_corpus(data, 20_000), TokenCounter(minilm)
+    corpus, counter = read_corpus(data, 20_000, seed=0), TokenCounter(minilm)
     english = {
         "STS": corpus.sentences,
         "128 tokens": cut_to_tokens(corpus, counter, 128, texts=2000),
