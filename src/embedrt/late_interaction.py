@@ -33,9 +33,9 @@ def maxsim(queries: Several, documents: Several) -> Scores:
         queries: one array (tokens, dim) a query; a single array is one query.
         documents: the same of documents. One without any vector gets -1e9.
 
-    >>> query, document = np.eye(2, dtype=np.float32), np.array([[0.6, 0.8], [1.0, 0.0]], np.float32)
+    >>> query, document = np.eye(2, dtype=np.float32), np.array([[0.5, 0.75], [1, 0]], np.float32)
     >>> maxsim(query, [document, document[:1]])
-    array([[1.8, 1.4]], dtype=float32)
+    array([[1.75, 1.25]], dtype=float32)
     """
     asked, stored = _several(queries, "queries"), _several(documents, "documents")
     _same_width([*asked, *stored])

@@ -14,6 +14,7 @@ import embedrt_export
 import numpy as np
 import pytest
 from embedrt_export import quantization
+from embedrt_export.changes import Changes
 from embedrt_export.quantization import QuantizeOptions
 
 from embedrt import SentenceEncoder
@@ -123,6 +124,7 @@ def test_export_passes_everything_on(run: Run, prompted: Path, given: dict[str, 
         "pooling": None,
         "kind": None,
         "route": None,
+        "changes": Changes(),
         "precisions": [],
         "quantize_options": QuantizeOptions(),
         **off,
@@ -142,6 +144,8 @@ def test_export_passes_everything_on(run: Run, prompted: Path, given: dict[str, 
         "v1",
         *switches,
         *QUANTIZE,
+        *("--keep-vocabulary-of", "one.txt", "--keep-vocabulary-of", "two.txt"),
+        *("--static", "--whiten", "corpus.txt", "--dims", "8"),
     )
     precisions = [item for name in ("fp32", "int8", "int8-static", "fp16") for item in ("--precision", name)]
     ended = run("export", "MODEL", "OUT", *options, *precisions)
@@ -152,6 +156,13 @@ def test_export_passes_everything_on(run: Run, prompted: Path, given: dict[str, 
         "pooling": ["cls", "max"],
         "kind": "dense",
         "route": "query",
+        "changes": Changes(
+            keep_vocabulary_of=(Path("one.txt"), Path("two.txt")),
+            static=True,
+            whiten=Path("corpus.txt"),
+            dims=8,
+            sts=Path("sts"),
+        ),
         "precisions": ["int8", "int8-static", "fp16"],
         "quantize_options": WANTED,
         **dict.fromkeys(off, True),

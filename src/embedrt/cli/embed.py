@@ -6,11 +6,15 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from embedrt.cli.embedding import JSONL_KINDS, Asked, kind_of_model, require_jsonl, write_records
+from embedrt.cli.asked import Asked
+from embedrt.cli.embedding import JSONL_KINDS, kind_of_model, require_jsonl, write_records
 from embedrt.cli.options import Device, Model, Output, Prompt, PromptName, Quiet, Revision, Threads, Variant
 from embedrt.cli.reading import Record, read_records
+from embedrt.cli.sparse import write_npz
 from embedrt.cli.writing import replacing, write_jsonl, write_vectors, writer_for
 from embedrt.encoder import SentenceEncoder
+from embedrt.errors import InputError
+from embedrt.sparse_forms import Form
 from embedrt.vectors import VectorPrecision
 
 __all__ = ["embed"]
@@ -34,6 +38,12 @@ def embed(
     role: Annotated[
         Literal["query", "document"] | None, typer.Option("--as", help="Encode the texts as queries or as documents.")
     ] = None,
+    form: Annotated[
+        Form | None, typer.Option("--format", help="Which database's form sparse vectors have; without it, qdrant's.")
+    ] = None,
+    max_active_dims: Annotated[
+        int | None, typer.Option(min=1, help="Keep the so many heaviest terms of sparse vectors.")
+    ] = None,
     prompt_name: PromptName = None,
     prompt: Prompt = None,
     variant: Variant = None,
@@ -44,8 +54,9 @@ def embed(
 ) -> None:
     """Embed a file of texts. Without --output: JSON lines on stdout; with it: .npy, .jsonl or .parquet.
 
-    Vectors that are no matrix (sparse, multi-vector) are written as JSON lines.
+    Vectors that are no matrix (sparse, multi-vector) are written as JSON lines, sparse ones to .npz too.
     """
+    records = read_records(source, text_field=text_field)
     found = kind or kind_of_model(model, variant=variant, revision=revision)
     asked = Asked(
         model=model,
@@ -57,16 +68,18 @@ def embed(
         prompt=prompt,
         batch_size=batch_size,
         role=role,
+        form=form or "qdrant",
+        max_active_dims=max_active_dims,
         shown=not quiet and sys.stderr.isatty(),
     )
+    _require_sparse(found, {"format": form, "max-active-dims": max_active_dims})
     if found in JSONL_KINDS:
         dense_only = {"truncate-dim": truncate_dim, "normalize": normalize, "precision": precision != "float32"}
         require_jsonl(found, output, **dense_only)
-        _write_records(found, output, read_records(source, text_field=text_field), text_field, asked)
+        _write_records(found, output, records, text_field, asked)
         return
     if output is not None:
         writer_for(output)
-    records = read_records(source, text_field=text_field)
     vectors = _dense(
         [record[text_field] for record in records],
         asked,
@@ -82,13 +95,24 @@ def embed(
             typer.echo(f"{output}: {vectors.shape[0]} vectors of {vectors.shape[1]} × {vectors.dtype}", err=True)
 
 
+def _require_sparse(kind: str, options: dict[str, object]) -> None:
+    """Refuse options of sparse vectors where there are none."""
+    if kind != "sparse" and (given := [name for name, value in options.items() if value is not None]):
+        raise InputError(
+            f"{', '.join(f'--{name}' for name in given)} is for sparse vectors, and the model gives {kind} ones"
+        )
+
+
 def _write_records(kind: str, output: Path | None, records: list[Record], text_field: str, asked: Asked) -> None:
     texts = [record[text_field] for record in records]
     if output is None:
         write_records(kind, sys.stdout.buffer, records, texts, asked)
         return
     with replacing(output) as file:
-        write_records(kind, file, records, texts, asked)
+        if output.suffix == ".npz":
+            write_npz(file, texts, asked)
+        else:
+            write_records(kind, file, records, texts, asked)
     if asked.shown:
         typer.echo(f"{output}: {kind} vectors of {len(texts)} texts", err=True)
 
