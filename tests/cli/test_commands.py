@@ -145,7 +145,7 @@ def test_export_passes_everything_on(run: Run, prompted: Path, given: dict[str, 
         *switches,
         *QUANTIZE,
         *("--keep-vocabulary-of", "one.txt", "--keep-vocabulary-of", "two.txt"),
-        *("--static", "--whiten", "corpus.txt", "--dims", "8"),
+        *("--whiten", "corpus.txt", "--dims", "8"),
     )
     precisions = [item for name in ("fp32", "int8", "int8-static", "fp16") for item in ("--precision", name)]
     ended = run("export", "MODEL", "OUT", *options, *precisions)
@@ -158,7 +158,6 @@ def test_export_passes_everything_on(run: Run, prompted: Path, given: dict[str, 
         "route": "query",
         "changes": Changes(
             keep_vocabulary_of=(Path("one.txt"), Path("two.txt")),
-            static=True,
             whiten=Path("corpus.txt"),
             dims=8,
             sts=Path("sts"),
@@ -167,6 +166,11 @@ def test_export_passes_everything_on(run: Run, prompted: Path, given: dict[str, 
         "quantize_options": WANTED,
         **dict.fromkeys(off, True),
     }
+
+
+def test_export_distills(run: Run, given: dict[str, Any]) -> None:
+    assert run("export", "MODEL", "OUT", "--static", "--dims", "8").code == 0
+    assert given["changes"] == Changes(static=True, dims=8)
 
 
 def test_quantize_passes_everything_on(run: Run, given: dict[str, Any]) -> None:
