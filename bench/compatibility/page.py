@@ -11,6 +11,7 @@ import embedrt_export
 from embedrt_bench.compatibility.architectures import ARCHITECTURES, save_checkpoint
 from embedrt_bench.compatibility.clip import save_clip
 from embedrt_bench.compatibility.families import FAMILIES, save_family
+from embedrt_bench.compatibility.multi_vector import LATE
 from embedrt_export.quantization import Precision, QuantizeOptions, quantize
 from embedrt_export.source import POOLING_MODES
 
@@ -73,10 +74,15 @@ def _families() -> list[Row]:
     ]
 
 
+def _late_interaction() -> list[Row]:
+    return [Row(cells=(name, late.architecture, late.layout, late.known), save=late.save) for name, late in LATE.items()]
+
+
 TABLES: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "architectures": (("architecture", "tokenizer", "pooling, padding", "known checkpoints"), _architectures),
     "poolings": (("pooling", "on", "padding"), _poolings),
     "families": (("family", "architecture", "what it is"), _families),
+    "late": (("kind", "architecture", "layout", "known checkpoints"), _late_interaction),
 }
 """The tables of the page: the heads of the cells before the results, and the rows."""
 
