@@ -38,7 +38,7 @@ tags: [sentence-embeddings, onnx, onnxruntime]
 
 # {source.model} as one ONNX graph
 
-{_what(serving)}
+{_what(serving, variants)}
 Longest input: {serving.max_seq_length or "no limit"} tokens.
 {_changes(source)}
 ```python
@@ -61,11 +61,13 @@ def _changes(source: Source) -> str:
     return "".join(f"Changed: {sentence}.\n" for sentence in sentences)
 
 
-def _what(serving: Serving) -> str:
+def _what(serving: Serving, variants: dict[str, Variant]) -> str:
     if serving.kind == "dense":
-        norm = " and normalization" if serving.normalize else ""
+        words = all(variant.attention == "none" for variant in variants.values())
+        first, norm = "Word vectors" if words else "Transformer", " and normalization" if serving.normalize else ""
+        pooled = f"{first}, {' + '.join(serving.pooling)} pooling" if serving.pooling else "A bag of words"
         return (
-            f"Transformer, {' + '.join(serving.pooling)} pooling{norm} in one graph: `input_ids` and `attention_mask`, int64 "
+            f"{pooled}{norm} in one graph: `input_ids` and `attention_mask`, int64 "
             f"(batch, sequence),\nto `sentence_embedding`, float32 (batch, {serving.dimension}). "
             f"Compare vectors by: {serving.similarity}."
         )

@@ -138,7 +138,7 @@ class Variant:
     opset: int
     attention: str
     """``operator`` where attention is the ONNX ``Attention`` operator, ``eager`` where it was traced as matrix products,
-    ``contrib`` where a grafted graph has one of ONNX Runtime's own operators for it."""
+    ``contrib`` where a grafted graph has one of ONNX Runtime's own operators for it, ``none`` where words are looked up."""
     parity: Parity
     quantization: Quantization | None = None
 

@@ -65,8 +65,11 @@ class Whitespace:
 
     def ids(self, text: str) -> list[int]:
         """As :class:`Segmenter`."""
-        found = map(self._id, (text.lower() if self._lowercase else text).split())
-        return [number for number in found if number >= 0]
+        words = (text.lower() if self._lowercase else text).split()
+        found = list(map(self._known.get, words))
+        if None in found:
+            found = [self._id(word) if number is None else number for word, number in zip(words, found)]
+        return [number for number in found if number is not None and number >= 0]
 
     def places(self, text: str) -> list[Place]:
         """As :class:`Segmenter`."""

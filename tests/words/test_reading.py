@@ -98,7 +98,9 @@ def test_spellings_of_text(tmp_path: Path, content: str) -> None:
     for name, data in {"plain.txt": content.encode(), "packed.txt.gz": gzip.compress(content.encode())}.items():
         found = read(tmp_path / name, data)
         assert found.words == [PADDING, "the", "cat", "猫"]
-        np.testing.assert_array_equal(found.rows[1:], np.float32([[0.5, -1, 0.002], [1.25, 0.5, 0], [3, 4, 5]]))
+        np.testing.assert_array_equal(
+            found.rows[1:], np.array([[0.5, -1, 0.002], [1.25, 0.5, 0], [3, 4, 5]], np.float32)
+        )
         assert found.notes == ()
 
 
@@ -121,7 +123,9 @@ def test_files_larger_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("embedrt_export.words.binary_file._BLOCK", 7)
     rows = [f"w{number} {number} {number / 3}" for number in range(99)]
     packed = gzip.compress("\n".join(rows).encode())  # its size says nothing of the number of rows
-    binary = b"".join(f"w{number} ".encode() + np.float32([number, number / 3]).tobytes() for number in range(99))
+    binary = b"".join(
+        f"w{number} ".encode() + np.array([number, number / 3], dtype=np.float32).tobytes() for number in range(99)
+    )
     for name, content in {"a.txt": "\n".join(rows).encode(), "b.txt.gz": packed, "c.bin": b"99 2\n" + binary}.items():
         found = read(tmp_path / name, content)
         assert found.words[1:] == [f"w{number}" for number in range(99)]
