@@ -126,7 +126,7 @@ def verify(
             pooling=serving.pooling if serving.kind == "dense" and _is_plain(against) else None,
             route=found.manifest.source.route,
         )
-        checkpoint = changed_again(checkpoint, found)
+        checkpoint = changed_again(checkpoint, found, quiet=quiet)
         facts.append(against)
     with stages.stage("compare") as facts:
         kind = KINDS[checkpoint.kind]

@@ -10,6 +10,7 @@ from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.tokenizer_file import without_special_tokens
 from embedrt_export.user_texts import bytes_of, read_texts
 from embedrt_export.vocabulary.closure import closure
+from embedrt_export.vocabulary.named_ids import named_ids, rename_in_modules
 from embedrt_export.vocabulary.pieces import Pieces
 from embedrt_export.vocabulary.proof import outputs, require_same_outputs
 from embedrt_export.vocabulary.renumber import renumbered
@@ -49,6 +50,7 @@ def trim(checkpoint: Checkpoint, files: Sequence[Path], *, quiet: bool = False) 
         CheckpointError: the tokenizer exists in Python only, or is of a kind that cannot be trimmed.
         ParityError: a text has another vector than before; this would be a mistake of ours.
     """
+    _require_one_table(checkpoint)
     model, before = checkpoint.model, plain_tokenizer(checkpoint)
     pieces = Pieces(json.loads(before.to_str()))
     prompts, size = list(model.prompts.values()), bytes_of(files)
@@ -64,6 +66,14 @@ def trim(checkpoint: Checkpoint, files: Sequence[Path], *, quiet: bool = False) 
     return Trimmed(
         texts=found.texts, pieces_before=len(pieces.all_ids), pieces=len(kept), bytes_saved=saved, kept=tuple(kept)
     )
+
+
+def _require_one_table(checkpoint: Checkpoint) -> None:
+    if checkpoint.whole is not None or checkpoint.kind == "words":
+        raise CheckpointError(
+            "the vocabulary of this checkpoint stands in several places (weights or vectors of words beside the transformer), "
+            "which cannot be trimmed: leave out --keep-vocabulary-of"
+        )
 
 
 def keep_tokens(checkpoint: Checkpoint, tokens: Collection[str]) -> None:
@@ -106,7 +116,7 @@ def _always(checkpoint: Checkpoint) -> set[int]:
     """Ids of special tokens, and whatever comes before padding where positions are counted from its id."""
     if isinstance(checkpoint.tokenizer, Tokenizer):
         return set()
-    special = {int(number) for number in checkpoint.tokenizer.all_special_ids}
+    special = {int(number) for number in checkpoint.tokenizer.all_special_ids} | named_ids(checkpoint.model)
     if count_positions_from_padding(checkpoint.transformer):
         special |= set(range(checkpoint.tokenizer.pad_token_id))
     return special
@@ -135,6 +145,7 @@ def _apply(checkpoint: Checkpoint, pieces: Pieces, kept: Sequence[int]) -> int:
     tokenizer._tokenizer = renumbered(pieces, kept)  # noqa: SLF001  the library offers no other way
     saved = keep_rows(transformer, kept)
     rename_ids(transformer, special)
+    rename_in_modules(checkpoint.model, new)
     return saved
 
 
