@@ -15,12 +15,12 @@ from embedrt import sparse_similarity
 from embedrt.errors import InputError
 from embedrt.kinds import Sparse
 from embedrt.layout import Layout
-from embedrt.opening import Opened, Opening, Providers, open_model
+from embedrt.opening import Opening, Providers, open_model
 from embedrt.progress import progress
 from embedrt.prompts import prompt_for, prompt_name_for
-from embedrt.sparse_encoding import GraphTerms, SparseRequest, StaticTerms
+from embedrt.sparse_encoding import GraphTerms, SparseRequest, static_terms
 from embedrt.sparse_vectors import SparseVector, SparseVectors
-from embedrt.text import TextTokenizer, as_texts
+from embedrt.text import as_texts
 
 __all__ = ["SparseEncoder"]
 
@@ -63,7 +63,7 @@ class SparseEncoder:
         self._opened = opened = open_model(model, opening, kind="sparse")
         self._described = opened.serving.sparse or Sparse()
         self._dimension = self._described.dimension or opened.serving.dimension
-        self._static = _static_terms(opened, self._described, self._dimension)
+        self._static = static_terms(opened.artifact, self._described, dimension=self._dimension)
         self._graph = GraphTerms(opened, described=self._described, dimension=self._dimension)
         self._closed = False
 
@@ -176,7 +176,7 @@ class SparseEncoder:
                 f"the vector has {embeddings.dimension} terms, and the model's vocabulary {self._dimension}"
             )
         heaviest = np.argsort(-embeddings.values, kind="stable")[:top_k]
-        return [(self._word(int(embeddings.indices[at])), float(embeddings.values[at])) for at in heaviest]
+        return [(self.word(int(embeddings.indices[at])), float(embeddings.values[at])) for at in heaviest]
 
     def similarity(
         self, embeddings1: SparseVector | SparseVectors, embeddings2: SparseVector | SparseVectors
@@ -210,6 +210,10 @@ class SparseEncoder:
         """Token ids of each text as the graph reads it, special tokens included, cut at :attr:`max_seq_length`."""
         rows = self._opened.tokenizer.encode(as_texts(sentences))
         return [rows.row(index) for index in range(len(rows))]
+
+    def word(self, term: int) -> str:
+        """A term in words; its number in brackets where the graph has more terms than the tokenizer has pieces."""
+        return self._opened.tokenizer.token(term) or f"[{term}]"
 
     def get_embedding_dimension(self) -> int:
         """Terms of the vocabulary: width of a vector."""
@@ -310,24 +314,9 @@ class SparseEncoder:
         prefix = prompt_for(self._opened.serving, prompt=prompt, prompt_name=prompt_name)
         return SparseRequest(prefix=prefix, batch_size=batch_size, max_active_dims=most)
 
-    def _word(self, term: int) -> str:
-        """The vocabulary's piece, or the number in brackets where the graph has more terms than the tokenizer pieces."""
-        return self._opened.tokenizer.token(term) or f"[{term}]"
-
 
 def _require_positive(name: str, number: int | None) -> None:
     if number is not None and (not isinstance(number, int | np.integer) or isinstance(number, bool)):
         raise TypeError(f"{name} is a {type(number).__name__} ({number!r}), expected a whole number or None")
     if number is not None and number < 1:
         raise InputError(f"{name} is {number}, expected at least 1")
-
-
-def _static_terms(opened: Opened, described: Sparse, dimension: int) -> StaticTerms | None:
-    if described.query_weights is None:
-        return None
-    tokenizer = opened.artifact.tokenizer
-    return StaticTerms(
-        opened.artifact.folder / described.query_weights,
-        lambda: TextTokenizer(tokenizer, max_seq_length=described.query_max_seq_length),
-        dimension=dimension,
-    )

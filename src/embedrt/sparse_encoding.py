@@ -7,13 +7,14 @@ term has that of its heaviest token (BGE-M3); or there is no graph at all, and e
 
 import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from embedrt.artifact import Artifact
 from embedrt.batching import Batch
 from embedrt.errors import IntegrityError
 from embedrt.kinds import Sparse
@@ -26,7 +27,7 @@ from embedrt.session import TOKEN_WEIGHTS
 from embedrt.sparse_vectors import SparseVectors, row_ends
 from embedrt.text import TextTokenizer, TokenRows
 
-__all__ = ["GraphTerms", "SparseRequest", "StaticTerms", "terms_of_tokens"]
+__all__ = ["GraphTerms", "SparseRequest", "StaticTerms", "static_terms", "terms_of_batch", "terms_of_tokens"]
 
 Mask = npt.NDArray[np.int64]
 
@@ -105,9 +106,9 @@ class GraphTerms:
         tokens, found = self._opened.tokenizer.encode(texts), _Found()
 
         def store(batch: Batch, results: Arrays, mask: Mask) -> None:
-            vectors = self._terms(tokens, batch, results[0], mask)
-            most = request.max_active_dims
-            found.add(batch.rows, vectors if most is None else vectors.pruned(most))
+            some = [tokens.row(int(row)) for row in batch.rows]
+            vectors = terms_of_batch(self._described, results[0], mask, some, dimension=self._dimension)
+            found.add(batch.rows, _kept(vectors, request.max_active_dims))
             request.advance(len(batch.rows))
 
         return Work(
@@ -118,15 +119,6 @@ class GraphTerms:
             batch_size=request.batch_size,
             prompt_length=tokens_left_out(self._opened.serving, self._opened.tokenizer, request.prefix),
         )
-
-    def _terms(self, tokens: TokenRows, batch: Batch, output: npt.NDArray[np.float32], mask: Mask) -> SparseVectors:
-        """Of one batch; ``output`` (batch, dimension), or (batch, sequence) where it weighs tokens."""
-        if self._described.output != TOKEN_WEIGHTS:
-            return SparseVectors.from_dense(output)
-        ids = np.concatenate([tokens.row(int(row)) for row in batch.rows])
-        rows = np.repeat(np.arange(len(batch.rows)), tokens.lengths[batch.rows])
-        ignored = self._described.ignored_token_ids
-        return terms_of_tokens(ids, output[mask == 1], rows, shape=(len(batch.rows), self._dimension), ignored=ignored)
 
 
 class StaticTerms:
@@ -154,8 +146,7 @@ class StaticTerms:
         done = []
         for window in windows(texts):
             vectors = self.weighed(self.tokenizer.encode(request.prefixed(window), special_tokens=False))
-            most = request.max_active_dims
-            done.append(vectors if most is None else vectors.pruned(most))
+            done.append(_kept(vectors, request.max_active_dims))
             request.advance(len(window))
         return SparseVectors.concatenated(done, dimension=len(self._weights))
 
@@ -172,6 +163,54 @@ class StaticTerms:
             if self._tokenizer is None:
                 self._tokenizer = self._open()
             return self._tokenizer
+
+
+def static_terms(artifact: Artifact, described: Sparse, *, dimension: int) -> StaticTerms | None:
+    """The fixed weights of an inference-free model's queries; None where queries go through the graph too.
+
+    Raises:
+        IntegrityError: the file does not hold a weight for each term.
+    """
+    if described.query_weights is None:
+        return None
+    return StaticTerms(
+        artifact.folder / described.query_weights,
+        lambda: TextTokenizer(artifact.tokenizer, max_seq_length=described.query_max_seq_length),
+        dimension=dimension,
+    )
+
+
+def terms_of_batch(
+    described: Sparse,
+    output: npt.NDArray[np.float32],
+    mask: Mask,
+    tokens: Sequence[npt.NDArray[np.int64]],
+    *,
+    dimension: int,
+) -> SparseVectors:
+    """The vectors of one run.
+
+    Args:
+        described: what the graph gives.
+        output: (batch, dimension), or (batch, sequence) where it weighs tokens.
+        mask: int64 (batch, sequence), 1 for the texts' own tokens.
+        tokens: ids of each text, without padding.
+        dimension: terms of the vocabulary.
+    """
+    if described.output != TOKEN_WEIGHTS:
+        return SparseVectors.from_dense(output)
+    rows = np.repeat(np.arange(len(tokens)), [len(ids) for ids in tokens])
+    return terms_of_tokens(
+        np.concatenate(tokens),
+        output[mask == 1],
+        rows,
+        shape=(len(tokens), dimension),
+        ignored=described.ignored_token_ids,
+    )
+
+
+def _kept(vectors: SparseVectors, most: int | None) -> SparseVectors:
+    return vectors if most is None else vectors.pruned(most)
 
 
 def terms_of_tokens(

@@ -2,39 +2,24 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from embedrt.artifact import locate
+from embedrt.cli.asked import Asked
 from embedrt.cli.reading import Record
+from embedrt.cli.sparse import sparse_fields
 from embedrt.cli.writing import EMBEDDING_FIELD, require_writable
 from embedrt.errors import InputError, KindError
 from embedrt.multi_vector_encoder import MultiVectorEncoder
 from embedrt.progress import progress
 
-__all__ = ["JSONL_KINDS", "Asked", "kind_of_model", "require_jsonl", "write_records"]
+__all__ = ["JSONL_KINDS", "kind_of_model", "require_jsonl", "write_records"]
 
-Role = Literal["query", "document"]
+_SUFFIXES = {"multi-vector": (".jsonl",), "sparse": (".jsonl", ".npz")}
+
 Fields = dict[str, Any]
 """What a record gets beside its own fields."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the command line says of how texts are encoded, beyond options that dense vectors alone have."""
-
-    model: str
-    variant: str | None = None
-    device: str = "cpu"
-    threads: int | None = None
-    revision: str | None = None
-    prompt_name: str | None = None
-    prompt: str | None = None
-    batch_size: int | None = None
-    role: Role | None = None
-    shown: bool = False
-    """Whether there is a progress bar."""
 
 
 def kind_of_model(model: str, *, variant: str | None, revision: str | None) -> str:
@@ -61,9 +46,10 @@ def require_jsonl(kind: str, output: Path | None, **dense_only: object) -> None:
             f"{', '.join(f'--{name}' for name in given)} is for dense vectors: leave it out for {kind} ones"
         )
     if output is not None:
-        if output.suffix != ".jsonl":
+        if output.suffix not in _SUFFIXES[kind]:
             raise InputError(
-                f"{output} ends in {output.suffix or 'nothing'!r}, expected .jsonl: {kind} vectors differ in size"
+                f"{output} ends in {output.suffix or 'nothing'!r}, expected {' or '.join(_SUFFIXES[kind])}: "
+                f"{kind} vectors differ in size"
             )
         require_writable(output)
 
@@ -93,5 +79,8 @@ def _multi_vector(texts: Iterable[str], asked: Asked) -> Iterator[Fields]:
             yield {EMBEDDING_FIELD: one.tolist()}
 
 
-JSONL_KINDS: dict[str, Callable[[Iterable[str], Asked], Iterator[Fields]]] = {"multi-vector": _multi_vector}
+JSONL_KINDS: dict[str, Callable[[Iterable[str], Asked], Iterator[Fields]]] = {
+    "multi-vector": _multi_vector,
+    "sparse": sparse_fields,
+}
 """Kinds whose vectors are no matrix, by what they add to a record."""

@@ -32,14 +32,16 @@ class Inputs:
         return sum(map(len, self.items))
 
 
-def tokenized(tokenizer: TextTokenizer, inputs: Inputs, prefix: str, limits: Limits) -> TokenRows:
+def tokenized(
+    tokenizer: TextTokenizer, inputs: Inputs, prefix: str, limits: Limits, *, special_tokens: bool = True
+) -> TokenRows:
     """Token rows of the items, ``prefix`` put before each text; ids are taken as they are.
 
     Raises:
         Refusal: a text is too long and is not to be cut, the tokenizer cannot take it, or there are too many tokens.
     """
     try:
-        rows = _rows(tokenizer, inputs, prefix)
+        rows = _rows(tokenizer, inputs, prefix, special_tokens=special_tokens)
     except InputError as error:
         raise Refusal("tokenizer", "tokenizer error: a text is not valid Unicode") from error
     return _within(rows, limits)
@@ -74,17 +76,18 @@ def _within(rows: TokenRows, limits: Limits) -> TokenRows:
     return rows
 
 
-def _rows(tokenizer: TextTokenizer, inputs: Inputs, prefix: str) -> TokenRows:
+def _rows(tokenizer: TextTokenizer, inputs: Inputs, prefix: str, *, special_tokens: bool) -> TokenRows:
     if inputs.truncate and inputs.side == "right" and all(isinstance(item, str) for item in inputs.items):
-        return tokenizer.encode([prefix + str(item) for item in inputs.items] if prefix else inputs.items)  # type: ignore[arg-type]
-    return token_rows([_row(tokenizer, item, inputs, prefix) for item in inputs.items])
+        texts = [prefix + str(item) for item in inputs.items]
+        return tokenizer.encode(texts, special_tokens=special_tokens)
+    return token_rows([_row(tokenizer, item, inputs, prefix, special_tokens=special_tokens) for item in inputs.items])
 
 
-def _row(tokenizer: TextTokenizer, item: Item, inputs: Inputs, prefix: str) -> list[int]:
+def _row(tokenizer: TextTokenizer, item: Item, inputs: Inputs, prefix: str, *, special_tokens: bool) -> list[int]:
     """The ids of one item, cut as asked for; special tokens at its ends stay."""
     limit = tokenizer.max_seq_length
     if isinstance(item, str):
-        pieces = tokenizer.pieces(prefix + item)
+        pieces = tokenizer.pieces(prefix + item, special_tokens=special_tokens)
         ids = [piece.id for piece in pieces]
         flags = [piece.special for piece in pieces]
     else:

@@ -10,12 +10,17 @@ from embedrt.server.held import Held
 from embedrt.server.refusals import Refusal
 from embedrt.server.reranker import Reranker
 from embedrt.server.settings import ModelSource, ServerSettings
+from embedrt.server.sparse import SparseModel
 
 __all__ = ["Registry", "Runnable", "model_source", "sources_in"]
 
-_CLASSES: dict[str, type[DenseModel] | type[Reranker]] = {"dense": DenseModel, "cross-encoder": Reranker}
+_CLASSES: dict[str, type[DenseModel] | type[Reranker] | type[SparseModel]] = {
+    "dense": DenseModel,
+    "cross-encoder": Reranker,
+    "sparse": SparseModel,
+}
 """What serves a kind of model."""
-Runnable = DenseModel | Reranker
+Runnable = DenseModel | Reranker | SparseModel
 
 
 class Registry:
