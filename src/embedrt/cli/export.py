@@ -38,6 +38,7 @@ from embedrt.manifest import Manifest
 
 __all__ = ["export", "require", "require_exporter", "require_quantizer"]
 
+_CHANGES = "Changes of the checkpoint"
 _QUANTIZER = ("onnx", "onnx_ir")
 _NEEDED = (*_QUANTIZER, "torch", "transformers", "sentence_transformers", "optimum", "onnxscript")
 
@@ -69,18 +70,26 @@ def export(
     keep_vocabulary_of: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE", help="Texts, one a line: pieces that they never need go. May be given several times."
+            rich_help_panel=_CHANGES,
+            metavar="FILE",
+            help="Texts, one a line: pieces that they never need go. May be given several times.",
         ),
     ] = None,
     static: Annotated[
-        bool, typer.Option("--static", help="Distill into a table of vectors, one a token: no transformer.")
+        bool,
+        typer.Option(
+            "--static", rich_help_panel=_CHANGES, help="Distill into a table of vectors, one a token: no transformer."
+        ),
     ] = False,
     whiten: Annotated[
         Path | None,
-        typer.Option(metavar="CORPUS", help="Whiten vectors by these texts, one a line."),
+        typer.Option(rich_help_panel=_CHANGES, metavar="CORPUS", help="Whiten vectors by these texts, one a line."),
     ] = None,
     dims: Annotated[
-        int | None, typer.Option(min=1, help="Width of distilled vectors (default 256) or whitened ones.")
+        int | None,
+        typer.Option(
+            min=1, rich_help_panel=_CHANGES, help="Width of distilled vectors (default 256) or whitened ones."
+        ),
     ] = None,
     precision: Annotated[
         Precisions | None,
