@@ -16,7 +16,7 @@ __all__ = ["whitened_again", "whitened_by"]
 
 _CHUNK = 1024
 """Texts that are encoded together: enough to sort by length, few enough for a bar that moves."""
-_DENSE = ("dense", "static")
+_DENSE = ("dense", "static", "words")
 
 
 def whitened_by(

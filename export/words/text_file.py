@@ -128,9 +128,9 @@ class _Reader:
         split = max(len(fields) - self._dimension, 1)
         numbers = fields[split:]
         if len(numbers) != self._dimension or any(_number(field) is not None for field in fields[1:split]):
-            by = "the first line" if self._header is None else "line 1"
+            by, found = "the first line" if self._header is None else "line 1", len(fields) - 1
             raise CheckpointError(
-                f"{self._name} line {number} has {len(fields) - 1} numbers behind {_shown(fields[0])}, "
+                f"{self._name} line {number} has {found} number{'s' * (found != 1)} behind {_shown(fields[0])}, "
                 f"expected {self._dimension} by {by}"
             )
         for place, field in enumerate(numbers, 1):

@@ -137,7 +137,7 @@ def test_files_larger_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("a 1 2\nb 1\n", "line 2 has 1 numbers behind 'b', expected 2 by the first line"),
+        ("a 1 2\nb 1\n", "line 2 has 1 number behind 'b', expected 2 by the first line"),
         ("a 1 2\nb 1 2 3\n", "line 2 has 3 numbers behind 'b', expected 2"),
         ("2 3\na 1 2 3\nb 1 2\n", "line 3 has 2 numbers behind 'b', expected 3 by line 1"),
         ("2 2\na 1 2 3\nb 1 2 3\n", "line 2 has 3 numbers behind 'a', expected 2 by line 1"),
