@@ -6,6 +6,7 @@
 # make bench-jobs   whole commands from a cold process, and memory over 50 000 texts: writes bench/results/jobs.json
 # make bench-serving   embedrt serve under load: writes bench/results/serving.json and docs/serving.md's tables; needs wrk
 # make test-gpu, make bench-gpu   on a machine with a CUDA device; elsewhere they say so and end well
+# make lineage   poolings, whitening, distillation and word averages of one checkpoint: writes bench/results/lineage.json and docs/lineage.md
 # make compatibility   export every architecture, compare, and write docs/compatibility.md
 # make bench-peers   the environments of engines whose dependencies conflict, under .cache/peers
 
@@ -17,7 +18,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo test test-slow check lint types imports bench bench-all bench-jobs bench-peers bench-serving compatibility test-gpu bench-gpu clean
+.PHONY: demo test test-slow check lint types imports bench bench-all bench-jobs bench-peers bench-serving compatibility lineage test-gpu bench-gpu clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m embedrt_bench.demo
@@ -59,6 +60,9 @@ bench-serving: $(VENV)/.dev
 
 bench-peers: $(VENV)/.dev
 	$(BIN)/python -m embedrt_bench.peers
+
+lineage: $(VENV)/.dev
+	$(BIN)/python -m embedrt_bench.lineage.run
 
 test-gpu: $(VENV)/.dev
 	$(BIN)/python -m pytest -m gpu -rs
