@@ -12,6 +12,7 @@ from embedrt_bench.compatibility.architectures import ARCHITECTURES, save_checkp
 from embedrt_bench.compatibility.clip import save_clip
 from embedrt_bench.compatibility.families import FAMILIES, save_family
 from embedrt_bench.compatibility.multi_vector import LATE
+from embedrt_bench.compatibility.words import WORD_MODELS
 from embedrt_export.quantization import Precision, QuantizeOptions, quantize
 from embedrt_export.source import POOLING_MODES
 
@@ -40,7 +41,7 @@ class Outcome:
     """What came of it."""
 
     attention: str = ""
-    """``operator`` or ``eager``: one Attention operator a layer, or matrix products."""
+    """``operator``, ``eager`` or ``none``: one Attention operator a layer, matrix products, or no layers of attention."""
     difference: float | None = None
     """Largest |Δ| to sentence-transformers; None where it was refused."""
     cosines: dict[str, float] = field(default_factory=dict)
@@ -75,13 +76,20 @@ def _families() -> list[Row]:
 
 
 def _late_interaction() -> list[Row]:
-    return [Row(cells=(name, late.architecture, late.layout, late.known), save=late.save) for name, late in LATE.items()]
+    return [
+        Row(cells=(name, late.architecture, late.layout, late.known), save=late.save) for name, late in LATE.items()
+    ]
+
+
+def _words() -> list[Row]:
+    return [Row(cells=(name, model.words, model.known), save=model.save) for name, model in WORD_MODELS.items()]
 
 
 TABLES: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "architectures": (("architecture", "tokenizer", "pooling, padding", "known checkpoints"), _architectures),
     "poolings": (("pooling", "on", "padding"), _poolings),
     "families": (("family", "architecture", "what it is"), _families),
+    "words": (("shape", "words", "known models"), _words),
     "late": (("kind", "architecture", "layout", "known checkpoints"), _late_interaction),
 }
 """The tables of the page: the heads of the cells before the results, and the rows."""
@@ -127,7 +135,7 @@ def lines(table: str, rows: list[tuple[Row, Outcome]]) -> list[str]:
 
 
 def _cells(row: Row, outcome: Outcome) -> tuple[str, ...]:
-    form = {"operator": "one operator", "eager": "matrix products"}.get(outcome.attention, "")
+    form = {"operator": "one operator", "eager": "matrix products", "none": "none"}.get(outcome.attention, "")
     error = f"{outcome.difference:.1e}" if outcome.difference is not None else f"refused: {outcome.problem}"
     missing = outcome.problem if outcome.difference is not None else ""
     variants = (f"{outcome.cosines[name]:.4f}" if name in outcome.cosines else missing for name in _VARIANTS)

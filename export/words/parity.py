@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from embedrt_export.comparison import BATCH_SIZES, Comparison, batches_of, compare_runs
+from embedrt_export.own_texts import own_texts
 from embedrt_export.parity_texts import PARITY_TEXTS
 
 from embedrt.manifest import Serving
@@ -14,21 +15,12 @@ from embedrt.words import open_tokenizer
 
 __all__ = ["compare_words", "word_texts"]
 
-_LENGTHS = (1, 1, 2, 3, 3, 5, 8, 8, 13, 21, 34, 55, 89, 200)
-_SEED = 0
-
 Vectors = npt.NDArray[np.float32]
 
 
 def word_texts(words: Sequence[str], *, split: str = "whitespace") -> tuple[str, ...]:
-    """The parity texts, and texts of ``words`` drawn at random, the same for the same words."""
-    if not words:
-        return PARITY_TEXTS
-    random = np.random.default_rng(_SEED)
-    between = "" if split == "jieba" else " "
-    drawn = (random.integers(len(words), size=length) for length in _LENGTHS)
-    own = tuple(between.join(words[int(number)] for number in numbers) for numbers in drawn)
-    return (*PARITY_TEXTS, *(text.replace("_", " ") for text in own[::2]), *own)
+    """The parity texts, and texts of ``words``."""
+    return (*PARITY_TEXTS, *own_texts(words, split=split))
 
 
 def compare_words(
