@@ -15,7 +15,7 @@ import embedrt_export
 import numpy as np
 from embedrt_bench.data import data_folder, sts_texts
 from embedrt_bench.minilm import CACHE, checkpoint_folder
-from embedrt_bench.results import RESULTS, write_result
+from embedrt_bench.results import RESULTS, read_result, write_result
 from embedrt_export.quantization import Precision, QuantizeOptions
 from tqdm import tqdm
 
@@ -23,7 +23,9 @@ from embedrt import MultiVectorEncoder
 from embedrt.manifest import MANIFEST_FILE, Manifest
 from embedrt.threads import available_threads
 
-__all__ = ["main", "save_stand_in"]
+__all__ = ["main", "save_stand_in", "with_table"]
+
+_DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "multi-vector.md"
 
 _TEXTS, _QUERIES, _ROUNDS = 256, 32, 7
 _WIDTH, _DIM, _EXPANDED = 384, 128, 32
@@ -69,6 +71,54 @@ def main() -> None:
         made = str(save_stand_in(checkpoint))
         embedrt_export.export(made, artifact, precisions=_VARIANTS, quantize_options=options, overwrite=True)
     write_result(RESULTS / "multi_vector.json", _measured(checkpoint, artifact, texts))
+    _DOCUMENT.write_text(with_table(_DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def with_table(text: str, results: Path = RESULTS) -> str:
+    """``text`` with its table of speeds made anew from the result file."""
+    result = read_result(results / "multi_vector.json")
+    before, begin, rest = text.partition("<!-- late: speed -->\n")
+    return before + begin + _table(result) + "<!-- end -->" + rest.partition("<!-- end -->")[2]
+
+
+def _table(result: dict[str, Any]) -> str:
+    engines, machine = result["engines"], result["machine"]
+    original = engines[_ORIGINAL]
+    rows = [
+        f"| {name} | {one['documents_per_second']:.0f} | {one['documents_per_second'] / original['documents_per_second']:.1f} × "
+        f"| {one['queries_per_second']:.0f} | {one['queries_per_second'] / original['queries_per_second']:.1f} × "
+        f"| {one['megabytes']:.0f} | {_shown(one, 'cosine_mean', '.4f')} | {_shown(one, 'maxsim_rank_correlation', '.4f')} "
+        f"| {_shown(one, 'ndcg_change', '+.2f')} |"
+        for name, one in engines.items()
+    ]
+    lines = [
+        "| engine | documents/s | | queries/s | | MB | cosine of tokens | rank correlation | nDCG@10 |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        *rows,
+        "",
+        *_notes(result),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _notes(result: dict[str, Any]) -> list[str]:
+    """What was measured, and on what."""
+    machine, late = result["machine"], result["maxsim"]
+    packages = ("onnxruntime", "torch", "sentence-transformers")
+    versions = ", ".join(f"{name} {machine['packages'][name]}" for name in packages)
+    ours, theirs = (1e3 * statistics.median(late["seconds"][name]) for name in ("embedrt", _ORIGINAL))
+    documents = f"{result['texts']} STS sentences as documents ({result['vectors_a_document']:.1f} vectors each)"
+    scored = f"{late['queries']} queries with {late['documents']} documents"
+    return [
+        f"{documents} and as queries ({_EXPANDED} tokens each), on",
+        f"the real all-MiniLM-L6-v2 with a random projection to {_DIM}. MaxSim of {scored}: {ours:.0f} ms here, {theirs:.0f} ms in torch.",
+        f"Measured {result['date']} on {machine['threads']} cores of an {machine['cpu']}, {versions};",
+        "rounds interleaved, medians.",
+    ]
+
+
+def _shown(one: dict[str, Any], name: str, form: str) -> str:
+    return format(one[name], form) if name in one else "–"
 
 
 def _measured(checkpoint: Path, artifact: Path, texts: list[str]) -> dict[str, Any]:
