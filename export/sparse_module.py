@@ -81,8 +81,10 @@ class _PooledLogits(nn.Module):
         super().__init__()
         self.takes_maximum = pooling.pooling_strategy == "max"
         self.logarithms = 2 if pooling.activation_function == "log1p_relu" else 1
-        weights = [] if decoder is None else decoder.weight.detach().T.split(_BLOCK, dim=1)  # each (hidden, block)
-        biases = [] if decoder is None or decoder.bias is None else decoder.bias.detach().split(_BLOCK)
+        weights = (
+            () if decoder is None else torch.split(decoder.weight.detach().T, _BLOCK, dim=1)
+        )  # each (hidden, block)
+        biases = () if decoder is None or decoder.bias is None else torch.split(decoder.bias.detach(), _BLOCK)
         self.blocks = nn.ParameterList(nn.Parameter(block.contiguous(), requires_grad=False) for block in weights)
         self.biases = nn.ParameterList(nn.Parameter(block.clone(), requires_grad=False) for block in biases)
 

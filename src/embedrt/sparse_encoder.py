@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt import sparse_similarity
+from embedrt.devices import Providers
 from embedrt.errors import InputError
 from embedrt.kinds import Sparse
 from embedrt.layout import Layout
-from embedrt.opening import Opening, Providers, open_model
+from embedrt.opening import Opening, open_model
 from embedrt.progress import progress
 from embedrt.prompts import prompt_for, prompt_name_for
 from embedrt.sparse_encoding import GraphTerms, SparseRequest, static_terms
@@ -68,7 +69,7 @@ class SparseEncoder:
         self._closed = False
 
     @overload
-    def encode(
+    def encode(  # type: ignore[overload-overlap]  # a str is a sequence of str too
         self,
         sentences: str,
         *,

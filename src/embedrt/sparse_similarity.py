@@ -36,7 +36,9 @@ def similarity(a: Sparse, b: Sparse, *, measure: str = "dot") -> Scores:
     _require_known(measure)
     if measure in ("dot", "cosine"):
         scores = np.concatenate([np.empty((0, len(second)), np.float32), *_dots(first, second)])
-        return scores if measure == "dot" else scores / _norms(first)[:, None] / _norms(second)[None, :]
+        if measure == "cosine":
+            scores /= _norms(first)[:, None] * _norms(second)[None, :]
+        return scores
     return _distances(first, second, power=2 if measure == "euclidean" else 1)
 
 

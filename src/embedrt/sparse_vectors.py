@@ -16,6 +16,7 @@ __all__ = ["SparseVector", "SparseVectors", "row_ends"]
 
 Weights = npt.NDArray[np.float32]
 Terms = npt.NDArray[np.int32]
+Chosen = slice | Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,12 +160,10 @@ class SparseVectors:
     def __getitem__(self, rows: int) -> SparseVector: ...
 
     @overload
-    def __getitem__(self, rows: slice | Sequence[int] | npt.NDArray[np.integer]) -> "SparseVectors": ...
+    def __getitem__(self, rows: Chosen) -> "SparseVectors": ...
 
-    def __getitem__(
-        self, rows: int | slice | Sequence[int] | npt.NDArray[np.integer]
-    ) -> "SparseVector | SparseVectors":
-        """One row, or the rows of a slice or of a list of their numbers."""
+    def __getitem__(self, rows: int | Chosen) -> "SparseVector | SparseVectors":
+        """One row, or the rows of a slice, of a list of their numbers, or of a mask."""
         if isinstance(rows, int | np.integer):
             row = range(len(self))[rows]
             part = slice(self.indptr[row], self.indptr[row + 1])
@@ -176,7 +175,7 @@ class SparseVectors:
         return f"SparseVectors({self.shape[0]} × {self.shape[1]}, {len(self.data)} weights)"
 
 
-def row_ends(counts: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+def row_ends(counts: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """``indptr`` of rows with so many weights: where each ends, 0 in front, (rows + 1,)."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
 

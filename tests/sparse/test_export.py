@@ -133,7 +133,8 @@ def test_plain_masked_lm(masked_lm: Path) -> None:
     """``--kind sparse`` on what transformers saved: sentence-transformers' own default, maximum pooling of the masked-LM head."""
     assert kind_of(masked_lm) == "dense"
     checkpoint = load_checkpoint(str(masked_lm), kind="sparse")
-    module, serving = KINDS["sparse"].build(checkpoint, False), KINDS["sparse"].serving(checkpoint)
+    module: Any = KINDS["sparse"].build(checkpoint, False)
+    serving = KINDS["sparse"].serving(checkpoint)
     assert (serving.kind, serving.pooling, serving.dimension) == (
         "sparse",
         ("max",),

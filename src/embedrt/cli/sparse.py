@@ -1,6 +1,6 @@
 """Sparse vectors as JSON lines, in the form of a database, and as a .npz file of compressed rows."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -41,7 +41,11 @@ def _opened(asked: Asked) -> SparseEncoder:
 
 
 def _encoded(encoder: SparseEncoder, texts: list[str], asked: Asked) -> SparseVectors:
-    roles = {None: encoder.encode, "query": encoder.encode_query, "document": encoder.encode_document}
+    roles: dict[str | None, Callable[..., SparseVectors]] = {
+        None: encoder.encode,
+        "query": encoder.encode_query,
+        "document": encoder.encode_document,
+    }
     return roles[asked.role](
         texts,
         prompt_name=asked.prompt_name,
