@@ -26,7 +26,7 @@ several (float[n, 4] x, bool choice) => (float[n, 4] cheap, float[n, 4] dear, fl
 
 @pytest.fixture(scope="module")
 def model() -> bytes:
-    return parser.parse_model(MODEL).SerializeToString()
+    return bytes(parser.parse_model(MODEL).SerializeToString())
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def _counts(queries: list[TokenVectors]) -> Scores:
     return np.array([max(1, len(vectors)) for vectors in queries], dtype=np.float32)
 
 
-def _several(vectors: Several, name: str) -> list[TokenVectors]:
+def _several(vectors: object, name: str) -> list[TokenVectors]:
     """``vectors`` as a list of arrays (tokens, dim).
 
     Raises:
@@ -119,7 +119,7 @@ def _several(vectors: Several, name: str) -> list[TokenVectors]:
         InputError: an array has another number of axes.
     """
     if isinstance(vectors, np.ndarray):
-        vectors = [vectors] if vectors.ndim == 2 else list(vectors)
+        vectors = [vectors] if vectors.ndim == 2 else [*vectors]
     if not isinstance(vectors, Sequence) or isinstance(vectors, str):
         raise TypeError(
             f"{name} is a {type(vectors).__name__}, expected a list of arrays (tokens, dim), such as encode_query gives"

@@ -75,7 +75,7 @@ class MultiVectorEncoder:
         self._closed = False
 
     @overload
-    def encode(
+    def encode(  # type: ignore[overload-overlap]  # a str is a sequence of str too
         self,
         inputs: str,
         *,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from typer.testing import CliRunner
 
@@ -69,5 +70,5 @@ def test_one_of_several_kinds(hybrid_artifact: Path, file: Path) -> None:
         np.testing.assert_array_equal(_first(late.stdout), multi.encode_document(TEXTS[0]))
 
 
-def _first(lines: str) -> np.ndarray:  # type: ignore[type-arg]
+def _first(lines: str) -> npt.NDArray[np.float32]:
     return np.array(json.loads(lines.splitlines()[0])["embedding"], dtype=np.float32)

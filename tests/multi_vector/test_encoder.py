@@ -95,8 +95,8 @@ def int8(colbert: Path, export_to: Build) -> Path:
 def test_neighbors_change_no_bit(int8: Path, variant: str, role: Role) -> None:
     with MultiVectorEncoder(int8, variant=variant, threads=2) as encoder:
         together = encoder.encode(TOKENS_EACH, task=role)
-        for options in ({"batch_size": 1}, {"batch_size": 3}):
-            _assert_bits(encoder.encode(TOKENS_EACH, task=role, **options), together)
+        for size in (1, 3):
+            _assert_bits(encoder.encode(TOKENS_EACH, task=role, batch_size=size), together)
         alone = [encoder.encode(text, task=role) for text in TOKENS_EACH]
         _assert_bits(alone, together)
         _assert_bits(encoder.encode(TOKENS_EACH[::-1], task=role)[::-1], together)

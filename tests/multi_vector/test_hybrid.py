@@ -52,9 +52,9 @@ def test_each_class_loads_the_same_folder(hybrid_artifact: Path, hybrid_checkpoi
         for found, (_, terms, _) in zip(sparse.encode(TEXTS).to_dicts(), expected, strict=True):
             assert found.keys() == terms.keys()
             np.testing.assert_allclose([found[key] for key in terms], list(terms.values()), atol=1e-5)
-        for found, (_, _, vectors) in zip(multi.encode(TEXTS), expected, strict=True):
-            assert found.shape == vectors.shape
-            np.testing.assert_allclose(found, vectors, atol=1e-5)
+        for ours, (_, _, vectors) in zip(multi.encode(TEXTS), expected, strict=True):
+            assert ours.shape == vectors.shape
+            np.testing.assert_allclose(ours, vectors, atol=1e-5)
         assert multi.similarity_fn_name == "meanmaxsim"
 
 

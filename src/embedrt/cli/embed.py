@@ -1,6 +1,7 @@
 """``embedrt embed MODEL INPUT``: a file of texts to a file of vectors."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -123,7 +124,11 @@ def _dense(texts: list[str], asked: Asked, **options: Any) -> Any:
         asked.model, variant=asked.variant, device=asked.device, threads=asked.threads, revision=asked.revision
     )
     with opened as encoder:
-        roles = {None: encoder.encode, "query": encoder.encode_query, "document": encoder.encode_document}
+        roles: dict[str | None, Callable[..., Any]] = {
+            None: encoder.encode,
+            "query": encoder.encode_query,
+            "document": encoder.encode_document,
+        }
         return roles[asked.role](
             texts,
             prompt_name=asked.prompt_name,
