@@ -177,7 +177,8 @@ def _graph(job: _Job, module: GraphModule, form: AttentionForm) -> Variant:
         facts += [f"{name} {count}" for name, count in rewrite(model).items()]
         facts.append(f"{operators(model)['Attention']} Attention operators")
     noted = model.clone()
-    return _written(job, model, form, lambda comparison: _suspicion(comparison, module, noted, job.folder))
+    told = form if module.transformer is not None else _NO_ATTENTION
+    return _written(job, model, told, lambda comparison: _suspicion(comparison, module, noted, job.folder))
 
 
 def _written(

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.tokenizer_file import without_special_tokens, write_tokenizer
+from embedrt_export.tokenizer_file import truncation_of, without_special_tokens, write_tokenizer
 from tokenizers import Tokenizer
 
 from embedrt.artifact import TOKENIZER_FILE
@@ -20,8 +20,8 @@ def write_side_files(checkpoint: Checkpoint, folder: Path) -> None:
         CheckpointError: the tokenizer exists in Python only.
     """
     if isinstance(checkpoint.tokenizer, Tokenizer):  # a static embedding's: no library has more to read
-        plain, longest = without_special_tokens(checkpoint.tokenizer), checkpoint.max_seq_length
-        write_tokenizer(plain, folder, max_seq_length=longest, truncation_side="right")
+        plain, (longest, side) = without_special_tokens(checkpoint.tokenizer), truncation_of(checkpoint.tokenizer)
+        write_tokenizer(plain, folder, max_seq_length=longest, truncation_side=side)
         return
     backend = getattr(checkpoint.tokenizer, "backend_tokenizer", None)
     if backend is None:

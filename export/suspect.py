@@ -27,6 +27,8 @@ def first_differing_layer(module: GraphModule, model: onnx_ir.Model, folder: Pat
     layers = [name for name, child in module.named_modules() if isinstance(child, nn.ModuleList)]
     names = [f"{layers[0]}.{index}" for index in range(len(module.get_submodule(layers[0])))] if layers else []  # type: ignore[arg-type]
     outputs = {name: value for name in names if (value := _last_value(model, name)) is not None}
+    if not outputs:  # no layers at all, as where vectors are looked up in a table
+        return ""
     ids, mask = (
         torch.tensor([[2, 3, 4, 5, 6], [2, 3, 4, 0, 0]]),
         torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]),

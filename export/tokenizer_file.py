@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 
 from embedrt.artifact import TOKENIZER_FILE
 
-__all__ = ["without_special_tokens", "write_tokenizer"]
+__all__ = ["truncation_of", "without_special_tokens", "write_tokenizer"]
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_seq_length: int | None, truncation_side: str) -> None:
@@ -17,6 +17,12 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_seq_length: int |
     if max_seq_length is not None:
         tokenizer.enable_truncation(max_seq_length, direction=truncation_side)
     tokenizer.save(str(folder / TOKENIZER_FILE))
+
+
+def truncation_of(tokenizer: Tokenizer) -> tuple[int | None, str]:
+    """After how many tokens it cuts a text (None: never), and on which side."""
+    limit = tokenizer.truncation or {}
+    return limit.get("max_length"), str(limit.get("direction", "right"))
 
 
 def without_special_tokens(tokenizer: Tokenizer) -> Tokenizer:

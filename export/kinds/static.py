@@ -12,6 +12,7 @@ from embedrt_export.kinds.kind import Candidate, Kind
 from embedrt_export.parity import compare
 from embedrt_export.parity_texts import PARITY_TEXTS
 from embedrt_export.static_module import build_static_module
+from embedrt_export.tokenizer_file import truncation_of
 from tokenizers import Encoding
 
 from embedrt.manifest import Serving
@@ -26,7 +27,7 @@ def _serving(checkpoint: Checkpoint) -> Serving:
         pooling=("mean",),
         normalize=type(model[-1]).__name__ == "Normalize" and model.truncate_dim is None,
         similarity=str(model.similarity_fn_name),
-        max_seq_length=checkpoint.max_seq_length,
+        max_seq_length=truncation_of(checkpoint.tokenizer)[0],
         prompts=dict(model.prompts),
         default_prompt_name=model.default_prompt_name,
     )

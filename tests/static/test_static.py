@@ -9,20 +9,25 @@ from typing import Any
 import embedrt_export
 import numpy as np
 import numpy.typing as npt
+import onnx_ir
 import pytest
 from embedrt_bench.compatibility.tokenizers import SENTENCES, TokenizerKind, small_tokenizer
+from embedrt_export import pipeline
 from embedrt_export.changes import Changes
 from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.static import LeftOutUnknown
+from embedrt_export.trace import trace
+from embedrt_export.vocabulary.static_rows import keep_static_rows
 from model2vec import StaticModel
 from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 
 from embedrt import SentenceEncoder
-from embedrt.errors import CheckpointError
+from embedrt.errors import CheckpointError, ParityError
 
 WIDTH = 256  # with some hundred pieces a table that is worth int8
 TEXTS = [*SENTENCES, "", "password", "zzz 😀 unknown", "漢", *(text for text in PARITY_TEXTS if len(text) < 800)]
@@ -64,6 +69,7 @@ def save_model2vec(folder: Path, *, kind: TokenizerKind = "wordpiece", **options
 def exported(checkpoint: Path, out: Path, **options: Any) -> SentenceEncoder:
     manifest = embedrt_export.export(str(checkpoint), out, quiet=True, **options)
     assert manifest.variants["fp32"].parity.max_abs_difference <= 1e-5
+    assert manifest.variants["fp32"].attention == "none"
     return SentenceEncoder(out)
 
 
@@ -84,6 +90,19 @@ def test_static_embedding_with_modules_prompts_and_a_cut(tmp_path: Path) -> None
     np.testing.assert_array_equal(encoder.encode([""]), np.zeros((1, 16)))
     found, expected = (model.encode(TEXTS, prompt_name="query") for model in (encoder, original))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("direction", ["left", "right"])
+def test_static_embedding_whose_tokenizer_cuts(tmp_path: Path, direction: str) -> None:
+    """sentence-transformers says that there is no limit, and lets the tokenizer cut."""
+    folder = save_static(tmp_path / "checkpoint", Normalize())
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(5, direction=direction)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    encoder = exported(folder, tmp_path / "out")
+    assert encoder.max_seq_length == 5
+    expected = SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
+    np.testing.assert_allclose(encoder.encode(TEXTS), expected, rtol=0, atol=1e-5)
 
 
 def test_the_same_text_has_the_same_bits(tmp_path: Path) -> None:
@@ -188,6 +207,33 @@ def test_a_trimmed_table(tmp_path: Path, save: Callable[..., Path]) -> None:
     assert sizes[1] < 0.8 * sizes[0]
     _, parity = embedrt_export.verify(tmp_path / "small", against=str(folder), quiet=True)
     assert parity.max_abs_difference <= 1e-5
+
+
+def test_the_unknown_piece_is_left_out_under_its_new_id() -> None:
+    ids = {"gone": 0, "cat": 1, "roof": 2, "[UNK]": 3}
+    tokenizer = Tokenizer(models.WordLevel(ids, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    module = LeftOutUnknown(tokenizer, table(4), max_length=3)
+    smaller = Tokenizer(models.WordLevel({"cat": 0, "roof": 1, "[UNK]": 2}, unk_token="[UNK]"))
+    smaller.pre_tokenizer = pre_tokenizers.Whitespace()
+    assert keep_static_rows(module, smaller, [1, 2, 3]) == 4 * WIDTH
+    features = module(module.preprocess(["cat gone roof cat", "dog"]))
+    np.testing.assert_allclose(features["sentence_embedding"], [table(4)[1:3].mean(axis=0), np.zeros(WIDTH)], rtol=1e-6)
+
+
+def test_a_wrong_graph_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No layer is to blame where there is none."""
+
+    def sabotaged(*arguments: Any) -> onnx_ir.Model:
+        model = trace(*arguments)
+        weight = next(value for name, value in model.graph.initializers.items() if "table" in name)
+        assert weight.const_value is not None
+        weight.const_value = onnx_ir.tensor(weight.const_value.numpy() * np.float32(1.01), name=weight.name)
+        return model
+
+    monkeypatch.setattr(pipeline, "trace", sabotaged)
+    with pytest.raises(ParityError, match=r"worst text .* in batches of \d+$"):
+        embedrt_export.export(str(save_static(tmp_path / "checkpoint")), tmp_path / "out", quiet=True)
 
 
 def _change(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
