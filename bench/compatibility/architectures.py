@@ -115,14 +115,14 @@ def save_checkpoint(name: str, folder: Path, *, pooling: str | None = None) -> P
     return folder
 
 
-def save_plain(name: str, folder: Path, *, tokenizer: TokenizerKind | None = None) -> Path:
-    """The transformer of ``ARCHITECTURES[name]`` as transformers saves it; with ``tokenizer``, one of another kind."""
+def save_plain(name: str, folder: Path, *, tokenizer: TokenizerKind | None = None, model: str | None = None) -> Path:
+    """The transformer of ``ARCHITECTURES[name]`` as transformers saves it; ``tokenizer`` and ``model`` in place of its own."""
     chosen = ARCHITECTURES[name]
     pieces = small_tokenizer(tokenizer or chosen.tokenizer, max_length=_MAX_LENGTH, padding_side=chosen.padding_side)
     ids = {key: pieces.convert_tokens_to_ids(token) for key, token in _token_roles(pieces).items()}
     config = getattr(transformers, chosen.config)(vocab_size=len(pieces), **ids, **chosen.sizes)
     torch.manual_seed(0)
-    _stirred(_made(chosen.model, config)).save_pretrained(folder)
+    _stirred(_made(model or chosen.model, config)).save_pretrained(folder)
     pieces.save_pretrained(folder)
     return folder
 
@@ -136,9 +136,8 @@ def _token_roles(tokenizer: Any) -> dict[str, str]:
 
 
 def _made(model: str, config: Any) -> Any:
-    maker: Callable[[Any], Any] = (
-        transformers.AutoModel.from_config if model == "AutoModel" else getattr(transformers, model)
-    )
+    kind = getattr(transformers, model)
+    maker: Callable[[Any], Any] = kind.from_config if model.startswith("Auto") else kind
     return maker(config)
 
 

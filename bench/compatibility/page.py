@@ -12,6 +12,7 @@ from embedrt_bench.compatibility.architectures import ARCHITECTURES, save_checkp
 from embedrt_bench.compatibility.clip import save_clip
 from embedrt_bench.compatibility.families import FAMILIES, save_family
 from embedrt_bench.compatibility.multi_vector import LATE
+from embedrt_bench.compatibility.sparse import SPARSE
 from embedrt_bench.compatibility.words import WORD_MODELS
 from embedrt_export.quantization import Precision, QuantizeOptions, quantize
 from embedrt_export.source import POOLING_MODES
@@ -85,11 +86,19 @@ def _words() -> list[Row]:
     return [Row(cells=(name, model.words, model.known), save=model.save) for name, model in WORD_MODELS.items()]
 
 
+def _sparse() -> list[Row]:
+    return [
+        Row(cells=(name, model.architecture, model.pooling, model.known), save=model.save)
+        for name, model in SPARSE.items()
+    ]
+
+
 TABLES: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "architectures": (("architecture", "tokenizer", "pooling, padding", "known checkpoints"), _architectures),
     "poolings": (("pooling", "on", "padding"), _poolings),
     "families": (("family", "architecture", "what it is"), _families),
     "words": (("shape", "words", "known models"), _words),
+    "sparse": (("kind", "architecture", "pooling", "known checkpoints"), _sparse),
     "late": (("kind", "architecture", "layout", "known checkpoints"), _late_interaction),
 }
 """The tables of the page: the heads of the cells before the results, and the rows."""
