@@ -107,10 +107,7 @@ def load_checkpoint(
     require_weights(reports, kind)
     whole = loaded if route is None and static_queries(loaded) is not None else None
     loaded = on_route(loaded, route)
-    if kind == "dense" and isinstance(loaded[0], StaticEmbedding):
-        kind = "static"
-    if kind == "dense" and isinstance(loaded[0], WordEmbeddings | BoW):
-        kind = "words"
+    kind = _kind_by_first_module(kind, loaded)
     loaded.eval().float().requires_grad_(requires_grad=False)
     libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     name = model if commit else folder.resolve().name
@@ -118,6 +115,21 @@ def load_checkpoint(
     checkpoint = Checkpoint(model=loaded, whole=whole, kind=kind, source=source, folder=folder)
     require_sound(checkpoint)
     return checkpoint
+
+
+_FIRST_MODULES = {"static": (StaticEmbedding,), "words": (WordEmbeddings, BoW)}
+"""Kinds of dense encoders without a transformer, by the module that they begin with."""
+
+
+def _kind_by_first_module(kind: str, loaded: Any) -> str:
+    """``kind``, or which kind of a dense encoder it is."""
+    found = next((name for name, modules in _FIRST_MODULES.items() if isinstance(loaded[0], modules)), "dense")
+    if kind in _FIRST_MODULES and found != kind:
+        begins = type(loaded[0]).__name__
+        raise CheckpointError(
+            f"the checkpoint begins with a {begins}, so it is {found}, not {kind}: leave out --kind {kind}"
+        )
+    return found if kind == "dense" else kind
 
 
 def _library_of(folder: Path) -> str:

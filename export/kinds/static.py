@@ -11,6 +11,7 @@ from embedrt_export.graph_module import GraphModule
 from embedrt_export.kinds.kind import Candidate, Kind
 from embedrt_export.parity import compare
 from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.static.embedding import LeftOutUnknown
 from embedrt_export.static_module import build_static_module
 from embedrt_export.tokenizer_file import truncation_of
 from tokenizers import Encoding
@@ -55,7 +56,8 @@ def _encodings(checkpoint: Checkpoint) -> list[Encoding]:
 
 def _compare(candidate: Candidate, checkpoint: Checkpoint, reference: Any) -> Comparison:
     comparison = compare(candidate.graph, candidate.tokenizer, candidate.serving, checkpoint, reference)
-    named = comparison.parity.reference.replace("float32", "float64")
+    way = "Model2Vec's way (unknown pieces left out) in " if isinstance(checkpoint.model[0], LeftOutUnknown) else ""
+    named = way + comparison.parity.reference.replace("float32", "float64")
     return dataclasses.replace(comparison, parity=dataclasses.replace(comparison.parity, reference=named))
 
 

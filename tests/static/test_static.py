@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir
 import pytest
+from embedrt_bench.compatibility.architectures import save_checkpoint
 from embedrt_bench.compatibility.tokenizers import SENTENCES, TokenizerKind, small_tokenizer
 from embedrt_export import pipeline
 from embedrt_export.changes import Changes
@@ -191,6 +192,7 @@ def test_verify(tmp_path: Path) -> None:
     exported(folder, tmp_path / "out")
     _, parity = embedrt_export.verify(tmp_path / "out", against=str(folder), quiet=True)
     assert parity.max_abs_difference <= 1e-5
+    assert parity.reference.startswith("Model2Vec's way (unknown pieces left out) in sentence-transformers")
     assert "float64" in parity.reference
 
 
@@ -265,6 +267,14 @@ def test_a_damaged_model2vec_folder(tmp_path: Path, damage: Callable[[Path], Non
     with pytest.raises(CheckpointError, match=message):
         embedrt_export.export(str(folder), tmp_path / "out", quiet=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_kind_is_not_believed(tmp_path: Path) -> None:
+    folder = save_checkpoint("bert", tmp_path / "checkpoint")
+    with pytest.raises(
+        CheckpointError, match="begins with a Transformer, so it is dense, not static: leave out --kind static"
+    ):
+        embedrt_export.export(str(folder), tmp_path / "out", kind="static", quiet=True)
 
 
 def test_pooling_is_not_asked_of_a_static_model(tmp_path: Path) -> None:
