@@ -46,7 +46,7 @@ from embedrt import {CLASSES[serving.kind]}
 
 {_USES[serving.kind]}
 ```
-
+{_further(serving)}
 Compared with {reference}:
 
 | variant | file | largest difference of a component | smallest cosine |
@@ -59,6 +59,17 @@ def _changes(source: Source) -> str:
     """A line for each change that was made of the checkpoint on purpose."""
     sentences = source.derivation.sentences() if source.derivation else []
     return "".join(f"Changed: {sentence}.\n" for sentence in sentences)
+
+
+def _further(serving: Serving) -> str:
+    """A sentence for models that give several kinds."""
+    if len(serving.kinds) == 1:
+        return ""
+    kinds, classes = ", ".join(serving.kinds), ", ".join(f"`{CLASSES[kind]}`" for kind in serving.kinds)
+    return f"""
+The same graph gives {kinds} vectors: load the folder with {classes},
+or with `HybridEncoder` for all in one run.
+"""
 
 
 def _what(serving: Serving, variants: dict[str, Variant]) -> str:
