@@ -22,7 +22,7 @@ from embedrt.manifest import MANIFEST_FILE
 __all__ = ["CORPUS", "SYSTEMS", "System", "artifact_of", "corpus_file", "inverse_document_frequencies"]
 
 PLACE = CACHE / "lineage"
-CORPUS = "the sentences of the STS benchmark's training set"
+CORPUS = "the sentences of the STS benchmark's development set"
 _POOLINGS = {
     "CLS": "cls",
     "max": "max",
@@ -87,7 +87,7 @@ def _sentences() -> list[str]:
     folder = data_folder()
     if folder is None:
         raise InputError("the STS files are not at hand: set EMBEDRT_DATA to their folder")
-    pairs = sts_benchmark(folder, "train")
+    pairs = sts_benchmark(folder, "dev")
     return list(dict.fromkeys([*pairs.first, *pairs.second]))
 
 

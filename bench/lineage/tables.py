@@ -26,12 +26,12 @@ def _systems(rows: dict[str, Any]) -> str:
     lines = [_line(heads), "|---|" + "---:|" * (len(heads) - 1)]
     for system in SYSTEMS:
         found = rows.get(system.name)
-        if found is None:
+        if found is None or "scores" not in found:
             continue
         scores = [found["scores"][name] for name in SETS]
         english = sum(scores[:-1]) / len(scores[:-1])
-        rate = found["texts_per_second"]["median"]
-        cells = [*(f"{score:.2f}" for score in scores), f"{english:.2f}", f"{rate:,.0f}".replace(",", " ")]
+        rate = f"{found['texts_per_second']['median']:,.0f}" if "texts_per_second" in found else "–"
+        cells = [*(f"{score:.2f}" for score in scores), f"{english:.2f}", rate.replace(",", " ")]
         lines.append(_line([system.what, str(found["dimension"]), *cells]))
     return "\n".join(lines)
 

@@ -7,6 +7,7 @@ Whatever the texts consist of is cut exactly as before and has exactly the same 
 the tokenizer models. Other texts are cut into smaller pieces, down to single characters or bytes.
 """
 
-from embedrt_export.vocabulary.trim import Trimmed, keep_tokens, plain_tokenizer, trim
+from embedrt_export.vocabulary.plain import plain_tokenizer
+from embedrt_export.vocabulary.trim import Trimmed, keep_tokens, trim
 
 __all__ = ["Trimmed", "keep_tokens", "plain_tokenizer", "trim"]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.tokenizer_file import without_special_tokens
 from embedrt_export.user_texts import bytes_of, read_texts
 from embedrt_export.vocabulary.closure import closure
 from embedrt_export.vocabulary.named_ids import named_ids, rename_in_modules
 from embedrt_export.vocabulary.pieces import Pieces
+from embedrt_export.vocabulary.plain import plain_tokenizer
 from embedrt_export.vocabulary.proof import outputs, require_same_outputs
 from embedrt_export.vocabulary.renumber import renumbered
 from embedrt_export.vocabulary.static_rows import keep_static_rows
@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 from embedrt.errors import CheckpointError
 from embedrt.progress import progress
 
-__all__ = ["Trimmed", "keep_tokens", "plain_tokenizer", "trim"]
+__all__ = ["Trimmed", "keep_tokens", "trim"]
 
 _COMPARED = 64
 """Texts whose vectors are computed before and after."""
@@ -87,29 +87,6 @@ def keep_tokens(checkpoint: Checkpoint, tokens: Collection[str]) -> None:
         raise CheckpointError(f"the checkpoint's vocabulary lacks {foreign[0]!r}: it is not the one that was trimmed")
     kept = {pieces.all_ids[token] for token in tokens} | set(pieces.added.values()) | _always(checkpoint)
     _apply(checkpoint, pieces, sorted(kept))
-
-
-def plain_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
-    """A copy of the tokenizer that neither cuts nor pads.
-
-    Raises:
-        CheckpointError: it exists in Python only.
-    """
-    if isinstance(checkpoint.tokenizer, Tokenizer):  # a static embedding's, which puts nothing around a text
-        return _neither_cutting_nor_padding(without_special_tokens(checkpoint.tokenizer))
-    backend = getattr(checkpoint.tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise CheckpointError(
-            f"the checkpoint has a {type(checkpoint.tokenizer).__name__}, which runs in Python only: "
-            "its vocabulary cannot be trimmed"
-        )
-    return _neither_cutting_nor_padding(Tokenizer.from_str(backend.to_str()))
-
-
-def _neither_cutting_nor_padding(tokenizer: Tokenizer) -> Tokenizer:
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
 
 
 def _always(checkpoint: Checkpoint) -> set[int]:
