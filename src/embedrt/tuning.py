@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.artifact import locate
-from embedrt.encoding import Encoding, Request
 from embedrt.layout import Layout, default_layout
 from embedrt.loading import Loaded, load
 from embedrt.progress import Advance
-from embedrt.session import GraphSession, parse_device
+from embedrt.runner import Runner, Work
+from embedrt.session import OUTPUTS, GraphSession, parse_device
 from embedrt.threads import available_threads, physical_cores
 
 __all__ = ["Candidate", "Tuned", "tune", "typical_lengths"]
@@ -102,47 +102,62 @@ def typical_lengths(count: int = 2000, *, seed: int = 0) -> npt.NDArray[np.int64
 
 
 class _Rig:
-    """One model, and encodings of it in any layout; sessions are shared between layouts."""
+    """One model of any kind, and runners of it in any layout; sessions are shared between layouts."""
 
     def __init__(self, model: str | Path, variant: str | None) -> None:
         self._artifact = locate(model, variant=variant)
         self._sessions: dict[tuple[int, bool], GraphSession] = {}
-        self._encodings: dict[Layout, Encoding] = {}
+        self._runners: dict[Layout, Runner] = {}
         self._loaded: Loaded = load(self._artifact, lambda: self._session(1, fusions=False))
 
     def one_text(self, layout: Layout, slot: float) -> float:
         """Median seconds for a text of 16 tokens, over ``slot`` seconds."""
-        encoding, text = self._encoding(layout), [_text_of(_SHORT)]
+        text = [_text_of(_SHORT)]
         times: list[float] = []
         until = time.perf_counter() + slot
         while not times or time.perf_counter() < until:
             started = time.perf_counter()
-            encoding.sentence_embeddings(text, Request())
+            self._run(layout, text)
             times.append(time.perf_counter() - started)
         return statistics.median(times)
 
     def corpus(self, layout: Layout, lengths: npt.NDArray[np.int64]) -> float:
         """Seconds for a thousand tokens, over texts of these lengths."""
-        encoding, texts = self._encoding(layout), [_text_of(int(length)) for length in lengths]
+        texts = [_text_of(int(length)) for length in lengths]
         started = time.perf_counter()
-        encoding.sentence_embeddings(texts, Request())
+        self._run(layout, texts)
         return 1000 * (time.perf_counter() - started) / int(lengths.sum())
 
     def close(self) -> None:
         """Give the workers up."""
-        for encoding in self._encodings.values():
-            encoding.close()
+        for runner in self._runners.values():
+            runner.close()
 
-    def _encoding(self, layout: Layout) -> Encoding:
-        if layout not in self._encodings:
-            self._encodings[layout] = Encoding(
+    def _run(self, layout: Layout, texts: list[str]) -> None:
+        """What the graph is there for, of every text; the results are dropped."""
+        runner, tokenizer = self._runner(layout), self._loaded.tokenizer
+        output = next(name for name in OUTPUTS if name in runner.session.outputs)
+        done = runner.over(
+            len(texts),
+            lambda first, stop: Work(
+                tokens=tokenizer.encode(texts[first:stop]),
+                outputs=(output,),
+                consume=lambda _batch, _results, _mask: None,
+                result=None,
+            ),
+        )
+        for _ in done:
+            pass
+
+    def _runner(self, layout: Layout) -> Runner:
+        if layout not in self._runners:
+            self._runners[layout] = Runner(
                 self._session(layout.latency_threads, fusions=layout.fusions),
                 lambda: self._session(1, fusions=layout.fusions),
-                tokenizer=self._loaded.tokenizer,
                 serving=self._loaded.serving,
                 layout=layout,
             )
-        return self._encodings[layout]
+        return self._runners[layout]
 
     def _session(self, threads: int, *, fusions: bool) -> GraphSession:
         if (threads, fusions) not in self._sessions:

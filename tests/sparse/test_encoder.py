@@ -1,5 +1,6 @@
 """SparseEncoder on exported checkpoints: its arguments, its answers, and what it refuses."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 from sentence_transformers import SparseEncoder as Original
 
-from embedrt import SentenceEncoder, SparseEncoder, SparseVector, SparseVectors
+from embedrt import SentenceEncoder, SparseEncoder, SparseVector, SparseVectors, tuning
 from embedrt.errors import InputError, IntegrityError, KindError
+from embedrt.layout import default_layout
 
 Texts = list[str]
 TEXTS = ["how do i reset my password ?", "the cat sleeps on the roof", "忘记密码怎么办", "rain " * 40, "", "a"]
@@ -202,3 +204,10 @@ print([name for name in heavy if name in sys.modules])
 """
     done = run_python(code, inference_free_artifact)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_tune_measures_sparse_models_too(splade_artifact: Path) -> None:
+    with contextlib.closing(tuning._Rig(splade_artifact, "int8")) as rig:
+        layout = default_layout(2)
+        assert rig.one_text(layout, 0.0) > 0
+        assert rig.corpus(layout, np.array([3, 8, 8])) > 0

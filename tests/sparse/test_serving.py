@@ -4,12 +4,16 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import embedrt_export
+import numpy as np
 import pytest
+from embedrt_bench.compatibility.multi_vector import save_bge_m3
 
-from embedrt import SparseEncoder, SparseVector
+from embedrt import SentenceEncoder, SparseEncoder, SparseVector
 from embedrt.server import Limits, ModelSource, Server, ServerSettings
 
 TEXTS = ["how do i reset my password ?", "the cat sleeps on the roof", "rain rain river", " ", "king " * 50]
@@ -27,22 +31,21 @@ def server(splade_artifact: Path, inference_free_artifact: Path) -> Iterator[Ser
         yield running
 
 
+def post(server: Server, body: dict[str, Any], path: str = "/embed_sparse") -> Any:
+    """The content of an answer, or its status and message where it is no success."""
+    content = json.dumps(body).encode()
+    request = urllib.request.Request(server.address + path, content, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, json.load(refused)["error"]
+
+
 @pytest.fixture(scope="module")
 def embed(server: Server) -> Callable[..., Any]:
-    """The content of an answer, or its status where it is no success."""
-
-    def post(body: dict[str, Any], path: str = "/embed_sparse") -> Any:
-        request = urllib.request.Request(
-            server.address + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
-        try:
-            with urllib.request.urlopen(request) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as refused:
-            with refused:
-                return refused.code, json.load(refused)["error"]
-
-    return post
+    return partial(post, server)
 
 
 def entries(vector: SparseVector) -> list[dict[str, float]]:
@@ -74,3 +77,23 @@ def test_another_variant(splade_artifact: Path, server: Server, embed: Callable[
     with SparseEncoder(splade_artifact, variant="int8") as encoder:
         expected = [entries(vector) for vector in encoder.encode(TEXTS)]
     assert embed({"inputs": TEXTS}, "/models/splade/embed_sparse") == expected
+
+
+def test_a_model_of_several_kinds(tmp_path: Path) -> None:
+    """BGE-M3's weights of tokens, the heaviest of equal ones, beside its dense vectors."""
+    save_bge_m3(tmp_path / "checkpoint")
+    embedrt_export.export(str(tmp_path / "checkpoint"), tmp_path / "m3", quiet=True)
+    settings = ServerSettings(
+        models=(ModelSource(name="m3", location=str(tmp_path / "m3")),),
+        port=0,
+        threads=2,
+        log_level="error",
+        limits=Limits(),
+    )
+    with SparseEncoder(tmp_path / "m3") as sparse, SentenceEncoder(tmp_path / "m3") as dense:
+        terms, vectors = [entries(vector) for vector in sparse.encode(TEXTS)], dense.encode(TEXTS)
+    with Server(settings) as running:
+        assert post(running, {"inputs": TEXTS}) == terms
+        found = post(running, {"inputs": TEXTS, "normalize": False}, "/embed")
+    np.testing.assert_array_equal(np.array(found, np.float32), vectors)
+    assert max(map(len, terms)) > 3

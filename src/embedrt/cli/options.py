@@ -24,7 +24,10 @@ Processor = Annotated[
     Literal["any", "avx2"], typer.Option(help="avx2: 7-bit weights, for x86 processors without VNNI.")
 ]
 Gate = Annotated[
-    float | None, typer.Option(help="Smallest mean cosine to fp32 that a variant may have; default 0.995.")
+    float | None,
+    typer.Option(
+        help="The least that a variant may reach; without it, its kind's own: for dense ones, a mean cosine of 0.995."
+    ),
 ]
 AllowBelowGate = Annotated[bool, typer.Option("--allow-below-gate", help="Write a variant that is below the gate.")]
 Sts = Annotated[Path | None, typer.Option(help="Folder of STS files: record the change of the scores.")]
