@@ -8,7 +8,6 @@ from embedrt.manifest import MANIFEST_FILE
 from embedrt.server.dense import DenseModel
 from embedrt.server.held import Held
 from embedrt.server.hybrid import HybridModel
-from embedrt.server.hybrid import HybridModel
 from embedrt.server.refusals import Refusal
 from embedrt.server.reranker import Reranker
 from embedrt.server.settings import ModelSource, ServerSettings
@@ -69,8 +68,6 @@ def _model(source: ModelSource, *, threads: int | None) -> Runnable:
     kind = held.serving.kind
     if kind not in _CLASSES:
         raise KindError(f"{source.location} is a {kind} model, the server takes {' and '.join(_CLASSES)} ones")
-    if kind == "dense" and held.serving.sparse is not None:
-        return HybridModel(held)
     if kind == "dense" and held.serving.sparse is not None:
         return HybridModel(held)
     return _CLASSES[kind](held)
