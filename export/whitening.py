@@ -109,7 +109,7 @@ def whitening_of(moments: Moments, dims: int | None = None) -> Whitening:
         mean=moments.mean,
         matrix=(directions * signs)[:, kept] / np.sqrt(variances[kept]),
         rank=rank,
-        explained_variance=float(variances[kept].sum() / variances.clip(min=0).sum()),
+        explained_variance=min(float(variances[kept].sum() / variances.clip(min=0).sum()), 1.0),
         texts=moments.count,
     )
 
