@@ -147,6 +147,11 @@ def _folder_of(model: str, revision: str | None) -> tuple[Path, str | None]:
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder, None
+    if folder.is_file():
+        raise CheckpointError(
+            f"{model} is a file: pass the folder of a checkpoint. A file of word vectors: "
+            f"embedrt export --word-vectors {model} OUT"
+        )
     if not is_hub_id(model):
         raise CheckpointError(f"there is no folder at {model}: pass a checkpoint's folder, or a Hub id")
     try:

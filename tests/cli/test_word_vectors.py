@@ -110,3 +110,8 @@ def test_a_damaged_file_is_one_sentence(run: Run, vectors: Path, tmp_path: Path)
     assert (code, out) == (1, "")
     assert err == "embedrt: vectors.txt line 2 has 1 number behind 'dog', expected 2 by the first line\n"
     assert [path.name for path in tmp_path.iterdir()] == ["vectors.txt"]
+
+
+def test_a_file_in_place_of_a_checkpoint(run: Run, vectors: Path, tmp_path: Path, assert_refused: Refused) -> None:
+    message = f"is a file: pass the folder of a checkpoint. A file of word vectors: embedrt export --word-vectors {vectors} OUT"
+    assert_refused(run("export", vectors, tmp_path / "out", "--quiet"), 1, message)

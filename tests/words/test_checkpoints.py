@@ -62,7 +62,6 @@ Vectors = npt.NDArray[np.float32]
 
 def words(tokenizer: Any = None, **options: Any) -> WordEmbeddings:
     table = np.random.default_rng(0).normal(size=(len(VOCABULARY), WIDTH)).astype(np.float32)
-    table[0] = 0
     return WordEmbeddings(tokenizer or WhitespaceTokenizer(VOCABULARY, stop_words=["the"]), table, **options)
 
 

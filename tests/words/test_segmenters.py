@@ -4,7 +4,7 @@ import string
 import warnings
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nltk.tokenize.destructive import NLTKWordTokenizer
 from sentence_transformers.sentence_transformer.modules.tokenizer import (
@@ -61,6 +61,8 @@ def test_whitespace_gives_the_ids_of_the_original(
 
 @settings(deadline=None)
 @given(VOCABULARY, st.lists(WORDS, max_size=3), TEXTS, st.sampled_from(["_", " ", None]), st.integers(1, 4))
+@example(["new_york", "new", "york_city"], [], "New YORK City new", "_", 5)
+@example(["a_b_c", "a_b", "b_c"], [], "a b c a B", "_", 2)
 def test_phrases_give_the_ids_of_the_original(
     words: list[str], stop: list[str], text: str, separator: str | None, longest: int
 ) -> None:
