@@ -8,6 +8,7 @@
 # make test-gpu, make bench-gpu   on a machine with a CUDA device; elsewhere they say so and end well
 # make lineage   poolings, whitening, distillation and word averages of one checkpoint: writes bench/results/lineage.json and docs/lineage.md
 # make compatibility   export every architecture, compare, and write docs/compatibility.md
+# make bench-rerank   a cross-encoder beside sentence-transformers: writes bench/results/rerank.json and docs/reranking.md's tables
 # make bench-peers   the environments of engines whose dependencies conflict, under .cache/peers
 
 PYTHON ?= python3
@@ -57,6 +58,9 @@ bench-jobs: $(VENV)/.dev
 bench-serving: $(VENV)/.dev
 	-$(BIN)/python -m embedrt_bench.serving.infinity
 	$(BIN)/python -m embedrt_bench.serving.run
+
+bench-rerank: $(VENV)/.dev
+	$(BIN)/python -m embedrt_bench.rerank
 
 bench-peers: $(VENV)/.dev
 	$(BIN)/python -m embedrt_bench.peers

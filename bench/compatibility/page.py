@@ -10,6 +10,7 @@ from pathlib import Path
 import embedrt_export
 from embedrt_bench.compatibility.architectures import ARCHITECTURES, save_checkpoint
 from embedrt_bench.compatibility.clip import save_clip
+from embedrt_bench.compatibility.cross_encoders import CROSS_ENCODERS, save_cross_encoder
 from embedrt_bench.compatibility.families import FAMILIES, save_family
 from embedrt_bench.compatibility.multi_vector import LATE
 from embedrt_bench.compatibility.sparse import SPARSE
@@ -93,11 +94,19 @@ def _sparse() -> list[Row]:
     ]
 
 
+def _cross_encoders() -> list[Row]:
+    return [
+        Row(cells=(name, look.architecture, look.note), save=partial(save_cross_encoder, name))
+        for name, look in CROSS_ENCODERS.items()
+    ]
+
+
 TABLES: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "architectures": (("architecture", "tokenizer", "pooling, padding", "known checkpoints"), _architectures),
     "poolings": (("pooling", "on", "padding"), _poolings),
     "families": (("family", "architecture", "what it is"), _families),
     "words": (("shape", "words", "known models"), _words),
+    "cross-encoders": (("family", "architecture", "what it is"), _cross_encoders),
     "sparse": (("kind", "architecture", "pooling", "known checkpoints"), _sparse),
     "late": (("kind", "architecture", "layout", "known checkpoints"), _late_interaction),
 }

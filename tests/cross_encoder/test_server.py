@@ -176,5 +176,5 @@ def test_kinds_without_routes_are_refused(
         lambda content: content["serving"].update(kind="multi-vector", multi_vector={"dimension": 1}, reranking=None),
     )
     settings = ServerSettings(models=(ModelSource(name="other", location=str(folder)),), port=0)
-    with pytest.raises(KindError, match="is a multi-vector model, the server takes dense and cross-encoder ones"):
+    with pytest.raises(KindError, match="is a multi-vector model, the server takes dense and cross-encoder"):
         Server(settings)

@@ -185,7 +185,7 @@ def _layer_weights(text: str) -> list[onnx.TensorProto]:
         width = {"half": 4, "double": 16}.get(name.rpartition("_")[2], 8)
         arrays[name] = random.normal(scale=8**-0.5, size=(*shapes[name[0]][:-1], width)).astype(np.float32)
     arrays |= {"one": np.array(1, np.float32), "far": np.array(np.finfo(np.float32).min), "middle": np.array([1])}
-    arrays |= {"heads": np.array([1, 2]), "minus": np.array([-1])}
+    arrays |= {"heads": np.array([1, 2]), "minus": np.array([-1]), "start": np.array(0), "second": np.array(1)}
     arrays = {name: array for name, array in arrays.items() if re.search(rf"\b{name}\b", text)}
     return [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()]
 

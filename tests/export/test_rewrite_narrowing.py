@@ -101,6 +101,31 @@ def test_it_is_left_alone(layer_graph: Graph, run_layer: Run, lines: dict[str, s
         np.testing.assert_array_equal(result, before[name])
 
 
+def test_the_first_token_is_looked_up_early(layer_graph: Graph, run_layer: Run) -> None:
+    """As the heads of classifiers have it."""
+    model = layer_graph(token="token = Gather<axis = 1>(last, start)", vectors="vectors = Identity(token)")
+    before = run_layer(model)["vectors"]
+    assert narrow_last_layer(model) == WHOLE
+    assert [_rows(model, name) for name in ("query", "attended", "norm", "last")] == [1, 1, 1, 1]
+    np.testing.assert_allclose(run_layer(model)["vectors"], before, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "token = Gather<axis = 1>(last, second)",
+        "token = Gather<axis = 0>(last, start)",
+        "several = Gather<axis = 1>(last, middle)\n    token = Squeeze(several, middle)",
+    ],
+    ids=["second-token", "first-text", "list"],
+)
+def test_other_lookups_are_left_alone(layer_graph: Graph, token: str) -> None:
+    lines = {"token": token, "vectors": "vectors = Identity(token)"}
+    if "axis = 0" in token:
+        lines["vectors"] = "vectors = ReduceSum<keepdims = 0>(last, middle)"
+    assert narrow_last_layer(layer_graph(**lines)) == 0
+
+
 def test_every_variant_of_a_narrowed_graph(
     build_checkpoint: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
