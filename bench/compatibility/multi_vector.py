@@ -107,8 +107,12 @@ LATE: dict[str, Late] = {
         save=partial(save_colbert, "modernbert", **_expanding()),
     ),
     "xlm colbert": Late(
-        architecture="xlm-roberta", layout="sentence-transformers, lengths by role", known="jina-colbert and others on XLM-R",
-        save=partial(save_colbert, "xlm-roberta", query_length=12, document_length=30),
+        architecture="xlm-roberta", layout="sentence-transformers, queries expanded", known="multilingual ColBERTs",
+        save=partial(save_colbert, "xlm-roberta", **_expanding()),
+    ),
+    "decoder colbert": Late(
+        architecture="qwen3", layout="sentence-transformers, lengths by role, padded on the left", known="ColBERTs on decoders",
+        save=partial(save_colbert, "qwen3", query_length=12, document_length=30),
     ),
     "stanford": Late(
         architecture="bert", layout="Stanford's ColBERT: HF_ColBERT, artifact.metadata", known="colbertv2.0", save=save_stanford,
