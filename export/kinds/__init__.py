@@ -14,4 +14,6 @@ from embedrt_export.kinds.words import WORDS
 
 __all__ = ["KINDS"]
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (DENSE, CROSS_ENCODER, HYBRID, MULTI_VECTOR, SPARSE, STATIC, WORDS)}
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (DENSE, CROSS_ENCODER, HYBRID, MULTI_VECTOR, SPARSE, STATIC, WORDS)
+}

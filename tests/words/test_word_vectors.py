@@ -141,6 +141,14 @@ def test_frequent_words_are_passed_over(
         assert sum(len(row) for row in encoder.tokenize(list(rows))) == len(rows) - 3
 
 
+def test_a_dropped_word_is_not_taken_for_another(tmp_path: Path, write_lines: Callable[[list[str]], Path]) -> None:
+    vectors, corpus = write_lines(["US 1 2", "us 3 4", "cat 5 6"]), write_lines(["US US cat", "US us"])
+    exported(vectors, tmp_path / "out", drop_frequent=1, corpus=corpus)
+    np.testing.assert_array_equal(
+        encoded(tmp_path / "out", ["US us", "US", "US, cat"]), np.array([[3, 4], [0, 0], [5, 6]])
+    )
+
+
 def test_all_of_it_together(glove: Path, corpus: Path, rows: Rows, sentences: list[str], tmp_path: Path) -> None:
     """Words are dropped, then a component of what is left is removed; idf stays what it was."""
     exported(glove, tmp_path / "out", weighting="idf", drop_frequent=2, remove_component=True, corpus=corpus)
