@@ -7,7 +7,6 @@ each turn behind a pause, and their scores are compared before anything is timed
 
 import argparse
 import re
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -246,4 +245,4 @@ _TABLES: dict[str, Callable[[dict[str, Any]], str]] = {"speed": _speed_table, "f
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -6,7 +6,7 @@ import numpy.typing as npt
 __all__ = ["row_cosines"]
 
 
-def row_cosines(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def row_cosines(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Cosine of row i of ``a`` with row i of ``b``, (n,); 1 where both are zero.
 
     >>> row_cosines(np.array([[3, 4]], np.float32), np.array([[4, 3]], np.float32))

@@ -145,7 +145,8 @@ class _AnswerLogits(nn.Module):
     def forward(self, output: Any, attention_mask: Tensor) -> Tensor:
         """``output`` of the transformer, mask int64 (batch, sequence)."""
         logits = self.answers(self.last(output.last_hidden_state, attention_mask, attention_mask))  # (batch, tokens)
-        return logits[:, :1] - logits[:, 1:] if logits.shape[1] > 1 else logits
+        scores: Tensor = logits[:, :1] - logits[:, 1:] if logits.shape[1] > 1 else logits
+        return scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,8 @@ class _Chain(nn.Module):
             values[writes] = (
                 module(given, attention_mask, attention_mask) if isinstance(module, ProductPooling) else module(given)
             )
-        return values[SCORES]
+        scores: Tensor = values[SCORES]
+        return scores
 
 
 class _UnitLength(nn.Module):

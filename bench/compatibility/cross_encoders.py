@@ -47,7 +47,7 @@ class Look:
     """In place of those of the architecture."""
 
 
-_BERT = {"pair": "<c> $A <s> $B:1 <s>:1", "types": True}
+_BERT: dict[str, Any] = {"pair": "<c> $A <s> $B:1 <s>:1", "types": True}
 
 CROSS_ENCODERS: dict[str, Look] = {
     "MS-MARCO MiniLM": Look(architecture="bert", activation=nn.Identity, note="one logit, token types", **_BERT),
@@ -135,7 +135,7 @@ def _save_plain(look: Look, folder: Path) -> None:
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{first} $A {last}", pair=pair, special_tokens=ends
     )
-    labels = {"num_labels": max(1, len(look.labels))}
+    labels: dict[str, Any] = {"num_labels": max(1, len(look.labels))}
     if look.labels:
         names = dict(enumerate(look.labels))
         labels = {"id2label": names, "label2id": {label: number for number, label in names.items()}}

@@ -27,7 +27,7 @@ def sums_as_products(model: onnx_ir.Model) -> int:
 
 def _weights_and_tokens(total: onnx_ir.Node) -> tuple[onnx_ir.Value, onnx_ir.Value] | None:
     """Weights (batch, sequence, 1) and tokens (batch, sequence, width) of a sum over the sequence; None: it is none."""
-    if total.op_type != "ReduceSum" or total.domain or total.attributes.get_int("keepdims", 1):
+    if total.op_type != "ReduceSum" or total.domain or total.attributes.get_int("keepdims", 1) != 0:
         return None
     axes = constant(total.inputs[1]) if len(total.inputs) > 1 else None
     product = produced_by(total.inputs[0], "Mul")

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.activations import Activation, activated, softmax
+from embedrt.devices import Providers
 from embedrt.errors import InputError, ManifestError
 from embedrt.kinds import Reranking
 from embedrt.layout import Layout
-from embedrt.opening import Opening, Providers, open_model
+from embedrt.opening import Opening, open_model
 from embedrt.progress import progress
 from embedrt.prompts import prompt_for
 from embedrt.scoring import Scoring, ScoringRequest

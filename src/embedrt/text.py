@@ -105,10 +105,13 @@ class TextTokenizer:
             pairs: two texts each; one, for models that may read a text alone too.
             with_types: also which text each token is of, for graphs that read it.
         """
-        items = [pair if len(pair) > 1 else pair[0] for pair in pairs]
         try:
             one = len(pairs) == 1
-            encodings = [self._tokenizer.encode(*pairs[0])] if one else self._tokenizer.encode_batch_fast(items)
+            encodings = (
+                [self._together(pairs[0])]
+                if one
+                else self._tokenizer.encode_batch_fast([pair if len(pair) > 1 else pair[0] for pair in pairs])
+            )
         except TypeError as error:  # the library's answer to a str that is no Unicode text
             raise InputError(
                 _broken_text([text for pair in pairs for text in pair], "the texts of the pairs")
@@ -121,7 +124,10 @@ class TextTokenizer:
 
     def is_cut(self, pair: tuple[str, ...]) -> bool:
         """Whether a pair, or a text alone, is longer than the maximum length."""
-        return bool(self._tokenizer.encode(*pair).overflowing)
+        return bool(self._together(pair).overflowing)
+
+    def _together(self, pair: tuple[str, ...]) -> Encoding:
+        return self._tokenizer.encode(pair[0], pair[1] if len(pair) > 1 else None)
 
     def tokens(self, text: str) -> list[str]:
         """The pieces that ``text`` is cut into, special tokens included."""

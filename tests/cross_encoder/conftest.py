@@ -131,7 +131,7 @@ def logits_of() -> Callable[..., npt.NDArray[np.float32]]:
         weights = {name: value.astype(np.float64) for name, value in _weights(labels).items()}
         rows = []
         for pair in pairs:
-            encoded = tokenizer.encode(*pair)
+            encoded = tokenizer.encode(pair[0], pair[1] if len(pair) > 1 else None)
             words = weights["words"][encoded.ids]
             hidden = np.tanh(words + weights["types"][encoded.type_ids] if types else words)
             rows.append(hidden.mean(axis=0) @ weights["head"] + weights["bias"])

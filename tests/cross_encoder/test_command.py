@@ -112,3 +112,15 @@ def test_embed_names_it(run: Run, tiny_reranker: Path, documents: Path) -> None:
     ended = run("embed", tiny_reranker, documents)
     assert (ended.code, ended.out) == (1, "")
     assert f"type embedrt rerank {tiny_reranker} QUERY DOCUMENTS" in ended.err
+
+
+def test_inspect_shows_scores_and_no_pooling(
+    run: Run, tmp_path: Path, write_reranker: Callable[..., Path], edit_manifest: Callable[..., None]
+) -> None:
+    folder = write_reranker(tmp_path / "labels", labels=("low", "high"), activation="softmax")
+    edit_manifest(folder, lambda content: content["variants"]["fp32"]["parity"].update(measures={"spearman": 0.98765}))
+    shown = run("inspect", folder).out
+    assert "scores           2 a pair, low, high" in shown
+    assert "activation       softmax" in shown
+    assert "pooling" not in shown
+    assert "fp32: spearman 0.9877\n" in shown

@@ -53,7 +53,8 @@ def test_predict_and_rank(exported: Exported, name: str) -> None:
 
 
 def _assert_same_ranking(original: Any, ours: CrossEncoder) -> None:
-    for options in ({}, {"top_k": 2, "return_documents": True}):
+    several: list[dict[str, Any]] = [{}, {"top_k": 2, "return_documents": True}]
+    for options in several:
         # alone, so that equal documents have equal scores there too
         expected = original.rank(QUERY, DOCUMENTS, show_progress_bar=False, batch_size=1, **options)
         found = ours.rank(QUERY, DOCUMENTS, **options)

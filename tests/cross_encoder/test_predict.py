@@ -66,7 +66,8 @@ def test_one_pair_gives_one_score(reranker: CrossEncoder) -> None:
 
 
 def test_no_pairs_give_no_scores(reranker: CrossEncoder, tmp_path: Path, write_reranker: Write) -> None:
-    for nothing in ([], (), np.array([], dtype=str)):
+    nothings: list[Any] = [[], (), np.array([], dtype=str)]
+    for nothing in nothings:
         found = reranker.predict(nothing)
         assert (found.dtype, found.shape) == (np.float32, (0,))
     several = CrossEncoder(write_reranker(tmp_path / "labels", labels=("low", "high"), activation="softmax"))

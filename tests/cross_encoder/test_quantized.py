@@ -31,7 +31,7 @@ def quantized(exported: Exported) -> Path:
         patch.setattr(search, "SETTINGS", (Setting(0.7, 100.0),))  # nothing to choose from: quicker
         for precision in ("int8", "int8-static"):
             options = QuantizeOptions(allow_below_gate=True, sts=sts if precision == "int8" else None)
-            quantize(artifact, precision, options=options, quiet=True)  # type: ignore[arg-type]
+            quantize(artifact, precision, options=options, quiet=True)
     return artifact
 
 

@@ -11,7 +11,8 @@ from rich.text import Text
 from embedrt.artifact import locate
 from embedrt.cli.options import Json, Model, Revision
 from embedrt.errors import ManifestError
-from embedrt.manifest import Manifest
+from embedrt.kinds import Reranking
+from embedrt.manifest import Manifest, Serving
 
 __all__ = ["inspect"]
 
@@ -27,6 +28,10 @@ def inspect(model: Model, revision: Revision = None, json: Json = False) -> None
     console = Console(highlight=False)
     console.print(_facts(manifest))
     console.print(_variants(manifest))
+    for name, variant in manifest.variants.items():
+        if measures := variant.parity.measures:
+            shown = ", ".join(f"{measure} {value:.4f}" for measure, value in measures.items())
+            console.print(Text(f"{name}: {shown}"))
 
 
 def _facts(manifest: Manifest) -> Table:
@@ -35,10 +40,7 @@ def _facts(manifest: Manifest) -> Table:
     rows = {
         "source": source.model + (f" @ {source.revision}" if source.revision else ""),
         "kind": serving.kind,
-        "dimension": str(serving.dimension),
-        "pooling": " + ".join(serving.pooling),
-        "normalize": "yes" if serving.normalize else "no",
-        "similarity": serving.similarity,
+        **(_of_vectors(serving) if serving.reranking is None else _of_scores(serving, serving.reranking)),
         "max_seq_length": f"{serving.max_seq_length} tokens" if serving.max_seq_length else "no limit",
         "prompts": ", ".join(f"{name}: {text!r}" for name, text in serving.prompts.items() if text) or "none",
         "exported with": ", ".join(f"{name} {version}" for name, version in source.libraries.items()),
@@ -49,6 +51,22 @@ def _facts(manifest: Manifest) -> Table:
     for name, value in rows.items():
         table.add_row(Text(name, style="bold"), Text(value))  # a prompt may hold square brackets
     return table
+
+
+def _of_vectors(serving: Serving) -> dict[str, str]:
+    return {
+        "dimension": str(serving.dimension),
+        "pooling": " + ".join(serving.pooling),
+        "normalize": "yes" if serving.normalize else "no",
+        "similarity": serving.similarity,
+    }
+
+
+def _of_scores(serving: Serving, reranking: Reranking) -> dict[str, str]:
+    return {
+        "scores": f"{serving.dimension} a pair{''.join(f', {label}' for label in reranking.labels)}",
+        "activation": reranking.activation,
+    }
 
 
 def _why(manifest: Manifest) -> str:
