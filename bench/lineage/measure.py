@@ -55,7 +55,7 @@ def speed(artifacts: Mapping[str, Path], texts: Sequence[str], *, rounds: int) -
     with progress(rounds * len(encoders), shown=True, doing="Speed", unit="run") as advance:
         for _ in range(rounds):
             for name, encoder in encoders.items():
-                runs[name].append(_rate(encoder, texts[: counts[name]]))
+                runs[name].append(_rate(encoder, _evenly(texts, counts[name])))
                 advance(1)
     for encoder in encoders.values():
         encoder.close()
@@ -75,5 +75,11 @@ def _rate(encoder: SentenceEncoder, texts: Sequence[str]) -> float:
 
 def _count(encoder: SentenceEncoder, texts: Sequence[str]) -> int:
     """As many texts as take :data:`_SECONDS`."""
-    encoder.encode(texts[:_WARM_UP])
-    return min(len(texts), max(_WARM_UP, int(_rate(encoder, texts[:_WARM_UP]) * _SECONDS)))
+    some = _evenly(texts, _WARM_UP)
+    encoder.encode(some)
+    return min(len(texts), max(_WARM_UP, int(_rate(encoder, some) * _SECONDS)))
+
+
+def _evenly(texts: Sequence[str], count: int) -> Sequence[str]:
+    """``count`` of ``texts`` from all over them: the sets differ in length."""
+    return texts[:: max(1, len(texts) // count)][:count]
