@@ -1,7 +1,4 @@
-"""MultiVectorEncoder: texts in, a vector a token out, compared by late interaction.
-
-The names follow sentence-transformers' class of the same name, so that moving over is one line.
-"""
+"""MultiVectorEncoder: texts in, a vector a token out, compared by late interaction; names are sentence-transformers'."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,14 +12,15 @@ from embedrt.devices import Providers
 from embedrt.errors import InputError
 from embedrt.kinds import MultiVector
 from embedrt.late_interaction import MEASURES, Several
+from embedrt.late_ranking import ranked, require_rankable
 from embedrt.layout import Layout
 from embedrt.opening import Opening, open_model
-from embedrt.progress import Advance, progress
-from embedrt.prompts import prompt_for, prompt_name_for
-from embedrt.roles import ROLES, Role, Roles
+from embedrt.progress import progress
+from embedrt.prompts import prompt_name_for
+from embedrt.roles import Role, Roles, known_role
 from embedrt.runner import Runner
 from embedrt.text import as_texts
-from embedrt.token_encoding import TokenEncoding, TokenRequest
+from embedrt.token_encoding import TokenEncoding, TokenRequest, token_request
 
 __all__ = ["MultiVectorEncoder"]
 
@@ -65,7 +63,7 @@ class MultiVectorEncoder:
             variant=variant, device=device, providers=providers, threads=threads, layout=layout, revision=revision
         )
         opened = open_model(model, opening, kind="multi-vector")
-        self._opened, self._serving, self._tokenizer = opened, opened.serving, opened.tokenizer
+        self._opened, self._serving = opened, opened.serving
         self._settings = opened.serving.multi_vector or MultiVector(dimension=opened.serving.dimension)
         self._runner = Runner(
             opened.session, opened.single, serving=opened.serving, layout=opened.layout, kind=opened.device.kind
@@ -130,7 +128,14 @@ class MultiVectorEncoder:
         """
         texts = as_texts(inputs)
         with progress(len(texts), shown=bool(show_progress_bar)) as advance:
-            request = self._request(prompt, prompt_name, batch_size, task, normalize_embeddings, advance)
+            request = self._request(
+                prompt=prompt,
+                prompt_name=prompt_name,
+                batch_size=batch_size,
+                task=task,
+                normalize=normalize_embeddings,
+                advance=advance,
+            )
             vectors = self._encoding.vectors(texts, request)
         return vectors[0] if isinstance(inputs, str) else vectors
 
@@ -144,8 +149,8 @@ class MultiVectorEncoder:
         self, inputs: str | Texts, *, prompt_name: str | None = None, **options: Any
     ) -> Vectors | list[Vectors]:
         """:meth:`encode` as queries: with the prompt called ``query``, cut and expanded as the checkpoint does it."""
-        name = self._role_prompt("query", prompt_name, options)
-        return self.encode(inputs, prompt_name=name, **{**options, "task": "query"})
+        options |= {"task": "query", "prompt_name": self._role_prompt("query", prompt_name, options)}
+        return self.encode(inputs, **options)
 
     @overload
     def encode_document(self, inputs: str, *, prompt_name: str | None = None, **options: Any) -> Vectors: ...
@@ -157,8 +162,8 @@ class MultiVectorEncoder:
         self, inputs: str | Texts, *, prompt_name: str | None = None, **options: Any
     ) -> Vectors | list[Vectors]:
         """:meth:`encode` as documents: with the prompt called ``document``, without the tokens that documents leave out."""
-        name = self._role_prompt("document", prompt_name, options)
-        return self.encode(inputs, prompt_name=name, **{**options, "task": "document"})
+        options |= {"task": "document", "prompt_name": self._role_prompt("document", prompt_name, options)}
+        return self.encode(inputs, **options)
 
     def encode_iter(
         self,
@@ -172,28 +177,19 @@ class MultiVectorEncoder:
     ) -> Iterator[Vectors]:
         """Vectors (tokens, dim) of one text after another, in order, while ``inputs`` is read; memory does not grow.
 
-        Args:
-            inputs: any number of texts; read a window ahead.
-            task: as :meth:`encode` has it; documents unless said otherwise.
-            prompt_name: as :meth:`encode_query` and :meth:`encode_document` choose it, where none is named.
-            prompt: a text that is put before each text, in place of a named one.
-            batch_size: texts a run.
-            normalize_embeddings: as :meth:`encode` has it.
+        Options are those of :meth:`encode`; texts are documents unless said otherwise, with the prompt of their role.
         """
         if isinstance(inputs, str):
             raise TypeError("inputs is a str, expected several texts: pass a list, a generator or a file's lines")
         if task is not None and prompt_name is None and prompt is None:
             prompt_name = prompt_name_for(self._serving, task)
-        request = self._request(prompt, prompt_name, batch_size, task, normalize_embeddings)
+        request = self._request(
+            prompt=prompt, prompt_name=prompt_name, batch_size=batch_size, task=task, normalize=normalize_embeddings
+        )
         return (vectors for window in self._encoding.stream(inputs, request) for vectors in window)
 
     def similarity(self, embeddings1: Several, embeddings2: Several) -> Vectors:
-        """Late interaction of each query with each document, (queries, documents), by :attr:`similarity_fn_name`.
-
-        Args:
-            embeddings1: arrays (tokens, dim) of queries; a single array is one query.
-            embeddings2: the same of documents.
-        """
+        """Late interaction of queries with documents, (queries, documents); arrays (tokens, dim), a single one is one text."""
         return MEASURES[self.similarity_fn_name][0](embeddings1, embeddings2)
 
     def similarity_pairwise(self, embeddings1: Several, embeddings2: Several) -> Vectors:
@@ -209,40 +205,18 @@ class MultiVectorEncoder:
         return_documents: bool = False,
         batch_size: int | None = None,
     ) -> list[dict[str, Any]]:
-        """``documents`` by their score for ``query``, the best first, as ``CrossEncoder.rank`` gives them.
+        """``documents`` by their score for ``query``, the best first, as ``CrossEncoder.rank`` gives them; ``top_k`` None: all.
 
-        Args:
-            query: one text.
-            documents: the texts to order.
-            top_k: how many; None: all.
-            return_documents: with the text itself under ``text``.
-            batch_size: texts a run.
-
-        Returns:
-            A dict a document: ``corpus_id``, its place in ``documents``, and ``score``.
+        A dict a document: ``corpus_id``, its place in ``documents``, ``score``, and ``text`` with ``return_documents``.
         """
-        if not isinstance(query, str):
-            raise TypeError(
-                f"query is a {type(query).__name__}, expected a str: rank() takes one query and a list of documents"
-            )
-        if isinstance(documents, str):
-            raise TypeError(
-                "documents is a str, expected a list of str: rank() takes one query and a list of documents"
-            )
-        if top_k is not None and top_k < 1:
-            raise InputError(f"top_k is {top_k}, expected at least 1, or None for all")
+        require_rankable(query, documents, top_k)
         asked = self.encode_query(query, batch_size=batch_size)
         scores = self.similarity(asked, self.encode_document(documents, batch_size=batch_size))[0]
-        best = np.argsort(-scores, kind="stable")[:top_k]
-        return [
-            {"corpus_id": int(index), "score": float(scores[index])}
-            | ({"text": documents[int(index)]} if return_documents else {})
-            for index in best
-        ]
+        return ranked(scores, documents, top_k=top_k, return_documents=return_documents)
 
     def tokenize(self, inputs: Sequence[str], *, task: Role | None = None) -> list[npt.NDArray[np.int64]]:
         """Token ids of each text as the graph reads them in this role, without a prompt."""
-        tokens = self._roles.rows(as_texts(inputs), _known(task)).tokens
+        tokens = self._roles.rows(as_texts(inputs), known_role(task)).tokens
         return [tokens.row(index) for index in range(len(tokens))]
 
     def get_embedding_dimension(self) -> int:
@@ -267,7 +241,7 @@ class MultiVectorEncoder:
     @property
     def max_seq_length(self) -> int | None:
         """Tokens after which any text is cut; None: never."""
-        return self._tokenizer.max_seq_length
+        return self._opened.tokenizer.max_seq_length
 
     @property
     def prompts(self) -> dict[str, str]:
@@ -319,29 +293,7 @@ class MultiVectorEncoder:
             return prompt_name_for(self._serving, role)
         return prompt_name
 
-    def _request(
-        self,
-        prompt: str | None,
-        prompt_name: str | None,
-        batch_size: int | None,
-        task: Role | None,
-        normalize: bool,
-        advance: Advance = lambda _count: None,
-    ) -> TokenRequest:
+    def _request(self, **asked: Any) -> TokenRequest:
         if self._closed:
             raise InputError("this encoder was closed: make a new MultiVectorEncoder")
-        if batch_size is not None and batch_size < 1:
-            raise InputError(f"batch_size is {batch_size}, expected at least 1")
-        return TokenRequest(
-            role=_known(task),
-            prefix=prompt_for(self._serving, prompt=prompt, prompt_name=prompt_name),
-            batch_size=batch_size,
-            normalize=normalize,
-            advance=advance,
-        )
-
-
-def _known(task: Role | None) -> Role | None:
-    if task is not None and task not in ROLES:
-        raise InputError(f"task is {task!r}, expected one of {', '.join(ROLES)}, or None")
-    return task
+        return token_request(self._serving, **asked)

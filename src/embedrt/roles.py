@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.batching import Batch
+from embedrt.errors import InputError
 from embedrt.kinds import Expansion, MultiVector
 from embedrt.text import TextTokenizer, TokenRows
 
-__all__ = ["ROLES", "Role", "RoleRows", "Roles", "kept_vectors"]
+__all__ = ["ROLES", "Role", "RoleRows", "Roles", "kept_vectors", "known_role"]
 
 Role = Literal["query", "document"]
 ROLES: tuple[Role, ...] = ("query", "document")
@@ -35,6 +36,17 @@ class RoleRows:
         """:attr:`kept` of one text, (tokens,)."""
         start = self.tokens.starts[row]
         return self.kept[start : start + self.tokens.lengths[row]]
+
+
+def known_role(role: Role | None) -> Role | None:
+    """``role``, if there is such a one.
+
+    Raises:
+        InputError: there is none.
+    """
+    if role is not None and role not in ROLES:
+        raise InputError(f"task is {role!r}, expected one of {', '.join(ROLES)}, or None")
+    return role
 
 
 class Roles:

@@ -7,16 +7,18 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.batching import Batch
+from embedrt.errors import InputError
 from embedrt.manifest import Serving
 from embedrt.progress import Advance
-from embedrt.roles import Role, Roles, kept_vectors
+from embedrt.prompts import prompt_for
+from embedrt.roles import Role, Roles, kept_vectors, known_role
 from embedrt.runner import Runner, Work, windows
 from embedrt.scheduling import Arrays, Consume
 from embedrt.session import TOKEN_EMBEDDINGS
 from embedrt.similarity import normalized
 from embedrt.text import as_texts
 
-__all__ = ["TokenEncoding", "TokenRequest"]
+__all__ = ["TokenEncoding", "TokenRequest", "token_request"]
 
 Vectors = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.int64]
@@ -35,6 +37,29 @@ class TokenRequest:
     """Bring each vector to length 1, whatever the graph gives."""
     advance: Advance = lambda _count: None
     """Told how many texts more are done."""
+
+
+def token_request(
+    serving: Serving,
+    *,
+    task: Role | None = None,
+    prompt: str | None = None,
+    prompt_name: str | None = None,
+    batch_size: int | None = None,
+    normalize: bool = False,
+    advance: Advance = lambda _count: None,
+) -> TokenRequest:
+    """What a caller asks for, checked.
+
+    Raises:
+        InputError: an unknown prompt or task, or a batch size below 1.
+    """
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}, expected at least 1")
+    prefix = prompt_for(serving, prompt=prompt, prompt_name=prompt_name)
+    return TokenRequest(
+        role=known_role(task), prefix=prefix, batch_size=batch_size, normalize=normalize, advance=advance
+    )
 
 
 class TokenEncoding:

@@ -1,0 +1,44 @@
+"""Documents in the order of their scores for one query, as ``CrossEncoder.rank`` gives them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from embedrt.errors import InputError
+
+__all__ = ["ranked", "require_rankable"]
+
+
+def require_rankable(query: object, documents: object, top_k: int | None) -> None:
+    """Refuse what is not one query and several documents.
+
+    Raises:
+        TypeError: the query is no str, or the documents are one.
+        InputError: ``top_k`` is below 1.
+    """
+    if not isinstance(query, str):
+        came = type(query).__name__
+        raise TypeError(f"query is a {came}, expected a str: rank() takes one query and a list of documents")
+    if isinstance(documents, str):
+        raise TypeError("documents is a str, expected a list of str: rank() takes one query and a list of documents")
+    if top_k is not None and top_k < 1:
+        raise InputError(f"top_k is {top_k}, expected at least 1, or None for all")
+
+
+def ranked(
+    scores: npt.NDArray[np.float32], documents: Sequence[str], *, top_k: int | None, return_documents: bool
+) -> list[dict[str, Any]]:
+    """A dict a document, the best first, equal ones in their order: ``corpus_id``, ``score``, and ``text`` if wanted.
+
+    >>> ranked(np.array([0.5, 2.0], np.float32), ["a", "b"], top_k=1, return_documents=True)
+    [{'corpus_id': 1, 'score': 2.0, 'text': 'b'}]
+    """
+    found: list[dict[str, Any]] = [
+        {"corpus_id": int(index), "score": float(scores[index])} for index in np.argsort(-scores, kind="stable")[:top_k]
+    ]
+    if return_documents:
+        for entry in found:
+            entry["text"] = documents[entry["corpus_id"]]
+    return found
