@@ -51,7 +51,8 @@ def test_the_head_is_in_int8(splade_artifact: Path) -> None:
     products = [node for node in graph.node if node.op_type == "MatMulIntegerToFloat"]
     terms = manifest_of(splade_artifact).serving.dimension
     head = next(node for node in products if list(widths[node.input[1]]) == [32, terms])
-    assert head.input[2] in widths
+    quantized = next(node for node in graph.node if head.input[0] in node.output)
+    assert (quantized.op_type, quantized.input[1] in widths) == ("QuantizeLinear", True)
     assert not [node for node in graph.node if node.op_type == "MatMul" and node.input[1] in widths]
 
 
@@ -124,7 +125,7 @@ def test_ndcg_is_that_of_scikit_learn() -> None:
 
 
 def test_overlap() -> None:
-    a: Any = np.array([[5, 4, 3, 0], [0, 0, 0, 0], [1, 0, 0, 0]], np.float32)
-    b: Any = np.array([[5, 0, 4, 3], [0, 0, 0, 0], [0, 0, 0, 0]], np.float32)
-    np.testing.assert_allclose(top_terms_overlap(a, b, top=2), [0.5, 1, 0])
-    np.testing.assert_allclose(top_terms_overlap(a, b), [2 / 3, 1, 0])
+    a: Any = np.array([[5, 4, 3, 0], [0, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]], np.float32)
+    b: Any = np.array([[5, 0, 4, 3], [0, 0, 0, 0], [0, 0, 0, 0], [1, 2, 0, 0]], np.float32)
+    np.testing.assert_allclose(top_terms_overlap(a, b, top=2), [0.5, 1, 0, 0.5])
+    np.testing.assert_allclose(top_terms_overlap(a, b), [2 / 3, 1, 0, 0.5])
