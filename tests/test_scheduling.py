@@ -126,7 +126,9 @@ def test_an_error_in_the_consumer_reaches_the_caller(sessions: Sessions) -> None
 
     for count in (1, 20):
         with pytest.raises(ValueError, match="disk full"):
-            sessions.scheduler.run(tokens, [Batch(rows=np.array([0]), length=2)] * count, ("sentence_embedding",), consume)
+            sessions.scheduler.run(
+                tokens, [Batch(rows=np.array([0]), length=2)] * count, ("sentence_embedding",), consume
+            )
 
 
 def test_no_batches_are_no_work(sessions: Sessions) -> None:
