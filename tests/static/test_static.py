@@ -93,12 +93,11 @@ def test_static_embedding_with_modules_prompts_and_a_cut(tmp_path: Path) -> None
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("direction", ["left", "right"])
-def test_static_embedding_whose_tokenizer_cuts(tmp_path: Path, direction: str) -> None:
+def test_static_embedding_whose_tokenizer_cuts(tmp_path: Path) -> None:
     """sentence-transformers says that there is no limit, and lets the tokenizer cut."""
     folder = save_static(tmp_path / "checkpoint", Normalize())
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.enable_truncation(5, direction=direction)
+    tokenizer.enable_truncation(5, direction="left")
     tokenizer.save(str(folder / "tokenizer.json"))
     encoder = exported(folder, tmp_path / "out")
     assert encoder.max_seq_length == 5
@@ -154,12 +153,11 @@ def test_model2vec_in_int8(tmp_path: Path) -> None:
     np.testing.assert_allclose(exported(folder, tmp_path / "out").encode(TEXTS), expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("longest", [5, None])
-def test_model2vec_cuts_where_its_config_says(tmp_path: Path, longest: int | None) -> None:
-    folder = save_model2vec(tmp_path / "checkpoint", max_length=longest)
+def test_model2vec_cuts_where_its_config_says(tmp_path: Path) -> None:
+    folder = save_model2vec(tmp_path / "checkpoint", max_length=5)
     texts = ["password cat roof " * count for count in (1, 2, 300)]
     manifest = embedrt_export.export(str(folder), tmp_path / "out", quiet=True)
-    assert manifest.serving.max_seq_length == longest
+    assert manifest.serving.max_seq_length == 5
     expected = StaticModel.from_pretrained(folder).tokenize(texts)
     known = SentenceEncoder(tmp_path / "out").tokenize(texts)
     unknown = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id("[UNK]")
@@ -196,10 +194,9 @@ def test_verify(tmp_path: Path) -> None:
     assert "float64" in parity.reference
 
 
-@pytest.mark.parametrize("save", [save_static, save_model2vec])
-def test_a_trimmed_table(tmp_path: Path, save: Callable[..., Path]) -> None:
+def test_a_trimmed_table(tmp_path: Path) -> None:
     """Most of a multilingual static model is rows that its user never looks up."""
-    folder = save(tmp_path / "checkpoint", kind="unigram")
+    folder = save_model2vec(tmp_path / "checkpoint", kind="unigram")
     kept_for = tmp_path / "texts.txt"
     kept_for.write_text("\n".join(SENTENCES[:3]), encoding="utf-8")
     whole = exported(folder, tmp_path / "whole")

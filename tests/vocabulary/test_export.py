@@ -22,12 +22,12 @@ KEPT_FOR = ["How do I reset my password?", "忘记密码怎么办？", "The old 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """XLM-R as it is, and trimmed, with the texts; all with an int8 variant."""
+    """XLM-R as it is, and trimmed, with the texts."""
     place = tmp_path_factory.mktemp("trimmed")
     checkpoint = save_checkpoint("xlm-roberta", place / "checkpoint")
     texts = place / "texts.txt"
     texts.write_text("\n".join(KEPT_FOR), encoding="utf-8")
-    options: dict[str, Any] = {"precisions": ["int8"], "quiet": True}
+    options: dict[str, Any] = {"quiet": True}
     embedrt_export.export(str(checkpoint), place / "whole", **options)
     embedrt_export.export(str(checkpoint), place / "small", changes=Changes(keep_vocabulary_of=(texts,)), **options)
     return {name: place / name for name in ("checkpoint", "texts.txt", "whole", "small")}
