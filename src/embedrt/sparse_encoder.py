@@ -19,7 +19,7 @@ from embedrt.layout import Layout
 from embedrt.opening import Opening, open_model
 from embedrt.progress import progress
 from embedrt.prompts import prompt_for, prompt_name_for
-from embedrt.sparse_encoding import GraphTerms, SparseRequest, static_terms
+from embedrt.sparse_encoding import GraphTerms, SparseRequest, require_positive, static_terms
 from embedrt.sparse_vectors import SparseVector, SparseVectors
 from embedrt.text import as_texts
 
@@ -27,6 +27,8 @@ __all__ = ["SparseEncoder"]
 
 Side = Literal["query", "document"]
 Texts = str | Sequence[str] | npt.NDArray[np.str_]
+Given = SparseVector | SparseVectors
+"""What texts are encoded to: one, or several."""
 Decoded = list[tuple[str, float]]
 
 
@@ -101,7 +103,7 @@ class SparseEncoder:
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
         max_active_dims: int | None = None,
-    ) -> SparseVector | SparseVectors:
+    ) -> Given:
         """The terms of ``sentences`` and their weights: a vector for a str, a row a text in input order for a list.
 
         Where queries and documents are encoded differently, texts are encoded as the checkpoint says, mostly as documents:
@@ -131,9 +133,7 @@ class SparseEncoder:
         self, sentences: Sequence[str] | npt.NDArray[np.str_], *, prompt_name: str | None = None, **options: Any
     ) -> SparseVectors: ...
 
-    def encode_query(
-        self, sentences: Texts, *, prompt_name: str | None = None, **options: Any
-    ) -> SparseVector | SparseVectors:
+    def encode_query(self, sentences: Texts, *, prompt_name: str | None = None, **options: Any) -> Given:
         """As :meth:`encode`, with the prompt called ``query`` where there is one, and the checkpoint's own way with queries."""
         return self._as("query", sentences, prompt_name, **options)
 
@@ -145,9 +145,7 @@ class SparseEncoder:
         self, sentences: Sequence[str] | npt.NDArray[np.str_], *, prompt_name: str | None = None, **options: Any
     ) -> SparseVectors: ...
 
-    def encode_document(
-        self, sentences: Texts, *, prompt_name: str | None = None, **options: Any
-    ) -> SparseVector | SparseVectors:
+    def encode_document(self, sentences: Texts, *, prompt_name: str | None = None, **options: Any) -> Given:
         """As :meth:`encode`, with the prompt called ``document``, ``passage`` or ``corpus`` where there is one."""
         return self._as("document", sentences, prompt_name, **options)
 
@@ -157,7 +155,7 @@ class SparseEncoder:
     @overload
     def decode(self, embeddings: SparseVectors, top_k: int | None = None) -> list[Decoded]: ...
 
-    def decode(self, embeddings: SparseVector | SparseVectors, top_k: int | None = None) -> Decoded | list[Decoded]:
+    def decode(self, embeddings: Given, top_k: int | None = None) -> Decoded | list[Decoded]:
         """Terms in words, with their weights, the heaviest first.
 
         Args:
@@ -167,7 +165,7 @@ class SparseEncoder:
         Raises:
             InputError: ``top_k`` is below 1, or the vectors are of another vocabulary.
         """
-        _require_positive("top_k", top_k)
+        require_positive("top_k", top_k)
         if not isinstance(embeddings, SparseVector | SparseVectors):
             raise TypeError(f"embeddings is a {type(embeddings).__name__}, expected what SparseEncoder.encode gives")
         if isinstance(embeddings, SparseVectors):
@@ -179,33 +177,24 @@ class SparseEncoder:
         heaviest = np.argsort(-embeddings.values, kind="stable")[:top_k]
         return [(self.word(int(embeddings.indices[at])), float(embeddings.values[at])) for at in heaviest]
 
-    def similarity(
-        self, embeddings1: SparseVector | SparseVectors, embeddings2: SparseVector | SparseVectors
-    ) -> npt.NDArray[np.float32]:
+    def similarity(self, embeddings1: Given, embeddings2: Given) -> npt.NDArray[np.float32]:
         """Similarity of each row with each row, (n, m), by the checkpoint's own measure: mostly the dot product."""
         return sparse_similarity.similarity(embeddings1, embeddings2, measure=self.similarity_fn_name)
 
-    def similarity_pairwise(
-        self, embeddings1: SparseVector | SparseVectors, embeddings2: SparseVector | SparseVectors
-    ) -> npt.NDArray[np.float32]:
+    def similarity_pairwise(self, embeddings1: Given, embeddings2: Given) -> npt.NDArray[np.float32]:
         """Similarity of row i with row i, (n,), by the checkpoint's own measure."""
         return sparse_similarity.similarity_pairwise(embeddings1, embeddings2, measure=self.similarity_fn_name)
 
     @staticmethod
-    def intersection(
-        embeddings_1: SparseVector, embeddings_2: SparseVector | SparseVectors
-    ) -> SparseVector | SparseVectors:
+    def intersection(embeddings_1: SparseVector, embeddings_2: Given) -> Given:
         """The terms that a vector shares with others, weighing the product of both: what makes them similar."""
         shared = sparse_similarity.intersection(embeddings_1, embeddings_2)
         return shared[0] if isinstance(embeddings_2, SparseVector) else shared
 
     @staticmethod
-    def sparsity(embeddings: SparseVector | SparseVectors) -> dict[str, float]:
+    def sparsity(embeddings: Given) -> dict[str, float]:
         """``active_dims``, how many terms a text has in the mean, and ``sparsity_ratio``, the share of all others."""
-        vectors = embeddings.as_matrix() if isinstance(embeddings, SparseVector) else embeddings
-        rows, terms = vectors.shape
-        active = len(vectors.data) / rows if rows else 0.0
-        return {"active_dims": active, "sparsity_ratio": 1.0 - active / terms if rows and terms else 1.0}
+        return (embeddings.as_matrix() if isinstance(embeddings, SparseVector) else embeddings).sparsity()
 
     def tokenize(self, sentences: Sequence[str]) -> list[npt.NDArray[np.int64]]:
         """Token ids of each text as the graph reads it, special tokens included, cut at :attr:`max_seq_length`."""
@@ -283,17 +272,13 @@ class SparseEncoder:
             f"dimension={self._dimension}, max_seq_length={self.max_seq_length}, providers={self.providers})"
         )
 
-    def _as(
-        self, side: Side, sentences: Texts, prompt_name: str | None, **options: Any
-    ) -> SparseVector | SparseVectors:
+    def _as(self, side: Side, sentences: Texts, prompt_name: str | None, **options: Any) -> Given:
         if prompt_name is None and options.get("prompt") is None:
             prompt_name = prompt_name_for(self._opened.serving, side)
         shown = bool(options.pop("show_progress_bar", None))
         return self._encoded(sentences, side, self._request(prompt_name=prompt_name, **options), shown=shown)
 
-    def _encoded(
-        self, sentences: Texts, side: Side, request: SparseRequest, *, shown: bool
-    ) -> SparseVector | SparseVectors:
+    def _encoded(self, sentences: Texts, side: Side, request: SparseRequest, *, shown: bool) -> Given:
         texts = as_texts(sentences)
         terms = self._static if side == "query" and self._static is not None else self._graph
         with progress(len(texts), shown=shown) as advance:
@@ -309,15 +294,6 @@ class SparseEncoder:
     ) -> SparseRequest:
         if self._closed:
             raise InputError("this encoder was closed: make a new SparseEncoder")
-        _require_positive("batch_size", batch_size)
-        _require_positive("max_active_dims", max_active_dims)
         most = self._described.max_active_dims if max_active_dims is None else max_active_dims
         prefix = prompt_for(self._opened.serving, prompt=prompt, prompt_name=prompt_name)
         return SparseRequest(prefix=prefix, batch_size=batch_size, max_active_dims=most)
-
-
-def _require_positive(name: str, number: int | None) -> None:
-    if number is not None and (not isinstance(number, int | np.integer) or isinstance(number, bool)):
-        raise TypeError(f"{name} is a {type(number).__name__} ({number!r}), expected a whole number or None")
-    if number is not None and number < 1:
-        raise InputError(f"{name} is {number}, expected at least 1")

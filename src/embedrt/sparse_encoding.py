@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from embedrt.artifact import Artifact
 from embedrt.batching import Batch
-from embedrt.errors import IntegrityError
+from embedrt.errors import InputError, IntegrityError
 from embedrt.kinds import Sparse
 from embedrt.opening import Opened
 from embedrt.progress import Advance
@@ -27,7 +27,15 @@ from embedrt.session import TOKEN_WEIGHTS
 from embedrt.sparse_vectors import SparseVectors, row_ends
 from embedrt.text import TextTokenizer, TokenRows
 
-__all__ = ["GraphTerms", "SparseRequest", "StaticTerms", "static_terms", "terms_of_batch", "terms_of_tokens"]
+__all__ = [
+    "GraphTerms",
+    "SparseRequest",
+    "StaticTerms",
+    "require_positive",
+    "static_terms",
+    "terms_of_batch",
+    "terms_of_tokens",
+]
 
 Mask = npt.NDArray[np.int64]
 
@@ -44,6 +52,11 @@ class SparseRequest:
     """Terms of a text at most; None: all."""
     advance: Advance = lambda _count: None
     """Told how many texts more are done."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers below 1, and what is no number."""
+        require_positive("batch_size", self.batch_size)
+        require_positive("max_active_dims", self.max_active_dims)
 
     def telling(self, advance: Advance) -> "SparseRequest":
         """The same, with another ear for how many texts more are done."""
@@ -236,3 +249,16 @@ def terms_of_tokens(
     kept = kept[(weights[kept] != 0) & ~np.isin(ids[kept], ignored)]
     counts = np.bincount(rows[kept], minlength=shape[0])
     return SparseVectors(weights[kept], ids[kept].astype(np.int32), row_ends(counts), shape)
+
+
+def require_positive(name: str, number: int | None) -> None:
+    """Refuse an argument that is neither None nor a whole number of at least 1.
+
+    Raises:
+        TypeError: it is no whole number.
+        InputError: it is below 1.
+    """
+    if number is not None and (not isinstance(number, int | np.integer) or isinstance(number, bool)):
+        raise TypeError(f"{name} is a {type(number).__name__} ({number!r}), expected a whole number or None")
+    if number is not None and number < 1:
+        raise InputError(f"{name} is {number}, expected at least 1")

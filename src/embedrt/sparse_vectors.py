@@ -142,6 +142,12 @@ class SparseVectors:
             raise MissingDependencyError("scipy is not installed: type pip install scipy") from error
         return sparse.csr_matrix((self.data, self.indices, self.indptr), shape=self.shape)
 
+    def sparsity(self) -> dict[str, float]:
+        """``active_dims``, how many terms a row has in the mean, and ``sparsity_ratio``, the share of all others."""
+        rows, terms = self.shape
+        active = len(self.data) / rows if rows else 0.0
+        return {"active_dims": active, "sparsity_ratio": 1.0 - active / terms if rows and terms else 1.0}
+
     def pruned(self, most: int) -> "SparseVectors":
         """The ``most`` largest weights of each row, by magnitude; of equal ones those that stand first."""
         counts = self.counts
