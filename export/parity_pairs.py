@@ -10,8 +10,8 @@ _LONGEST = PARITY_TEXTS[-6:]  # too long for most models: alone, beside a short 
 
 PARITY_PAIRS: tuple[tuple[str, str], ...] = (
     *((text, PARITY_TEXTS[(index * _STRIDE + 3) % len(PARITY_TEXTS)]) for index, text in enumerate(PARITY_TEXTS)),
-    *((query, text) for query in _QUERIES for text in _LONGEST),
-    *((text, query) for query in _QUERIES for text in _LONGEST),
+    *((_QUERIES[index % 2], text) for index, text in enumerate(_LONGEST)),
+    *((text, _QUERIES[index // 2 % 2]) for index, text in enumerate(_LONGEST)),
     *zip(_LONGEST, reversed(_LONGEST), strict=True),
     *((query, query) for query in _QUERIES),
     ("", ""),

@@ -14,7 +14,7 @@ from sentence_transformers import CrossEncoder as Original
 from embedrt import CrossEncoder
 
 Exported = Callable[[str], tuple[Path, Path]]
-QUICK = ("MS-MARCO MiniLM", "BGE reranker", "NLI RoBERTa", "Qwen3, yes or no")
+QUICK = ("MS-MARCO MiniLM", "BGE reranker", "NLI RoBERTa")
 FAMILIES = [
     pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow], id=name.replace(" ", "_"))
     for name in CROSS_ENCODERS
@@ -36,20 +36,21 @@ def test_predict_and_rank(exported: Exported, name: str) -> None:
     checkpoint, artifact = exported(name)
     original = Original(str(checkpoint), device="cpu")
     with CrossEncoder(artifact) as ours:
-        expected = original.predict(PAIRS, show_progress_bar=False)
+        expected = original.predict(PAIRS, show_progress_bar=False, batch_size=7)
         found = ours.predict(PAIRS)
         assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-        logits = original.predict(PAIRS, show_progress_bar=False, activation_fn=torch.nn.Identity())
-        np.testing.assert_allclose(ours.predict(PAIRS, activation_fn="identity"), logits, rtol=1e-5, atol=1e-5)
+        few = PAIRS[:25]
+        logits = original.predict(few, show_progress_bar=False, activation_fn=torch.nn.Identity())
+        np.testing.assert_allclose(ours.predict(few, activation_fn="identity"), logits, rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(ours.predict(PAIRS[7]), original.predict(PAIRS[7]), rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(np.stack([ours.predict(pair) for pair in PAIRS]), found)
         assert (ours.num_labels, ours.max_seq_length) == (original.num_labels, original.max_seq_length)
         if ours.num_labels == 1:
             _assert_same_ranking(original, ours)
         else:
-            softmax = original.predict(PAIRS, show_progress_bar=False, apply_softmax=True)
-            np.testing.assert_allclose(ours.predict(PAIRS, apply_softmax=True), softmax, rtol=1e-5, atol=1e-5)
+            softmax = original.predict(few, show_progress_bar=False, apply_softmax=True)
+            np.testing.assert_allclose(ours.predict(few, apply_softmax=True), softmax, rtol=1e-5, atol=1e-5)
 
 
 def _assert_same_ranking(original: Any, ours: CrossEncoder) -> None:
@@ -66,7 +67,7 @@ def _assert_same_ranking(original: Any, ours: CrossEncoder) -> None:
         )
 
 
-@pytest.mark.parametrize("name", ["MS-MARCO MiniLM", "BGE reranker", "Qwen3, yes or no"])
+@pytest.mark.parametrize("name", ["MS-MARCO MiniLM", "BGE reranker"])
 def test_tokens_and_their_types(exported: Exported, name: str) -> None:
     """Cut where sentence-transformers cuts, token by token from the longer text."""
     checkpoint, artifact = exported(name)

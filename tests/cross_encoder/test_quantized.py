@@ -94,6 +94,7 @@ def test_pairs_of_texts() -> None:
         ("version 3.5 is out. Get it.", "version 3.5 is out."),
         ("忘记密码怎么办？旧手机找不到了。", "忘记密码怎么办？"),
         ("忘记密码", "忘记"),
+        ("忘记密码怎么办？", "忘记密码"),
         ("", ""),
     ],
 )
