@@ -14,6 +14,7 @@ from embedrt_export.comparison import Comparison
 from embedrt_export.graph_module import GraphModule
 from embedrt_export.kinds import KINDS
 from embedrt_export.kinds.kind import Candidate, Kind
+from embedrt_export.maxsim import append_maxsim, require_same_ranking, scoring_in_graph
 from embedrt_export.quantization import PRECISIONS, Precision, QuantizeOptions, quantize
 from embedrt_export.quantization.judges import judge_of
 from embedrt_export.rewrite import operators, rewrite
@@ -43,6 +44,7 @@ def export(
     pooling: Sequence[str] | None = None,
     route: str | None = None,
     token_embeddings: bool = False,
+    maxsim: bool = False,
     changes: Changes | None = None,
     precisions: Sequence[Precision] = (),
     quantize_options: QuantizeOptions | None = None,
@@ -60,6 +62,7 @@ def export(
         pooling: modes for a plain transformers checkpoint.
         route: which one of a Router's, for a checkpoint that has one.
         token_embeddings: let the graph give the token vectors too.
+        maxsim: let the graph of a multi-vector model compare documents with a query by itself.
         changes: what to change of the checkpoint before it is traced.
         precisions: variants beside the float32 one.
         quantize_options: how these are made.
@@ -87,6 +90,7 @@ def export(
         checkpoint = changed(checkpoint, changes or Changes(), stages, folder)
         exported = KINDS[checkpoint.kind]
         module, serving = exported.build(checkpoint, token_embeddings), exported.serving(checkpoint)
+        serving = scoring_in_graph(serving) if maxsim else serving
         with stages.stage("reference") as facts:
             reference = exported.reference(checkpoint)
             facts.append(f"{len(reference)} inputs in PyTorch")
@@ -95,6 +99,8 @@ def export(
         faithful = _first_faithful_graph(_Job(exported, checkpoint, module, serving, reference, folder, stages))
         with stages.stage("pack"):
             manifest = _finish(folder, checkpoint, serving, faithful)
+        if maxsim:
+            require_same_ranking(folder)
         for precision in dict.fromkeys(precisions):
             stages.note(f"{precision}:")
             manifest = quantize(folder, precision, options=quantize_options, quiet=quiet)
@@ -177,6 +183,8 @@ def _graph(job: _Job, module: GraphModule, form: AttentionForm) -> Variant:
         facts += [f"{name} {count}" for name, count in rewrite(model).items()]
         facts.append(f"{operators(model)['Attention']} Attention operators")
     noted = model.clone()
+    if job.serving.multi_vector is not None and job.serving.multi_vector.scores_in_graph:
+        append_maxsim(model, dimension=job.serving.multi_vector.dimension)
     told = form if module.transformer is not None else _NO_ATTENTION
     return _written(job, model, told, lambda comparison: _suspicion(comparison, module, noted, job.folder))
 

@@ -12,7 +12,7 @@ from embedrt_export.quantization.linears import LinearGroup
 from tqdm import tqdm
 
 from embedrt.errors import InputError
-from embedrt.session import INPUT_IDS, TOKEN_TYPE_IDS
+from embedrt.session import INPUT_IDS, QUERY_EMBEDDINGS, TOKEN_TYPE_IDS
 from embedrt.text import TokenRows
 
 __all__ = ["calibration_texts", "held_out_texts", "sample_activations"]
@@ -73,7 +73,12 @@ def sample_activations(
     session = onnxruntime.InferenceSession(
         onnx_ir.to_proto(watched).SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    inputs = [value.name for value in session.get_inputs()]
+    queries = {  # of late interaction in the graph, where nothing is quantized
+        value.name: np.zeros((1, value.shape[1]), np.float32)
+        for value in session.get_inputs()
+        if value.name == QUERY_EMBEDDINGS
+    }
+    inputs = [value.name for value in session.get_inputs() if value.name not in queries]
     step = max(1, int(tokens.lengths.sum()) // _ROWS)
     kept: dict[str, list[Floats]] = {name: [] for name in names}
     seen = 0
@@ -81,7 +86,7 @@ def sample_activations(
         feed = _feed(tokens, index, inputs)
         ids = feed[INPUT_IDS]
         rows = slice(-seen % step, None, step)  # every step-th token of the whole set, wherever texts end
-        for name, result in zip(names, session.run(names, feed), strict=True):
+        for name, result in zip(names, session.run(names, feed | queries), strict=True):
             whole = result.shape[1] != ids.shape[1]  # one row a text, where the last layer was narrowed: few enough
             kept[name].append(result[0].copy() if whole else result[0, rows].copy())
         seen += ids.shape[1]

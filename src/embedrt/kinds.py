@@ -80,3 +80,5 @@ class MultiVector:
     """The only tokens of documents whose vectors are kept; empty: all."""
     leading: int = 0
     """Tokens at the beginning whose vectors are left out (BGE-M3: the first)."""
+    scores_in_graph: bool = False
+    """Whether the graph compares a document's vectors with a query's itself (``query_maxima``), so that ranking keeps none."""

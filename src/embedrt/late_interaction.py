@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from embedrt.errors import InputError
 
-__all__ = ["MEASURES", "maxsim", "maxsim_pairwise", "mean_maxsim", "mean_maxsim_pairwise"]
+__all__ = ["MEASURES", "NOTHING_TO_SCORE", "maxsim", "maxsim_pairwise", "mean_maxsim", "mean_maxsim_pairwise"]
 
 TokenVectors = npt.NDArray[np.floating]
 Scores = npt.NDArray[np.float32]
@@ -22,7 +22,7 @@ Measure = Callable[[Several, Several], Scores]
 
 _QUERY_TOKENS, _DOCUMENT_TOKENS = 512, 2048
 """Vectors of a block: their products are 4 MB, which stay in the cache until the maxima are taken."""
-_NOTHING_TO_SCORE = np.float32(-1e9)
+NOTHING_TO_SCORE = np.float32(-1e9)
 """sentence-transformers' score of a document without any vector: below every real one."""
 
 
@@ -39,7 +39,7 @@ def maxsim(queries: Several, documents: Several) -> Scores:
     """
     asked, stored = _several(queries, "queries"), _several(documents, "documents")
     _same_width([*asked, *stored])
-    scores = np.full((len(asked), len(stored)), _NOTHING_TO_SCORE)
+    scores = np.full((len(asked), len(stored)), NOTHING_TO_SCORE)
     scored = [index for index, vectors in enumerate(stored) if len(vectors)]
     for some in _blocks([len(vectors) for vectors in asked], _QUERY_TOKENS):
         rows = np.concatenate([asked[index] for index in some], dtype=np.float32)  # (query tokens, dim)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from embedrt.artifact import Artifact, check_files, serving_from_hub_files
 from embedrt.errors import GraphError
 from embedrt.manifest import METADATA_KEY, Serving, serving_from_json
-from embedrt.session import POOLING_MASK, GraphSession
+from embedrt.session import POOLING_MASK, SENTENCE_EMBEDDING, GraphSession
 from embedrt.text import TextTokenizer
 from embedrt.words import open_tokenizer
 
@@ -29,7 +29,7 @@ def load(artifact: Artifact, open_session: Callable[[], GraphSession]) -> Loaded
 
     Raises:
         IntegrityError: a file is not the one that the manifest names.
-        GraphError: the graph cannot leave prompts out of pooling, and the manifest asks for it.
+        GraphError: the graph cannot leave prompts out of pooling, and the manifest asks for it, or nothing says what it gives.
     """
     with _while_checking(artifact):
         session = open_session()
@@ -60,4 +60,9 @@ def _serving(artifact: Artifact, session: GraphSession) -> Serving:
         return artifact.manifest.serving
     if METADATA_KEY in session.metadata:
         return serving_from_json(session.metadata[METADATA_KEY])
+    if SENTENCE_EMBEDDING not in session.outputs:
+        raise GraphError(
+            f"{artifact.graph} gives {', '.join(session.outputs)}, and neither an embedrt.json nor the graph says how it is "
+            "served. Export the checkpoint with: embedrt export MODEL OUT"
+        )
     return serving_from_hub_files(artifact.folder, dimension=session.dimension)

@@ -207,12 +207,23 @@ class MultiVectorEncoder:
     ) -> list[dict[str, Any]]:
         """``documents`` by their score for ``query``, the best first, as ``CrossEncoder.rank`` gives them; ``top_k`` None: all.
 
-        A dict a document: ``corpus_id``, its place in ``documents``, ``score``, and ``text`` with ``return_documents``.
+        A dict a document: ``corpus_id``, its place in ``documents``, ``score``, and ``text`` with ``return_documents``. A graph
+        exported with ``--maxsim`` compares by itself, and no vector of a document is kept.
         """
         require_rankable(query, documents, top_k)
         asked = self.encode_query(query, batch_size=batch_size)
-        scores = self.similarity(asked, self.encode_document(documents, batch_size=batch_size))[0]
+        scores = self._scores(asked, documents, batch_size)
         return ranked(scores, documents, top_k=top_k, return_documents=return_documents)
+
+    def _scores(self, query: Vectors, documents: Sequence[str], batch_size: int | None) -> Vectors:
+        """Of each document, (documents,)."""
+        if not self._settings.scores_in_graph:
+            scores: Vectors = self.similarity(query, self.encode_document(documents, batch_size=batch_size))[0]
+            return scores
+        name = self._role_prompt("document", None, {})
+        request = self._request(task="document", prompt_name=name, batch_size=batch_size)
+        found = self._encoding.scores(query, as_texts(documents), request)
+        return found / np.float32(len(query)) if self.similarity_fn_name == "meanmaxsim" else found
 
     def tokenize(self, inputs: Sequence[str], *, task: Role | None = None) -> list[npt.NDArray[np.int64]]:
         """Token ids of each text as the graph reads them in this role, without a prompt."""

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from embedrt.batching import Batch, plan_batches
 from embedrt.layout import Layout
 from embedrt.manifest import Serving
-from embedrt.scheduling import Consume, Pending, Scheduler
+from embedrt.scheduling import Consume, Extra, Pending, Scheduler
 from embedrt.session import GraphSession
 from embedrt.text import TokenRows
 from embedrt.workers import Busy
@@ -44,6 +44,8 @@ class Work(Generic[Result]):
     """Inputs a run; None: what the token budget allows."""
     prompt_length: int = 0
     """Leading tokens that are left out of pooling."""
+    extra: Extra | None = None
+    """Further inputs of each batch."""
 
 
 class Runner:
@@ -76,7 +78,12 @@ class Runner:
     def run(self, work: Work[Result]) -> Result:
         """Run one window, and give its result when it is there."""
         self._scheduler.run(
-            work.tokens, self._planned(work), work.outputs, work.consume, prompt_length=work.prompt_length
+            work.tokens,
+            self._planned(work),
+            work.outputs,
+            work.consume,
+            prompt_length=work.prompt_length,
+            extra=work.extra,
         )
         return work.result
 
@@ -94,7 +101,12 @@ class Runner:
             with Busy():
                 for work in works:
                     running = self._scheduler.submit(
-                        work.tokens, self._planned(work), work.outputs, work.consume, prompt_length=work.prompt_length
+                        work.tokens,
+                        self._planned(work),
+                        work.outputs,
+                        work.consume,
+                        prompt_length=work.prompt_length,
+                        extra=work.extra,
                     )
                     held.append((work.result, running))
                     if len(held) == _HELD:

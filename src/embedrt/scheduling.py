@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from embedrt.session import GraphSession
 from embedrt.text import TokenRows
 from embedrt.workers import Busy, WorkerLease
 
-__all__ = ["Arrays", "Consume", "Pending", "Scheduler"]
+__all__ = ["Arrays", "Consume", "Extra", "Pending", "Scheduler"]
 
 _FEW_BATCHES = 4
 """Batches a thread, up to which the session that shares its threads is faster than workers."""
@@ -27,6 +28,8 @@ _FEW_BATCHES = 4
 Arrays = list[npt.NDArray[np.float32]]
 Consume = Callable[[Batch, Arrays, npt.NDArray[np.int64]], None]
 """What is done with a batch's outputs and attention mask."""
+Extra = Callable[[Batch], dict[str, npt.NDArray[Any]]]
+"""Further inputs of a batch, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Scheduler:
         consume: Consume,
         *,
         prompt_length: int = 0,
+        extra: Extra | None = None,
     ) -> None:
         """Run every batch and hand its ``outputs`` to ``consume``, in any order and from any thread.
 
@@ -90,14 +94,15 @@ class Scheduler:
             outputs: names of the graph's outputs.
             consume: called once a batch; batches hold different rows, so writing to rows of one array is safe.
             prompt_length: leading tokens of each text that are left out of pooling.
+            extra: what else a batch needs; None: nothing.
         """
         if self.workers > 1 and len(batches) > _FEW_BATCHES * self.workers:
-            self.submit(tokens, batches, outputs, consume, prompt_length=prompt_length).wait()
+            self.submit(tokens, batches, outputs, consume, prompt_length=prompt_length, extra=extra).wait()
             return
         with Busy() as busy:
             session = self.session if busy.alone else self._one_thread()
             for batch in batches:
-                self._run_one(session, tokens, batch, outputs, consume, prompt_length)
+                self._run_one(session, tokens, batch, outputs, consume, prompt_length, extra)
 
     def submit(
         self,
@@ -107,12 +112,14 @@ class Scheduler:
         consume: Consume,
         *,
         prompt_length: int = 0,
+        extra: Extra | None = None,
     ) -> Pending:
         """As :meth:`run`, on the workers and without waiting for them."""
         session, pool = self._one_thread(), self._lease.pool()
         return Pending(
             tuple(
-                pool.submit(self._run_one, session, tokens, batch, outputs, consume, prompt_length) for batch in batches
+                pool.submit(self._run_one, session, tokens, batch, outputs, consume, prompt_length, extra)
+                for batch in batches
             )
         )
 
@@ -128,6 +135,7 @@ class Scheduler:
         outputs: tuple[str, ...],
         consume: Consume,
         prompt_length: int,
+        extra: Extra | None,
     ) -> None:
         ids, mask = padded_arrays(tokens, batch, pad_token_id=self._pad_token_id, padding_side=self._padding_side)
         results = session.run(
@@ -135,6 +143,7 @@ class Scheduler:
             mask,
             pooling_mask=without_prompt(mask, prompt_length) if prompt_length else None,
             token_type_ids=padded_types(tokens, batch, padding_side=self._padding_side),
+            extra=None if extra is None else extra(batch),
             outputs=outputs,
         )
         consume(batch, results, mask)

@@ -5,7 +5,7 @@ than the operators that they replace and stay off, and weights are mapped from t
 (:mod:`embedrt.graphfile`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,10 @@ except ImportError as missing:
 __all__ = [
     "LOGITS",
     "POOLING_MASK",
+    "QUERY_EMBEDDINGS",
+    "QUERY_MAXIMA",
     "SCORES",
+    "SCORING_MASK",
     "SENTENCE_EMBEDDING",
     "SPARSE_EMBEDDING",
     "TOKEN_EMBEDDINGS",
@@ -54,6 +57,8 @@ SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS = "sentence_embedding", "token_embeddings"
 """(batch, dim), and (batch, sequence, hidden)"""
 SPARSE_EMBEDDING, TOKEN_WEIGHTS = "sparse_embedding", "token_weights"
 """(batch, vocabulary): a weight for each term; and (batch, sequence): one for each token"""
+QUERY_EMBEDDINGS, SCORING_MASK, QUERY_MAXIMA = "query_embeddings", "scoring_mask", "query_maxima"
+"""Late interaction in the graph: (query tokens, dim); (batch, sequence), 1 where a token counts; (batch, query tokens)"""
 SCORES, LOGITS = "scores", "logits"
 """(batch, labels): a cross-encoder's, behind its activation and before it"""
 OUTPUTS = (SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, SPARSE_EMBEDDING, TOKEN_WEIGHTS, SCORES)
@@ -176,17 +181,23 @@ class GraphSession:
         *,
         pooling_mask: npt.NDArray[np.int64] | None = None,
         token_type_ids: npt.NDArray[np.int64] | None = None,
+        extra: Mapping[str, npt.NDArray[Any]] | None = None,
         outputs: Sequence[str] = (SENTENCE_EMBEDDING,),
     ) -> list[npt.NDArray[np.float32]]:
         """The named outputs for one batch; all inputs int64 (batch, sequence).
 
-        What the graph does not take is left out. Where it asks for ``token_type_ids`` and none are given, they are 0.
+        What the graph does not take is left out. Where it asks for ``token_type_ids`` and none are given, they are 0. ``extra``:
+        further inputs by name; a graph with late interaction inside reads a query of one zero vector where none is given.
         """
-        feed = {INPUT_IDS: input_ids, ATTENTION_MASK: attention_mask}
+        feed: dict[str, npt.NDArray[Any]] = {INPUT_IDS: input_ids, ATTENTION_MASK: attention_mask}
         if POOLING_MASK in self.inputs:
             feed[POOLING_MASK] = attention_mask if pooling_mask is None else pooling_mask
         if TOKEN_TYPE_IDS in self.inputs:
             feed[TOKEN_TYPE_IDS] = np.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        if QUERY_EMBEDDINGS in self.inputs:
+            nothing = np.zeros((1, self.inputs[QUERY_EMBEDDINGS].shape[1]), np.float32)
+            feed |= {QUERY_EMBEDDINGS: nothing, SCORING_MASK: attention_mask}
+        feed |= extra or {}
         try:
             results: list[npt.NDArray[np.float32]] = self._session.run(list(outputs), feed)
         except Exception as error:
@@ -211,7 +222,7 @@ class GraphSession:
             )
 
     def _check_graph(self, path: Path) -> None:
-        known = {INPUT_IDS, ATTENTION_MASK, POOLING_MASK, TOKEN_TYPE_IDS}
+        known = {INPUT_IDS, ATTENTION_MASK, POOLING_MASK, TOKEN_TYPE_IDS, QUERY_EMBEDDINGS, SCORING_MASK}
         if not {INPUT_IDS, ATTENTION_MASK} <= self.inputs.keys() or self.inputs.keys() - known:
             raise GraphError(
                 f"{path} takes {', '.join(self.inputs)}; a sentence encoder takes {INPUT_IDS} and {ATTENTION_MASK}. "

@@ -1,20 +1,23 @@
 """Texts to a vector a token: rows in their role, through the graph, and what is wanted of each, in the order of the texts."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.batching import Batch
+from embedrt.batching import Batch, padded_types
 from embedrt.errors import InputError
+from embedrt.late_interaction import NOTHING_TO_SCORE
 from embedrt.manifest import Serving
 from embedrt.progress import Advance
 from embedrt.prompts import prompt_for
-from embedrt.roles import Role, Roles, kept_vectors, known_role
+from embedrt.roles import Role, RoleRows, Roles, kept_vectors, known_role
 from embedrt.runner import Runner, Work, windows
 from embedrt.scheduling import Arrays, Consume
-from embedrt.session import TOKEN_EMBEDDINGS
+from embedrt.session import QUERY_EMBEDDINGS, QUERY_MAXIMA, SCORING_MASK, TOKEN_EMBEDDINGS
 from embedrt.similarity import normalized
 from embedrt.text import as_texts
 
@@ -77,8 +80,46 @@ class TokenEncoding:
         """The same of one window of ``texts`` after another, read as they are needed."""
         return self._runner.pipelined(self._work(window, request) for window in _checked(texts))
 
+    def scores(self, query: Vectors, texts: list[str], request: TokenRequest) -> Vectors:
+        """MaxSim of ``query`` (query tokens, dim) with each of ``texts``, (texts,), from a graph that compares by itself.
+
+        No token vector of a text leaves the graph.
+        """
+        scores = np.full(len(texts), NOTHING_TO_SCORE, dtype=np.float32)
+        done = self._runner.over(
+            len(texts), lambda first, stop: self._scoring(query, texts[first:stop], scores[first:stop], request)
+        )
+        for _ in done:
+            pass
+        return scores
+
+    def _scoring(self, query: Vectors, texts: list[str], scores: Vectors, request: TokenRequest) -> Work[Vectors]:
+        rows = self._rows(texts, request)
+        kept = dataclasses.replace(rows.tokens, type_ids=rows.kept.astype(np.int64))
+
+        def inputs(batch: Batch) -> dict[str, npt.NDArray[Any]]:
+            mask = padded_types(kept, batch, padding_side=self._serving.padding_side)
+            return {QUERY_EMBEDDINGS: query, SCORING_MASK: mask} if mask is not None else {}
+
+        def store(batch: Batch, results: Arrays, _mask: Mask) -> None:
+            some = np.array([rows.of(int(row)).any() for row in batch.rows])
+            scores[batch.rows[some]] = results[0][some].sum(axis=1)  # (batch, query tokens), each row by itself
+            request.advance(len(batch.rows))
+
+        return Work(
+            tokens=rows.tokens,
+            outputs=(QUERY_MAXIMA,),
+            consume=store,
+            result=scores,
+            batch_size=request.batch_size,
+            extra=inputs,
+        )
+
+    def _rows(self, texts: list[str], request: TokenRequest) -> RoleRows:
+        return self._roles.rows([request.prefix + text for text in texts] if request.prefix else texts, request.role)
+
     def _work(self, texts: list[str], request: TokenRequest) -> Work[list[Vectors]]:
-        rows = self._roles.rows([request.prefix + text for text in texts] if request.prefix else texts, request.role)
+        rows = self._rows(texts, request)
         width = self._serving.multi_vector.dimension if self._serving.multi_vector is not None else 0
         found = [np.empty((0, width), dtype=np.float32)] * len(texts)  # stays so where a text has no token
 

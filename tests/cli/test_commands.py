@@ -118,7 +118,7 @@ def test_export_passes_everything_on(run: Run, prompted: Path, given: dict[str, 
         )
         assert facts in ended.out
     assert (ended.code, ended.out.count("\n"), ended.err) == (0, 2, "")
-    off = dict.fromkeys(("token_embeddings", "trust_remote_code", "overwrite", "quiet"), False)
+    off = dict.fromkeys(("token_embeddings", "maxsim", "trust_remote_code", "overwrite", "quiet"), False)
     plain: dict[str, Any] = {
         "revision": None,
         "pooling": None,
@@ -130,7 +130,7 @@ def test_export_passes_everything_on(run: Run, prompted: Path, given: dict[str, 
         **off,
     }
     assert given == {"calls": [], "model": "MODEL", "out": Path("OUT"), **plain}
-    switches = ("--token-embeddings", "--trust-remote-code", "--overwrite", "--quiet", "--json")
+    switches = ("--token-embeddings", "--maxsim", "--trust-remote-code", "--overwrite", "--quiet", "--json")
     options = (
         "--pooling",
         "cls",

@@ -67,6 +67,9 @@ def export(
     token_embeddings: Annotated[
         bool, typer.Option("--token-embeddings", help="Let the graph give token vectors too.")
     ] = False,
+    maxsim: Annotated[
+        bool, typer.Option("--maxsim", help="Let the graph of a multi-vector model compare documents with a query.")
+    ] = False,
     keep_vocabulary_of: Annotated[
         list[Path] | None,
         typer.Option(
@@ -138,6 +141,7 @@ def export(
             "--kind": kind,
             "--route": route,
             "--token-embeddings": token_embeddings,
+            "--maxsim": maxsim,
             "--keep-vocabulary-of": keep_vocabulary_of,
             "--whiten": whiten,
             "--precision": precision,
@@ -164,6 +168,7 @@ def export(
         pooling=pooling or None,
         route=route,
         token_embeddings=token_embeddings,
+        maxsim=maxsim,
         changes=Changes(
             keep_vocabulary_of=tuple(keep_vocabulary_of or ()), static=static, whiten=whiten, dims=dims, sts=sts
         ),
