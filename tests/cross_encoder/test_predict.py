@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedrt import CrossEncoder, SentenceEncoder, runner
-from embedrt.errors import InputError, KindError, ManifestError
+from embedrt.errors import GraphError, InputError, KindError, ManifestError
+from embedrt.manifest import MANIFEST_FILE
 
 Write = Callable[..., Path]
 Logits = Callable[..., npt.NDArray[np.float32]]
@@ -205,6 +207,16 @@ def test_a_single_file_is_served_by_its_own_metadata(tiny_reranker: Path, rerank
     alone = CrossEncoder(tiny_reranker / "onnx/model.onnx")
     np.testing.assert_array_equal(alone.predict(PAIRS), reranker.predict(PAIRS))
     assert (alone.variant, alone.activation) == (None, "sigmoid")
+
+
+def test_scores_that_nothing_describes(tmp_path: Path, write_reranker: Write) -> None:
+    folder = write_reranker(tmp_path / "foreign")
+    (folder / MANIFEST_FILE).unlink()
+    model = onnx.load(folder / "onnx/model.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, folder / "onnx/model.onnx")
+    with pytest.raises(GraphError, match=r"gives scores, logits, and neither an embedrt\.json nor the graph says how"):
+        CrossEncoder(folder)
 
 
 def test_a_manifest_without_a_head(
