@@ -13,11 +13,20 @@ from typing import Any
 from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError, ManifestError
 from embedrt.hub import SIDE_FILES, download_file, is_hub_id
 from embedrt.manifest import MANIFEST_FILE, Manifest, Serving
-from embedrt.words import WORDS_FILE
+from embedrt.text import TextTokenizer
 
-__all__ = ["Artifact", "check_files", "locate", "serving_from_hub_files", "tokenizer_in"]
+__all__ = [
+    "TOKENIZER_FILE",
+    "WORDS_FILE",
+    "Artifact",
+    "check_files",
+    "locate",
+    "open_tokenizer",
+    "serving_from_hub_files",
+    "tokenizer_in",
+]
 
-TOKENIZER_FILE = "tokenizer.json"
+TOKENIZER_FILE, WORDS_FILE = "tokenizer.json", "words.json"
 _GRAPH_CANDIDATES = ("onnx/model.onnx", "model.onnx")
 _UNLIMITED = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
 _CHUNK = 1 << 18  # bytes; stays in the processor's second cache
@@ -100,6 +109,15 @@ def tokenizer_in(folder: Path) -> Path:
     """Words where the folder has some, else where tokenizer.json is or ought to be."""
     words = folder / WORDS_FILE
     return words if words.is_file() else folder / TOKENIZER_FILE
+
+
+def open_tokenizer(path: Path, *, max_seq_length: int | None = None) -> TextTokenizer:
+    """The tokenizer of a file, by its name: words.json, or a tokenizer.json."""
+    if path.name != WORDS_FILE:
+        return TextTokenizer(path, max_seq_length=max_seq_length)
+    from embedrt.words import WordTokenizer  # few models have words, and all would wait for what cuts them
+
+    return WordTokenizer(path, max_seq_length=max_seq_length)
 
 
 def _hub_repository(name: str, variant: str | None, revision: str | None) -> Artifact:

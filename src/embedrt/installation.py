@@ -1,7 +1,5 @@
 """Which packages of ONNX Runtime are installed: they share one folder, and the one that came last has overwritten the others."""
 
-import importlib.metadata
-
 __all__ = ["conflict", "onnxruntime_packages"]
 
 _PACKAGES = (
@@ -13,6 +11,8 @@ _PACKAGES = (
 
 def onnxruntime_packages() -> dict[str, str]:
     """Versions of those that are installed, by name."""
+    import importlib.metadata  # 13 ms, and only doctor and errors ask
+
     found = {}
     for name in _PACKAGES:
         try:

@@ -5,12 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from embedrt.artifact import Artifact, check_files, serving_from_hub_files
+from embedrt.artifact import Artifact, check_files, open_tokenizer, serving_from_hub_files
 from embedrt.errors import GraphError
 from embedrt.manifest import METADATA_KEY, Serving, serving_from_json
 from embedrt.session import POOLING_MASK, SENTENCE_EMBEDDING, GraphSession
 from embedrt.text import TextTokenizer
-from embedrt.words import open_tokenizer
 
 __all__ = ["Loaded", "load"]
 

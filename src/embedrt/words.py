@@ -14,9 +14,8 @@ from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError
 from embedrt.segmenters import WordRules, segmenter_for
 from embedrt.text import Piece, TextTokenizer, TokenRows, token_rows
 
-__all__ = ["WORDS_FILE", "WordTokenizer", "open_tokenizer", "read_words", "write_words"]
+__all__ = ["WordTokenizer", "read_words", "write_words"]
 
-WORDS_FILE = "words.json"
 _FORMAT_VERSION = 1
 
 
@@ -66,12 +65,6 @@ class WordTokenizer(TextTokenizer):
     def vocabulary_size(self) -> int:
         """Words that there are: ids are below it."""
         return len(self._words)
-
-
-def open_tokenizer(path: Path, *, max_seq_length: int | None = None) -> TextTokenizer:
-    """The tokenizer of a file, by its name: words.json, or a tokenizer.json."""
-    kind = WordTokenizer if path.name == WORDS_FILE else TextTokenizer
-    return kind(path, max_seq_length=max_seq_length)
 
 
 def write_words(path: Path, rules: WordRules, words: Sequence[str]) -> None:

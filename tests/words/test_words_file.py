@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from embedrt import SentenceEncoder, artifact, jieba_words
+from embedrt.artifact import open_tokenizer
 from embedrt.errors import ArtifactNotFoundError, IntegrityError, MissingDependencyError
 from embedrt.segmenters import SPLITS, WordRules
 from embedrt.text import TextTokenizer
-from embedrt.words import WordTokenizer, open_tokenizer, read_words, write_words
+from embedrt.words import WordTokenizer, read_words, write_words
 
 RULES = WordRules(split="whitespace")
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from embedrt.artifact import Artifact, locate
+from embedrt.artifact import Artifact, locate, open_tokenizer
 from embedrt.cli.options import Json, Model, Quiet, Revision
 from embedrt.cli.reading import read_records
 from embedrt.errors import InputError, ManifestError
@@ -22,7 +22,6 @@ from embedrt.progress import progress
 from embedrt.session import runtime_version
 from embedrt.tuning import Candidate, Tuned
 from embedrt.tuning import tune as try_layouts
-from embedrt.words import open_tokenizer
 
 __all__ = ["tune"]
 
