@@ -79,13 +79,13 @@ def test_a_damaged_file_is_named_and_not_used(content: str) -> None:
 
 def test_an_encoder_uses_what_was_tuned(tiny: Path) -> None:
     with SentenceEncoder(tiny) as plain:
-        assert plain._layout == default_layout()
-        sha, texts = plain._artifact.graph_sha256, [f"cat {'hello ' * (index % 9)}" for index in range(50)]
+        assert plain._opened.layout == default_layout()
+        sha, texts = plain._opened.artifact.graph_sha256, [f"cat {'hello ' * (index % 9)}" for index in range(50)]
         vectors = plain.encode(texts)
     assert sha is not None
     write_tuned(tuned_path(sha, __import__("onnxruntime").__version__), TUNED)
     with SentenceEncoder(tiny) as tuned, SentenceEncoder(tiny, layout=default_layout(1)) as told:
-        assert tuned._layout == TUNED
-        assert (tuned.threads, tuned._session.threads) == (3, 1)
-        assert told._layout == default_layout(1)
+        assert tuned._opened.layout == TUNED
+        assert (tuned.threads, tuned._opened.session.threads) == (3, 1)
+        assert told._opened.layout == default_layout(1)
         assert (tuned.encode(texts) == vectors).all()

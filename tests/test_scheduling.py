@@ -12,7 +12,7 @@ import pytest
 
 from embedrt import SentenceEncoder
 from embedrt.batching import Batch
-from embedrt.scheduling import Scheduler
+from embedrt.scheduling import Scheduler, Work
 from embedrt.session import GraphSession
 from embedrt.text import TokenRows
 
@@ -36,6 +36,10 @@ class RecordingSession(GraphSession):
         if self.fail_at is not None and len(self.ran) > self.fail_at:
             raise RuntimeError("no more memory")
         return super().run(*arguments, **options)
+
+
+def _work(tokens: TokenRows, consume: Callable[..., None], **more: Any) -> Work[None]:
+    return Work(tokens=tokens, outputs=("sentence_embedding",), consume=consume, result=None, **more)
 
 
 class Sessions:
@@ -64,7 +68,7 @@ class Sessions:
             vectors[batch.rows] = results[0]
 
         batches = [Batch(rows=np.array([row]), length=3) for row in range(count)]
-        self.scheduler.run(tokens, batches, ("sentence_embedding",), consume)
+        self.scheduler.run(_work(tokens, consume), batches)
         return vectors
 
 
@@ -126,9 +130,7 @@ def test_an_error_in_the_consumer_reaches_the_caller(sessions: Sessions) -> None
 
     for count in (1, 20):
         with pytest.raises(ValueError, match="disk full"):
-            sessions.scheduler.run(
-                tokens, [Batch(rows=np.array([0]), length=2)] * count, ("sentence_embedding",), consume
-            )
+            sessions.scheduler.run(_work(tokens, consume), [Batch(rows=np.array([0]), length=2)] * count)
 
 
 def test_no_batches_are_no_work(sessions: Sessions) -> None:
@@ -151,7 +153,7 @@ def test_the_prompt_is_left_out_of_pooling_on_either_padding_side(
             return [np.zeros((2, 8), dtype=np.float32)]
 
         monkeypatch.setattr(session, "run", noting)
-        scheduler.run(tokens, [batch], ("sentence_embedding",), lambda *_: None, prompt_length=2)
+        scheduler.run(_work(tokens, lambda *_: None, prompt_length=2), [batch])
     np.testing.assert_array_equal(seen["right"], [[0, 0, 1, 1, 1, 0], [0, 0, 1, 0, 0, 0]])
     np.testing.assert_array_equal(seen["left"], [[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 1]])
 

@@ -110,12 +110,12 @@ def test_a_real_measurement_is_kept_and_used(tiny: Path, monkeypatch: pytest.Mon
     found = json.loads(done.stdout)["fp32"]
     assert {one["measured"] > 0 for one in found["one_text_milliseconds"] + found["corpus_tokens_per_second"]} == {True}
     with SentenceEncoder(tiny) as encoder:
-        assert encoder._layout == Layout(**found["layout"])
+        assert encoder._opened.layout == Layout(**found["layout"])
     assert len(list(cache.iterdir())) == 1
     forgotten = CliRunner().invoke(app, ["tune", str(tiny), "--forget"])
     assert (forgotten.exit_code, forgotten.output) == (0, "")
     with SentenceEncoder(tiny) as encoder:
-        assert encoder._layout == default_layout()
+        assert encoder._opened.layout == default_layout()
 
 
 def test_the_table_says_what_was_kept(tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

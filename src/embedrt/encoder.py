@@ -3,21 +3,16 @@
 The names follow sentence-transformers, so that moving over is one line.
 """
 
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Literal, Self, overload
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.devices import Providers
 from embedrt.encoding import Encoding, Request
 from embedrt.errors import InputError
-from embedrt.layout import Layout
-from embedrt.opening import Opening, open_model
+from embedrt.loaded_model import LoadedModel
 from embedrt.progress import Advance, progress
-from embedrt.prompts import prompt_for, prompt_name_for
 from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
 from embedrt.similarity import similarity_function
 from embedrt.text import as_texts
@@ -30,49 +25,13 @@ _PRECISIONS_OF_ONE = ("float32", "binary", "ubinary")  # the others need the ran
 Vectors = npt.NDArray[np.float32]
 
 
-class SentenceEncoder:
-    """A sentence-embedding model, ready to encode; safe to share between threads.
+class SentenceEncoder(LoadedModel):
+    """A sentence-embedding model, ready to encode; safe to share between threads."""
 
-    Args:
-        model: the folder that ``embedrt export`` wrote, a single .onnx file, or a Hub id.
-        variant: a variant that the manifest names (``fp32``, ``int8`` …); None: the manifest's default.
-        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
-        providers: ONNX Runtime's execution providers by name, in place of ``device``.
-        threads: None: as many as affinity mask and cgroup quota allow.
-        layout: threads, workers and tokens a run; None: what ``embedrt tune`` found here, else the defaults.
-        revision: branch, tag or commit of a Hub repository.
+    _kind = "dense"
 
-    Raises:
-        ArtifactError: there is no such model, or it is damaged or foreign.
-        UnavailableError: the device or provider is not on this machine.
-    """
-
-    def __init__(
-        self,
-        model: str | os.PathLike[str],
-        *,
-        variant: str | None = None,
-        device: str = "cpu",
-        providers: Providers | None = None,
-        threads: int | None = None,
-        layout: Layout | None = None,
-        revision: str | None = None,
-    ) -> None:
-        opening = Opening(
-            variant=variant, device=device, providers=providers, threads=threads, layout=layout, revision=revision
-        )
-        opened = open_model(model, opening, kind="dense")
-        self._artifact, self._layout = opened.artifact, opened.layout
-        self._session, self._serving, self._tokenizer = opened.session, opened.serving, opened.tokenizer
-        self._encoding = Encoding(
-            opened.session,
-            opened.single,
-            tokenizer=opened.tokenizer,
-            serving=opened.serving,
-            layout=opened.layout,
-            kind=opened.device.kind,
-        )
-        self._closed = False
+    def _prepare(self) -> None:
+        self._encoding = Encoding(self._runner, tokenizer=self._tokenizer, serving=self._serving)
 
     @overload
     def encode(
@@ -189,7 +148,7 @@ class SentenceEncoder:
         self, sentences: str | Sequence[str], *, prompt_name: str | None = None, **options: Any
     ) -> npt.NDArray[Any]:
         """:meth:`encode` with the prompt called ``query``, where the checkpoint has one."""
-        name = self._role_prompt("query", prompt_name, options)
+        name = self._role_prompt("query", prompt_name, options.get("prompt"))
         vectors: npt.NDArray[Any] = self.encode(sentences, prompt_name=name, **options)
         return vectors
 
@@ -197,7 +156,7 @@ class SentenceEncoder:
         self, sentences: str | Sequence[str], *, prompt_name: str | None = None, **options: Any
     ) -> npt.NDArray[Any]:
         """:meth:`encode` with the prompt called ``document``, ``passage`` or ``corpus``, where the checkpoint has one."""
-        name = self._role_prompt("document", prompt_name, options)
+        name = self._role_prompt("document", prompt_name, options.get("prompt"))
         vectors: npt.NDArray[Any] = self.encode(sentences, prompt_name=name, **options)
         return vectors
 
@@ -221,63 +180,9 @@ class SentenceEncoder:
         return self._serving.dimension
 
     @property
-    def max_seq_length(self) -> int | None:
-        """Tokens, special ones included, after which a text is cut; None: never."""
-        return self._tokenizer.max_seq_length
-
-    @property
-    def prompts(self) -> dict[str, str]:
-        """The checkpoint's prompts by name."""
-        return dict(self._serving.prompts)
-
-    @property
-    def default_prompt_name(self) -> str | None:
-        """The prompt that :meth:`encode` uses where none is named."""
-        return self._serving.default_prompt_name
-
-    @property
     def similarity_name(self) -> str:
         """The checkpoint's measure: cosine, dot, euclidean or manhattan."""
         return self._serving.similarity
-
-    @property
-    def providers(self) -> list[str]:
-        """The execution providers that really run the graph, most preferred first."""
-        return self._session.providers
-
-    @property
-    def variant(self) -> str | None:
-        """The manifest's name of the graph that runs; None where there is no manifest."""
-        return self._artifact.variant
-
-    @property
-    def threads(self) -> int:
-        """Threads that encoding uses."""
-        return self._layout.workers
-
-    def close(self) -> None:
-        """End the worker threads; the encoder cannot be used any more."""
-        self._closed = True
-        self._encoding.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return (
-            f"SentenceEncoder({str(self._artifact.folder)!r}, variant={self.variant!r}, dimension={self._serving.dimension}, "
-            f"max_seq_length={self.max_seq_length}, providers={self.providers})"
-        )
-
-    def _role_prompt(self, role: str, prompt_name: str | None, options: Mapping[str, Any]) -> str | None:
-        if prompt_name is None and options.get("prompt") is None:
-            return prompt_name_for(self._serving, role)
-        return prompt_name
 
     def _request(
         self,
@@ -286,9 +191,5 @@ class SentenceEncoder:
         batch_size: int | None,
         advance: Advance = lambda _count: None,
     ) -> Request:
-        if self._closed:
-            raise InputError("this encoder was closed: make a new SentenceEncoder")
-        if batch_size is not None and batch_size < 1:
-            raise InputError(f"batch_size is {batch_size}, expected at least 1")
-        prefix = prompt_for(self._serving, prompt=prompt, prompt_name=prompt_name)
+        prefix = self._prefix(prompt, prompt_name, batch_size)
         return Request(prefix=prefix, batch_size=batch_size, advance=advance)

@@ -1,6 +1,6 @@
 """Texts to dense vectors: tokenize with the prompt in front, run, put back in order."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,14 +8,13 @@ import numpy.typing as npt
 
 from embedrt.batching import Batch
 from embedrt.errors import InputError
-from embedrt.layout import Layout
 from embedrt.manifest import Serving
 from embedrt.progress import Advance
-from embedrt.prompts import tokens_left_out
-from embedrt.runner import Runner, Work, windows
-from embedrt.scheduling import Arrays, Consume
-from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession
-from embedrt.text import TextTokenizer, as_texts
+from embedrt.prompts import prefixed, tokens_left_out
+from embedrt.runner import Runner, text_windows
+from embedrt.scheduling import Arrays, Consume, Work
+from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
+from embedrt.text import TextTokenizer
 
 __all__ = ["Encoding", "Request"]
 
@@ -36,40 +35,21 @@ class Request:
 
 
 class Encoding:
-    """Tokenizer and sessions of one model, put together in one layout."""
+    """Tokenizer and sessions of one dense model, put together."""
 
-    def __init__(
-        self,
-        session: GraphSession,
-        open_single: Callable[[], GraphSession],
-        *,
-        tokenizer: TextTokenizer,
-        serving: Serving,
-        layout: Layout,
-        kind: str = "cpu",
-    ) -> None:
-        """``session`` shares its threads; ``open_single()`` opens one of a single thread, when workers are first needed."""
-        self._tokenizer, self._serving = tokenizer, serving
-        self._runner = Runner(session, open_single, serving=serving, layout=layout, kind=kind)
-
-    def close(self) -> None:
-        """Give the workers up."""
-        self._runner.close()
+    def __init__(self, runner: Runner, *, tokenizer: TextTokenizer, serving: Serving) -> None:
+        self._runner, self._tokenizer, self._serving = runner, tokenizer, serving
 
     def sentence_embeddings(self, texts: list[str], request: Request) -> Vectors:
         """Vectors (texts, dim) in the order of the texts."""
         vectors = self._empty(len(texts))
-        done = self._runner.over(
-            len(texts), lambda first, stop: self._work(texts[first:stop], vectors[first:stop], request)
-        )
-        for _ in done:
-            pass
+        self._runner.fill(len(texts), lambda first, stop: self._work(texts[first:stop], vectors[first:stop], request))
         return vectors
 
     def stream(self, texts: Iterable[str], request: Request) -> Iterator[Vectors]:
         """Vectors (window, dim) of one window of ``texts`` after another, read as they are needed."""
         return self._runner.pipelined(
-            self._work(window, self._empty(len(window)), request) for window in _checked(texts)
+            self._work(window, self._empty(len(window)), request) for window in text_windows(texts)
         )
 
     def token_embeddings(self, texts: list[str], request: Request) -> list[Vectors]:
@@ -93,7 +73,7 @@ class Encoding:
             request.advance(len(batch.rows))
 
         work = Work(
-            tokens=self._tokenizer.encode(_prefixed(texts, request.prefix)),
+            tokens=self._tokenizer.encode(prefixed(texts, request.prefix)),
             outputs=(TOKEN_EMBEDDINGS,),
             consume=store,
             result=found,
@@ -105,7 +85,7 @@ class Encoding:
 
     def _work(self, texts: list[str], vectors: Vectors, request: Request) -> Work[Vectors]:
         return Work(
-            tokens=self._tokenizer.encode(_prefixed(texts, request.prefix)),
+            tokens=self._tokenizer.encode(prefixed(texts, request.prefix)),
             outputs=(SENTENCE_EMBEDDING,),
             consume=_filling(vectors, request.advance),
             result=vectors,
@@ -118,20 +98,9 @@ class Encoding:
         return np.zeros((count, self._serving.dimension), dtype=np.float32)
 
 
-def _prefixed(texts: list[str], prefix: str) -> list[str]:
-    return [prefix + text for text in texts] if prefix else texts
-
-
 def _filling(vectors: Vectors, advance: Advance) -> Consume:
     def store(batch: Batch, results: Arrays, _mask: Mask) -> None:
         vectors[batch.rows] = results[0]
         advance(len(batch.rows))
 
     return store
-
-
-def _checked(texts: Iterable[str]) -> Iterator[list[str]]:
-    first = 0
-    for window in windows(texts):
-        yield as_texts(window, first=first)
-        first += len(window)

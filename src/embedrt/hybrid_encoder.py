@@ -1,24 +1,18 @@
 """HybridEncoder: several kinds of vectors of the same texts from one run of one graph (BGE-M3)."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from embedrt.batching import Batch
-from embedrt.devices import Providers
 from embedrt.errors import InputError
-from embedrt.layout import Layout
-from embedrt.opening import Opening, open_model
+from embedrt.loaded_model import LoadedModel
 from embedrt.progress import Advance, progress
-from embedrt.prompts import prompt_for, tokens_left_out
+from embedrt.prompts import prefixed, tokens_left_out
 from embedrt.roles import RoleRows, Roles, kept_vectors
-from embedrt.runner import Runner, Work
-from embedrt.scheduling import Arrays
+from embedrt.scheduling import Arrays, Work
 from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, TOKEN_WEIGHTS
 from embedrt.sparse_encoding import terms_of_tokens
 from embedrt.sparse_vectors import SparseVectors
@@ -53,47 +47,17 @@ class _Filled:
     tokens: list[Vectors] | None
 
 
-class HybridEncoder:
+class HybridEncoder(LoadedModel):
     """A model that gives several kinds of vectors, run once for all of them; safe to share between threads.
 
     Where only one kind is wanted, its own class on the same folder is the better choice: it computes nothing else.
-
-    Args:
-        model: the folder that ``embedrt export`` wrote, a single .onnx file, or a Hub id.
-        variant: a variant that the manifest names (``fp32``, ``int8`` …); None: the manifest's default.
-        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
-        providers: ONNX Runtime's execution providers by name, in place of ``device``.
-        threads: None: as many as affinity mask and cgroup quota allow.
-        layout: threads, workers and tokens a run; None: what ``embedrt tune`` found here, else the defaults.
-        revision: branch, tag or commit of a Hub repository.
-
-    Raises:
-        ArtifactError: there is no such model, or it is damaged, foreign, or gives vectors of one kind only.
-        UnavailableError: the device or provider is not on this machine.
     """
 
-    def __init__(
-        self,
-        model: str | os.PathLike[str],
-        *,
-        variant: str | None = None,
-        device: str = "cpu",
-        providers: Providers | None = None,
-        threads: int | None = None,
-        layout: Layout | None = None,
-        revision: str | None = None,
-    ) -> None:
-        opening = Opening(
-            variant=variant, device=device, providers=providers, threads=threads, layout=layout, revision=revision
-        )
-        self._opened = opened = open_model(model, opening, kind=None)
-        self._serving = opened.serving
-        self._runner = Runner(
-            opened.session, opened.single, serving=opened.serving, layout=opened.layout, kind=opened.device.kind
-        )
-        late = opened.serving.multi_vector
-        self._roles = Roles(opened.tokenizer, late) if late is not None else None
-        self._closed = False
+    _kind = None
+
+    def _prepare(self) -> None:
+        late = self._serving.multi_vector
+        self._roles = Roles(self._tokenizer, late) if late is not None else None
 
     def encode(
         self,
@@ -125,15 +89,12 @@ class HybridEncoder:
         """
         texts = as_texts(sentences)
         wanted = self._wanted({"dense": dense, "sparse": sparse, "multi-vector": multi_vector})
-        if batch_size is not None and batch_size < 1:
-            raise InputError(f"batch_size is {batch_size}, expected at least 1")
-        prefix = prompt_for(self._serving, prompt=prompt, prompt_name=prompt_name)
-        prefixed = [prefix + text for text in texts] if prefix else texts
-        left_out = tokens_left_out(self._serving, self._opened.tokenizer, prefix)
+        prefix = self._prefix(prompt, prompt_name, batch_size)
+        ready, left_out = prefixed(texts, prefix), tokens_left_out(self._serving, self._tokenizer, prefix)
         with progress(len(texts), shown=bool(show_progress_bar)) as advance:
 
             def work(first: int, stop: int) -> Work[tuple[_Filled, TokenRows]]:
-                return self._work(prefixed[first:stop], wanted, batch_size, left_out, advance)
+                return self._work(ready[first:stop], wanted, batch_size, left_out, advance)
 
             parts = list(self._runner.over(len(texts), work))
         return self._joined(parts, wanted)
@@ -143,54 +104,12 @@ class HybridEncoder:
         """What the model gives: some of ``dense``, ``sparse`` and ``multi-vector``."""
         return self._serving.kinds
 
-    @property
-    def max_seq_length(self) -> int | None:
-        """Tokens, special ones included, after which a text is cut; None: never."""
-        return self._opened.tokenizer.max_seq_length
-
-    @property
-    def prompts(self) -> dict[str, str]:
-        """The checkpoint's prompts by name."""
-        return dict(self._serving.prompts)
-
-    @property
-    def providers(self) -> list[str]:
-        """The execution providers that really run the graph, most preferred first."""
-        return self._opened.session.providers
-
-    @property
-    def variant(self) -> str | None:
-        """The manifest's name of the graph that runs; None where there is no manifest."""
-        return self._opened.artifact.variant
-
-    @property
-    def threads(self) -> int:
-        """Threads that encoding uses."""
-        return self._opened.layout.workers
-
-    def close(self) -> None:
-        """End the worker threads; the encoder cannot be used any more."""
-        self._closed = True
-        self._runner.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return (
-            f"HybridEncoder({str(self._opened.artifact.folder)!r}, variant={self.variant!r}, "
-            f"kinds={', '.join(self.kinds)}, max_seq_length={self.max_seq_length}, providers={self.providers})"
-        )
+    def _facts(self) -> dict[str, str]:
+        return {"kinds": ", ".join(self.kinds), "max_seq_length": str(self.max_seq_length)}
 
     def _wanted(self, asked: dict[str, bool]) -> tuple[str, ...]:
         """The kinds that are asked for, in the order of the graph's outputs."""
-        if self._closed:
-            raise InputError("this encoder was closed: make a new HybridEncoder")
+        self._require_open()
         wanted = tuple(kind for kind, said in asked.items() if said)
         if not wanted:
             raise InputError("nothing is asked for: leave at least one of dense, sparse and multi_vector True")
@@ -205,7 +124,7 @@ class HybridEncoder:
         self, texts: list[str], wanted: tuple[str, ...], batch_size: int | None, left_out: int, advance: Advance
     ) -> Work[tuple[_Filled, TokenRows]]:
         rows = self._roles.rows(texts, None) if self._roles is not None else None
-        tokens = rows.tokens if rows is not None else self._opened.tokenizer.encode(texts)
+        tokens = rows.tokens if rows is not None else self._tokenizer.encode(texts)
         filled = self._empty(tokens, wanted)
 
         def store(batch: Batch, results: Arrays, mask: Mask) -> None:

@@ -1,26 +1,19 @@
 """MultiVectorEncoder: texts in, a vector a token out, compared by late interaction; names are sentence-transformers'."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from types import TracebackType
-from typing import Any, Self, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.devices import Providers
-from embedrt.errors import InputError
+from embedrt.document_ranking import Ranked, ranked, require_rankable
 from embedrt.kinds import MultiVector
 from embedrt.late_interaction import MEASURES, Several
-from embedrt.late_ranking import ranked, require_rankable
-from embedrt.layout import Layout
-from embedrt.opening import Opening, open_model
+from embedrt.loaded_model import LoadedModel
 from embedrt.progress import progress
-from embedrt.prompts import prompt_name_for
 from embedrt.roles import Role, Roles, known_role
-from embedrt.runner import Runner
 from embedrt.text import as_texts
-from embedrt.token_encoding import TokenEncoding, TokenRequest, token_request
+from embedrt.token_encoding import TokenEncoding, TokenRequest
 
 __all__ = ["MultiVectorEncoder"]
 
@@ -28,49 +21,19 @@ Vectors = npt.NDArray[np.float32]
 Texts = Sequence[str] | npt.NDArray[np.str_]
 
 
-class MultiVectorEncoder:
+class MultiVectorEncoder(LoadedModel):
     """A late-interaction model (ColBERT, the token vectors of BGE-M3), ready to encode; safe to share between threads.
 
     A document of 200 tokens and 128 components is 100 KB. Each array owns its memory, so that what a caller drops is free at
     once; :meth:`encode_iter` hands arrays on as they come, for collections that do not fit.
-
-    Args:
-        model: the folder that ``embedrt export`` wrote, a single .onnx file, or a Hub id.
-        variant: a variant that the manifest names (``fp32``, ``int8`` …); None: the manifest's default.
-        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
-        providers: ONNX Runtime's execution providers by name, in place of ``device``.
-        threads: None: as many as affinity mask and cgroup quota allow.
-        layout: threads, workers and tokens a run; None: what ``embedrt tune`` found here, else the defaults.
-        revision: branch, tag or commit of a Hub repository.
-
-    Raises:
-        ArtifactError: there is no such model, or it is damaged, foreign, or of another kind.
-        UnavailableError: the device or provider is not on this machine.
     """
 
-    def __init__(
-        self,
-        model: str | os.PathLike[str],
-        *,
-        variant: str | None = None,
-        device: str = "cpu",
-        providers: Providers | None = None,
-        threads: int | None = None,
-        layout: Layout | None = None,
-        revision: str | None = None,
-    ) -> None:
-        opening = Opening(
-            variant=variant, device=device, providers=providers, threads=threads, layout=layout, revision=revision
-        )
-        opened = open_model(model, opening, kind="multi-vector")
-        self._opened, self._serving = opened, opened.serving
-        self._settings = opened.serving.multi_vector or MultiVector(dimension=opened.serving.dimension)
-        self._runner = Runner(
-            opened.session, opened.single, serving=opened.serving, layout=opened.layout, kind=opened.device.kind
-        )
-        self._roles = Roles(opened.tokenizer, self._settings)
-        self._encoding = TokenEncoding(self._runner, self._roles, opened.serving)
-        self._closed = False
+    _kind = "multi-vector"
+
+    def _prepare(self) -> None:
+        self._settings = self._serving.multi_vector or MultiVector(dimension=self._serving.dimension)
+        self._roles = Roles(self._tokenizer, self._settings)
+        self._encoding = TokenEncoding(self._runner, self._roles, self._serving)
 
     @overload
     def encode(  # type: ignore[overload-overlap]  # a str is a sequence of str too
@@ -149,7 +112,8 @@ class MultiVectorEncoder:
         self, inputs: str | Texts, *, prompt_name: str | None = None, **options: Any
     ) -> Vectors | list[Vectors]:
         """:meth:`encode` as queries: with the prompt called ``query``, cut and expanded as the checkpoint does it."""
-        options |= {"task": "query", "prompt_name": self._role_prompt("query", prompt_name, options)}
+        name = self._role_prompt("query", prompt_name, options.get("prompt"))
+        options |= {"task": "query", "prompt_name": name}
         return self.encode(inputs, **options)
 
     @overload
@@ -162,7 +126,8 @@ class MultiVectorEncoder:
         self, inputs: str | Texts, *, prompt_name: str | None = None, **options: Any
     ) -> Vectors | list[Vectors]:
         """:meth:`encode` as documents: with the prompt called ``document``, without the tokens that documents leave out."""
-        options |= {"task": "document", "prompt_name": self._role_prompt("document", prompt_name, options)}
+        name = self._role_prompt("document", prompt_name, options.get("prompt"))
+        options |= {"task": "document", "prompt_name": name}
         return self.encode(inputs, **options)
 
     def encode_iter(
@@ -181,8 +146,8 @@ class MultiVectorEncoder:
         """
         if isinstance(inputs, str):
             raise TypeError("inputs is a str, expected several texts: pass a list, a generator or a file's lines")
-        if task is not None and prompt_name is None and prompt is None:
-            prompt_name = prompt_name_for(self._serving, task)
+        if task is not None:
+            prompt_name = self._role_prompt(task, prompt_name, prompt)
         request = self._request(
             prompt=prompt, prompt_name=prompt_name, batch_size=batch_size, task=task, normalize=normalize_embeddings
         )
@@ -204,7 +169,7 @@ class MultiVectorEncoder:
         top_k: int | None = None,
         return_documents: bool = False,
         batch_size: int | None = None,
-    ) -> list[dict[str, Any]]:
+    ) -> list[Ranked]:
         """``documents`` by their score for ``query``, the best first, as ``CrossEncoder.rank`` gives them; ``top_k`` None: all.
 
         A dict a document: ``corpus_id``, its place in ``documents``, ``score``, and ``text`` with ``return_documents``. A graph
@@ -220,8 +185,8 @@ class MultiVectorEncoder:
         if not self._settings.scores_in_graph:
             scores: Vectors = self.similarity(query, self.encode_document(documents, batch_size=batch_size))[0]
             return scores
-        name = self._role_prompt("document", None, {})
-        request = self._request(task="document", prompt_name=name, batch_size=batch_size)
+        name = self._role_prompt("document", None, None)
+        request = self._request(task="document", prompt=None, prompt_name=name, batch_size=batch_size)
         found = self._encoding.scores(query, as_texts(documents), request)
         return found / np.float32(len(query)) if self.similarity_fn_name == "meanmaxsim" else found
 
@@ -249,62 +214,12 @@ class MultiVectorEncoder:
         """Tokens after which a document is cut; None: never."""
         return self._settings.document_length
 
-    @property
-    def max_seq_length(self) -> int | None:
-        """Tokens after which any text is cut; None: never."""
-        return self._opened.tokenizer.max_seq_length
+    def _facts(self) -> dict[str, str]:
+        lengths = {"query_length": str(self.query_length), "document_length": str(self.document_length)}
+        return {"dimension": str(self._settings.dimension), **lengths}
 
-    @property
-    def prompts(self) -> dict[str, str]:
-        """The checkpoint's prompts by name."""
-        return dict(self._serving.prompts)
-
-    @property
-    def default_prompt_name(self) -> str | None:
-        """The prompt that :meth:`encode` uses where none is named."""
-        return self._serving.default_prompt_name
-
-    @property
-    def providers(self) -> list[str]:
-        """The execution providers that really run the graph, most preferred first."""
-        return self._opened.session.providers
-
-    @property
-    def variant(self) -> str | None:
-        """The manifest's name of the graph that runs; None where there is no manifest."""
-        return self._opened.artifact.variant
-
-    @property
-    def threads(self) -> int:
-        """Threads that encoding uses."""
-        return self._opened.layout.workers
-
-    def close(self) -> None:
-        """End the worker threads; the encoder cannot be used any more."""
-        self._closed = True
-        self._runner.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return (
-            f"MultiVectorEncoder({str(self._opened.artifact.folder)!r}, variant={self.variant!r}, "
-            f"dimension={self._settings.dimension}, query_length={self.query_length}, "
-            f"document_length={self.document_length}, providers={self.providers})"
-        )
-
-    def _role_prompt(self, role: str, prompt_name: str | None, options: dict[str, Any]) -> str | None:
-        if prompt_name is None and options.get("prompt") is None:
-            return prompt_name_for(self._serving, role)
-        return prompt_name
-
-    def _request(self, **asked: Any) -> TokenRequest:
-        if self._closed:
-            raise InputError("this encoder was closed: make a new MultiVectorEncoder")
-        return token_request(self._serving, **asked)
+    def _request(
+        self, *, prompt: str | None, prompt_name: str | None, batch_size: int | None, task: Role | None, **more: Any
+    ) -> TokenRequest:
+        prefix = self._prefix(prompt, prompt_name, batch_size)
+        return TokenRequest(role=known_role(task), prefix=prefix, batch_size=batch_size, **more)

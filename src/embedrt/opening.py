@@ -12,6 +12,7 @@ from embedrt.kinds import CLASSES
 from embedrt.layout import Layout, layout_for
 from embedrt.loading import load
 from embedrt.manifest import Serving
+from embedrt.runner import Runner
 from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device, runtime_version
 from embedrt.text import TextTokenizer
 
@@ -50,6 +51,10 @@ class Opened:
     providers: Providers | None = field(default=None, repr=False)
     outputs: tuple[str, ...] | None = None
     """What the graph is left; None: all."""
+
+    def runner(self) -> Runner:
+        """The sessions in the layout, for one that gives it back."""
+        return Runner(self.session, self.single, serving=self.serving, layout=self.layout, kind=self.device.kind)
 
     def single(self) -> GraphSession:
         """A further session of one thread, for workers."""

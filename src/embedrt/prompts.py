@@ -4,7 +4,7 @@ from embedrt.errors import InputError
 from embedrt.manifest import Serving
 from embedrt.text import TextTokenizer
 
-__all__ = ["prompt_for", "prompt_name_for", "tokens_left_out"]
+__all__ = ["prefixed", "prompt_for", "prompt_name_for", "tokens_left_out"]
 
 _ROLES = {
     "query": ("query",),
@@ -32,6 +32,11 @@ def prompt_for(serving: Serving, *, prompt: str | None = None, prompt_name: str 
 def prompt_name_for(serving: Serving, role: str) -> str | None:
     """The checkpoint's prompt for a ``query`` or a ``document``, by name; None where it has none."""
     return next((name for name in _ROLES[role] if name in serving.prompts), None)
+
+
+def prefixed(texts: list[str], prefix: str) -> list[str]:
+    """Each text with ``prefix`` before it; the same list where that is empty."""
+    return [prefix + text for text in texts] if prefix else texts
 
 
 def tokens_left_out(serving: Serving, tokenizer: TextTokenizer, prefix: str) -> int:

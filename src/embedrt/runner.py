@@ -6,19 +6,18 @@ input, only with the result.
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 
 from embedrt.batching import Batch, plan_batches
 from embedrt.layout import Layout
 from embedrt.manifest import Serving
-from embedrt.scheduling import Consume, Extra, Pending, Scheduler
+from embedrt.scheduling import Pending, Scheduler, Work
 from embedrt.session import GraphSession
-from embedrt.text import TokenRows
+from embedrt.text import as_texts
 from embedrt.workers import Busy
 
-__all__ = ["Runner", "Work", "windows"]
+__all__ = ["Runner", "text_windows", "windows"]
 
 _WINDOW = 8192
 """Inputs that are tokenized and grouped together: enough that groups of one length fill their batches."""
@@ -27,25 +26,6 @@ _LENGTH_STEP = {"cpu": 1, "cuda": 8}
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work(Generic[Result]):
-    """Some inputs, tokenized, and what becomes of them."""
-
-    tokens: TokenRows
-    outputs: tuple[str, ...]
-    """Names of the graph's outputs that are wanted."""
-    consume: Consume
-    """Called once a batch, in any order and from any thread, with the outputs in the order of :attr:`outputs`."""
-    result: Result
-    """What ``consume`` fills."""
-    batch_size: int | None = None
-    """Inputs a run; None: what the token budget allows."""
-    prompt_length: int = 0
-    """Leading tokens that are left out of pooling."""
-    extra: Extra | None = None
-    """Further inputs of each batch."""
 
 
 class Runner:
@@ -77,14 +57,7 @@ class Runner:
 
     def run(self, work: Work[Result]) -> Result:
         """Run one window, and give its result when it is there."""
-        self._scheduler.run(
-            work.tokens,
-            self._planned(work),
-            work.outputs,
-            work.consume,
-            prompt_length=work.prompt_length,
-            extra=work.extra,
-        )
+        self._scheduler.run(work, self._planned(work))
         return work.result
 
     def over(self, count: int, work_of: Callable[[int, int], Work[Result]]) -> Iterator[Result]:
@@ -94,20 +67,18 @@ class Runner:
             return
         yield from self.pipelined(work_of(at, min(at + _WINDOW, count)) for at in range(0, count, _WINDOW))
 
+    def fill(self, count: int, work_of: Callable[[int, int], Work[Any]]) -> None:
+        """As :meth:`over`, where the works fill what the caller holds already."""
+        for _ in self.over(count, work_of):
+            pass
+
     def pipelined(self, works: Iterable[Work[Result]]) -> Generator[Result, None, None]:
         """The result of each of ``works`` in turn, which are asked for while earlier ones run."""
         held: deque[tuple[Result, Pending]] = deque()
         try:
             with Busy():
                 for work in works:
-                    running = self._scheduler.submit(
-                        work.tokens,
-                        self._planned(work),
-                        work.outputs,
-                        work.consume,
-                        prompt_length=work.prompt_length,
-                        extra=work.extra,
-                    )
+                    running = self._scheduler.submit(work, self._planned(work))
                     held.append((work.result, running))
                     if len(held) == _HELD:
                         yield _finished(held)
@@ -131,6 +102,18 @@ def windows(items: Iterable[Item]) -> Iterator[list[Item]]:
     rest = iter(items)
     while window := list(islice(rest, _WINDOW)):
         yield window
+
+
+def text_windows(texts: Iterable[str]) -> Iterator[list[str]]:
+    """The same of texts, each of them checked; errors count from the first.
+
+    Raises:
+        TypeError: one is no str.
+    """
+    first = 0
+    for window in windows(texts):
+        yield as_texts(window, first=first)
+        first += len(window)
 
 
 def _finished(held: deque[tuple[Result, Pending]]) -> Result:

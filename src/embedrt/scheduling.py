@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,9 @@ from embedrt.session import GraphSession
 from embedrt.text import TokenRows
 from embedrt.workers import Busy, WorkerLease
 
-__all__ = ["Arrays", "Consume", "Extra", "Pending", "Scheduler"]
+__all__ = ["Arrays", "Consume", "Extra", "Pending", "Scheduler", "Work"]
+
+Result = TypeVar("Result")
 
 _FEW_BATCHES = 4
 """Batches a thread, up to which the session that shares its threads is faster than workers."""
@@ -30,6 +32,28 @@ Consume = Callable[[Batch, Arrays, npt.NDArray[np.int64]], None]
 """What is done with a batch's outputs and attention mask."""
 Extra = Callable[[Batch], dict[str, npt.NDArray[Any]]]
 """Further inputs of a batch, by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work(Generic[Result]):
+    """Some inputs, tokenized, and what becomes of them."""
+
+    tokens: TokenRows
+    outputs: tuple[str, ...]
+    """Names of the graph's outputs that are wanted."""
+    consume: Consume
+    """Called once a batch, in any order and from any thread, with the outputs in the order of :attr:`outputs`.
+
+    Batches hold different rows, so writing to rows of one array is safe.
+    """
+    result: Result
+    """What ``consume`` fills."""
+    batch_size: int | None = None
+    """Inputs a run; None: what the token budget allows."""
+    prompt_length: int = 0
+    """Leading tokens that are left out of pooling."""
+    extra: Extra | None = None
+    """Further inputs of each batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,77 +100,37 @@ class Scheduler:
         self._lease = WorkerLease(workers)
         self._opening = threading.Lock()
 
-    def run(
-        self,
-        tokens: TokenRows,
-        batches: list[Batch],
-        outputs: tuple[str, ...],
-        consume: Consume,
-        *,
-        prompt_length: int = 0,
-        extra: Extra | None = None,
-    ) -> None:
-        """Run every batch and hand its ``outputs`` to ``consume``, in any order and from any thread.
-
-        Args:
-            tokens: the texts that the batches name.
-            batches: what runs together.
-            outputs: names of the graph's outputs.
-            consume: called once a batch; batches hold different rows, so writing to rows of one array is safe.
-            prompt_length: leading tokens of each text that are left out of pooling.
-            extra: what else a batch needs; None: nothing.
-        """
+    def run(self, work: Work[Any], batches: list[Batch]) -> None:
+        """Run every batch of ``work`` and hand its outputs to ``consume``."""
         if self.workers > 1 and len(batches) > _FEW_BATCHES * self.workers:
-            self.submit(tokens, batches, outputs, consume, prompt_length=prompt_length, extra=extra).wait()
+            self.submit(work, batches).wait()
             return
         with Busy() as busy:
             session = self.session if busy.alone else self._one_thread()
             for batch in batches:
-                self._run_one(session, tokens, batch, outputs, consume, prompt_length, extra)
+                self._run_one(session, work, batch)
 
-    def submit(
-        self,
-        tokens: TokenRows,
-        batches: list[Batch],
-        outputs: tuple[str, ...],
-        consume: Consume,
-        *,
-        prompt_length: int = 0,
-        extra: Extra | None = None,
-    ) -> Pending:
+    def submit(self, work: Work[Any], batches: list[Batch]) -> Pending:
         """As :meth:`run`, on the workers and without waiting for them."""
         session, pool = self._one_thread(), self._lease.pool()
-        return Pending(
-            tuple(
-                pool.submit(self._run_one, session, tokens, batch, outputs, consume, prompt_length, extra)
-                for batch in batches
-            )
-        )
+        return Pending(tuple(pool.submit(self._run_one, session, work, batch) for batch in batches))
 
     def close(self) -> None:
         """Give the workers up; running batches are finished first."""
         self._lease.release()
 
-    def _run_one(
-        self,
-        session: GraphSession,
-        tokens: TokenRows,
-        batch: Batch,
-        outputs: tuple[str, ...],
-        consume: Consume,
-        prompt_length: int,
-        extra: Extra | None,
-    ) -> None:
-        ids, mask = padded_arrays(tokens, batch, pad_token_id=self._pad_token_id, padding_side=self._padding_side)
+    def _run_one(self, session: GraphSession, work: Work[Any], batch: Batch) -> None:
+        tokens, side = work.tokens, self._padding_side
+        ids, mask = padded_arrays(tokens, batch, pad_token_id=self._pad_token_id, padding_side=side)
         results = session.run(
             ids,
             mask,
-            pooling_mask=without_prompt(mask, prompt_length) if prompt_length else None,
-            token_type_ids=padded_types(tokens, batch, padding_side=self._padding_side),
-            extra=None if extra is None else extra(batch),
-            outputs=outputs,
+            pooling_mask=without_prompt(mask, work.prompt_length) if work.prompt_length else None,
+            token_type_ids=padded_types(tokens, batch, padding_side=side),
+            extra=None if work.extra is None else work.extra(batch),
+            outputs=work.outputs,
         )
-        consume(batch, results, mask)
+        work.consume(batch, results, mask)
 
     def _one_thread(self) -> GraphSession:
         with self._opening:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from embedrt.batching import Batch
 from embedrt.opening import Opened
 from embedrt.progress import Advance
-from embedrt.runner import Runner, Work
-from embedrt.scheduling import Arrays
+from embedrt.runner import Runner
+from embedrt.scheduling import Arrays, Work
 from embedrt.session import SCORES, TOKEN_TYPE_IDS
 from embedrt.text import TokenRows
 from embedrt.text_pairs import Pair
@@ -37,20 +37,9 @@ class ScoringRequest:
 class Scoring:
     """Tokenizer and sessions of one model, put together in one layout."""
 
-    def __init__(self, opened: Opened) -> None:
-        self._tokenizer, self._labels = opened.tokenizer, opened.serving.dimension
+    def __init__(self, opened: Opened, runner: Runner) -> None:
+        self._runner, self._tokenizer, self._labels = runner, opened.tokenizer, opened.serving.dimension
         self._with_types = TOKEN_TYPE_IDS in opened.session.inputs
-        self._runner = Runner(
-            opened.session,
-            opened.single,
-            serving=opened.serving,
-            layout=opened.layout,
-            kind=opened.device.kind,
-        )
-
-    def close(self) -> None:
-        """Give the workers up."""
-        self._runner.close()
 
     def tokens(self, pairs: Sequence[Pair]) -> TokenRows:
         """Token ids of each pair, cut at the maximum length."""
@@ -59,11 +48,7 @@ class Scoring:
     def scores(self, pairs: Sequence[Pair], request: ScoringRequest) -> Scores:
         """Scores (pairs, labels) in the order of the pairs."""
         scores = np.zeros((len(pairs), self._labels), dtype=np.float32)  # stays so where a pair has no token
-        done = self._runner.over(
-            len(pairs), lambda first, stop: self._work(pairs[first:stop], scores[first:stop], request)
-        )
-        for _ in done:
-            pass
+        self._runner.fill(len(pairs), lambda first, stop: self._work(pairs[first:stop], scores[first:stop], request))
         return scores
 
     def _work(self, pairs: Sequence[Pair], scores: Scores, request: ScoringRequest) -> Work[Scores]:

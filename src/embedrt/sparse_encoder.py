@@ -3,22 +3,17 @@
 The names follow sentence-transformers, so that moving over is one line; results are compressed sparse rows in numpy arrays.
 """
 
-import os
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from embedrt import sparse_similarity
-from embedrt.devices import Providers
 from embedrt.errors import InputError
 from embedrt.kinds import Sparse
-from embedrt.layout import Layout
-from embedrt.opening import Opening, open_model
+from embedrt.loaded_model import LoadedModel
 from embedrt.progress import progress
-from embedrt.prompts import prompt_for, prompt_name_for
 from embedrt.sparse_encoding import GraphTerms, SparseRequest, require_positive, static_terms
 from embedrt.sparse_vectors import SparseVector, SparseVectors
 from embedrt.text import as_texts
@@ -32,43 +27,16 @@ Given = SparseVector | SparseVectors
 Decoded = list[tuple[str, float]]
 
 
-class SparseEncoder:
-    """A sparse-embedding model, ready to encode; safe to share between threads.
+class SparseEncoder(LoadedModel):
+    """A sparse-embedding model, ready to encode; safe to share between threads."""
 
-    Args:
-        model: the folder that ``embedrt export`` wrote, a single .onnx file, or a Hub id.
-        variant: a variant that the manifest names (``fp32``, ``int8`` …); None: the manifest's default.
-        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
-        providers: ONNX Runtime's execution providers by name, in place of ``device``.
-        threads: None: as many as affinity mask and cgroup quota allow.
-        layout: threads, workers and tokens a run; None: what ``embedrt tune`` found here, else the defaults.
-        revision: branch, tag or commit of a Hub repository.
+    _kind = "sparse"
 
-    Raises:
-        ArtifactError: there is no such model, or it is damaged, foreign or of another kind.
-        UnavailableError: the device or provider is not on this machine.
-    """
-
-    def __init__(
-        self,
-        model: str | os.PathLike[str],
-        *,
-        variant: str | None = None,
-        device: str = "cpu",
-        providers: Providers | None = None,
-        threads: int | None = None,
-        layout: Layout | None = None,
-        revision: str | None = None,
-    ) -> None:
-        opening = Opening(
-            variant=variant, device=device, providers=providers, threads=threads, layout=layout, revision=revision
-        )
-        self._opened = opened = open_model(model, opening, kind="sparse")
-        self._described = opened.serving.sparse or Sparse()
-        self._dimension = self._described.dimension or opened.serving.dimension
-        self._static = static_terms(opened.artifact, self._described, dimension=self._dimension)
-        self._graph = GraphTerms(opened, described=self._described, dimension=self._dimension)
-        self._closed = False
+    def _prepare(self) -> None:
+        self._described = self._serving.sparse or Sparse()
+        self._dimension = self._described.dimension or self._serving.dimension
+        self._static = static_terms(self._opened.artifact, self._described, dimension=self._dimension)
+        self._graph = GraphTerms(self._opened, self._runner, described=self._described, dimension=self._dimension)
 
     @overload
     def encode(  # type: ignore[overload-overlap]  # a str is a sequence of str too
@@ -198,12 +166,12 @@ class SparseEncoder:
 
     def tokenize(self, sentences: Sequence[str]) -> list[npt.NDArray[np.int64]]:
         """Token ids of each text as the graph reads it, special tokens included, cut at :attr:`max_seq_length`."""
-        rows = self._opened.tokenizer.encode(as_texts(sentences))
+        rows = self._tokenizer.encode(as_texts(sentences))
         return [rows.row(index) for index in range(len(rows))]
 
     def word(self, term: int) -> str:
         """A term in words; its number in brackets where the graph has more terms than the tokenizer has pieces."""
-        return self._opened.tokenizer.token(term) or f"[{term}]"
+        return self._tokenizer.token(term) or f"[{term}]"
 
     def get_embedding_dimension(self) -> int:
         """Terms of the vocabulary: width of a vector."""
@@ -216,65 +184,18 @@ class SparseEncoder:
     @property
     def similarity_fn_name(self) -> str:
         """The checkpoint's measure: ``dot``, ``cosine``, ``euclidean`` or ``manhattan``."""
-        return self._opened.serving.similarity if self._opened.serving.kind == "sparse" else "dot"
+        return self._serving.similarity if self._serving.kind == "sparse" else "dot"
 
     @property
     def max_active_dims(self) -> int | None:
         """How many terms a text keeps where the caller does not say; None: all."""
         return self._described.max_active_dims
 
-    @property
-    def max_seq_length(self) -> int | None:
-        """Tokens, special ones included, after which a text is cut; None: never."""
-        return self._opened.tokenizer.max_seq_length
-
-    @property
-    def prompts(self) -> dict[str, str]:
-        """The checkpoint's prompts by name."""
-        return dict(self._opened.serving.prompts)
-
-    @property
-    def default_prompt_name(self) -> str | None:
-        """The prompt that :meth:`encode` uses where none is named."""
-        return self._opened.serving.default_prompt_name
-
-    @property
-    def providers(self) -> list[str]:
-        """The execution providers that really run the graph, most preferred first."""
-        return self._opened.session.providers
-
-    @property
-    def variant(self) -> str | None:
-        """The manifest's name of the graph that runs; None where there is no manifest."""
-        return self._opened.artifact.variant
-
-    @property
-    def threads(self) -> int:
-        """Threads that encoding uses."""
-        return self._opened.layout.workers
-
-    def close(self) -> None:
-        """End the worker threads; the encoder cannot be used any more."""
-        self._closed = True
-        self._graph.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return (
-            f"SparseEncoder({str(self._opened.artifact.folder)!r}, variant={self.variant!r}, "
-            f"dimension={self._dimension}, max_seq_length={self.max_seq_length}, providers={self.providers})"
-        )
+    def _facts(self) -> dict[str, str]:
+        return {"dimension": str(self._dimension), "max_seq_length": str(self.max_seq_length)}
 
     def _as(self, side: Side, sentences: Texts, prompt_name: str | None, **options: Any) -> Given:
-        if prompt_name is None and options.get("prompt") is None:
-            prompt_name = prompt_name_for(self._opened.serving, side)
+        prompt_name = self._role_prompt(side, prompt_name, options.get("prompt"))
         shown = bool(options.pop("show_progress_bar", None))
         return self._encoded(sentences, side, self._request(prompt_name=prompt_name, **options), shown=shown)
 
@@ -292,8 +213,6 @@ class SparseEncoder:
         batch_size: int | None = None,
         max_active_dims: int | None = None,
     ) -> SparseRequest:
-        if self._closed:
-            raise InputError("this encoder was closed: make a new SparseEncoder")
+        prefix = self._prefix(prompt, prompt_name, None)  # the request has numbers of its own to check
         most = self._described.max_active_dims if max_active_dims is None else max_active_dims
-        prefix = prompt_for(self._opened.serving, prompt=prompt, prompt_name=prompt_name)
         return SparseRequest(prefix=prefix, batch_size=batch_size, max_active_dims=most)

@@ -20,9 +20,9 @@ from embedrt.errors import InputError, IntegrityError
 from embedrt.kinds import Sparse
 from embedrt.opening import Opened
 from embedrt.progress import Advance
-from embedrt.prompts import tokens_left_out
-from embedrt.runner import Runner, Work, windows
-from embedrt.scheduling import Arrays
+from embedrt.prompts import prefixed, tokens_left_out
+from embedrt.runner import Runner, windows
+from embedrt.scheduling import Arrays, Work
 from embedrt.session import TOKEN_WEIGHTS
 from embedrt.sparse_vectors import SparseVectors, row_ends
 from embedrt.text import TextTokenizer, TokenRows
@@ -62,10 +62,6 @@ class SparseRequest:
         """The same, with another ear for how many texts more are done."""
         return dataclasses.replace(self, advance=advance)
 
-    def prefixed(self, texts: list[str]) -> list[str]:
-        """The texts with what is put before them."""
-        return [self.prefix + text for text in texts] if self.prefix else texts
-
 
 @dataclass(slots=True)
 class _Found:
@@ -96,21 +92,15 @@ class _Found:
 class GraphTerms:
     """Terms and weights from the graph."""
 
-    def __init__(self, opened: Opened, *, described: Sparse, dimension: int) -> None:
-        self._opened, self._described, self._dimension = opened, described, dimension
-        self._runner = Runner(
-            opened.session, opened.single, serving=opened.serving, layout=opened.layout, kind=opened.device.kind
-        )
-
-    def close(self) -> None:
-        """Give the workers up."""
-        self._runner.close()
+    def __init__(self, opened: Opened, runner: Runner, *, described: Sparse, dimension: int) -> None:
+        self._opened, self._runner = opened, runner
+        self._described, self._dimension = described, dimension
 
     def encode(self, texts: list[str], request: SparseRequest) -> SparseVectors:
         """The vectors of ``texts``, in their order."""
 
         def work(first: int, stop: int) -> Work[tuple[_Found, int]]:
-            return self._work(request.prefixed(texts[first:stop]), request)
+            return self._work(prefixed(texts[first:stop], request.prefix), request)
 
         done = [found.in_order(count, self._dimension) for found, count in self._runner.over(len(texts), work)]
         return SparseVectors.concatenated(done, dimension=self._dimension)
@@ -158,7 +148,7 @@ class StaticTerms:
         """The vectors of ``texts``, in their order: each term once, whatever its number."""
         done = []
         for window in windows(texts):
-            vectors = self.weighed(self.tokenizer.encode(request.prefixed(window), special_tokens=False))
+            vectors = self.weighed(self.tokenizer.encode(prefixed(window, request.prefix), special_tokens=False))
             done.append(_kept(vectors, request.max_active_dims))
             request.advance(len(window))
         return SparseVectors.concatenated(done, dimension=len(self._weights))

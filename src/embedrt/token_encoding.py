@@ -9,19 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.batching import Batch, padded_types
-from embedrt.errors import InputError
 from embedrt.late_interaction import NOTHING_TO_SCORE
 from embedrt.manifest import Serving
 from embedrt.progress import Advance
-from embedrt.prompts import prompt_for
-from embedrt.roles import Role, RoleRows, Roles, kept_vectors, known_role
-from embedrt.runner import Runner, Work, windows
-from embedrt.scheduling import Arrays, Consume
+from embedrt.prompts import prefixed
+from embedrt.roles import Role, RoleRows, Roles, kept_vectors
+from embedrt.runner import Runner, text_windows
+from embedrt.scheduling import Arrays, Consume, Work
 from embedrt.session import QUERY_EMBEDDINGS, QUERY_MAXIMA, SCORING_MASK, TOKEN_EMBEDDINGS
 from embedrt.similarity import normalized
-from embedrt.text import as_texts
 
-__all__ = ["TokenEncoding", "TokenRequest", "token_request"]
+__all__ = ["TokenEncoding", "TokenRequest"]
 
 Vectors = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.int64]
@@ -42,29 +40,6 @@ class TokenRequest:
     """Told how many texts more are done."""
 
 
-def token_request(
-    serving: Serving,
-    *,
-    task: Role | None = None,
-    prompt: str | None = None,
-    prompt_name: str | None = None,
-    batch_size: int | None = None,
-    normalize: bool = False,
-    advance: Advance = lambda _count: None,
-) -> TokenRequest:
-    """What a caller asks for, checked.
-
-    Raises:
-        InputError: an unknown prompt or task, or a batch size below 1.
-    """
-    if batch_size is not None and batch_size < 1:
-        raise InputError(f"batch_size is {batch_size}, expected at least 1")
-    prefix = prompt_for(serving, prompt=prompt, prompt_name=prompt_name)
-    return TokenRequest(
-        role=known_role(task), prefix=prefix, batch_size=batch_size, normalize=normalize, advance=advance
-    )
-
-
 class TokenEncoding:
     """Roles and sessions of one model, put together."""
 
@@ -78,7 +53,7 @@ class TokenEncoding:
 
     def stream(self, texts: Iterable[str], request: TokenRequest) -> Iterator[list[Vectors]]:
         """The same of one window of ``texts`` after another, read as they are needed."""
-        return self._runner.pipelined(self._work(window, request) for window in _checked(texts))
+        return self._runner.pipelined(self._work(window, request) for window in text_windows(texts))
 
     def scores(self, query: Vectors, texts: list[str], request: TokenRequest) -> Vectors:
         """MaxSim of ``query`` (query tokens, dim) with each of ``texts``, (texts,), from a graph that compares by itself.
@@ -86,11 +61,9 @@ class TokenEncoding:
         No token vector of a text leaves the graph.
         """
         scores = np.full(len(texts), NOTHING_TO_SCORE, dtype=np.float32)
-        done = self._runner.over(
+        self._runner.fill(
             len(texts), lambda first, stop: self._scoring(query, texts[first:stop], scores[first:stop], request)
         )
-        for _ in done:
-            pass
         return scores
 
     def _scoring(self, query: Vectors, texts: list[str], scores: Vectors, request: TokenRequest) -> Work[Vectors]:
@@ -116,7 +89,7 @@ class TokenEncoding:
         )
 
     def _rows(self, texts: list[str], request: TokenRequest) -> RoleRows:
-        return self._roles.rows([request.prefix + text for text in texts] if request.prefix else texts, request.role)
+        return self._roles.rows(prefixed(texts, request.prefix), request.role)
 
     def _work(self, texts: list[str], request: TokenRequest) -> Work[list[Vectors]]:
         rows = self._rows(texts, request)
@@ -137,10 +110,3 @@ class TokenEncoding:
             result=found,
             batch_size=request.batch_size,
         )
-
-
-def _checked(texts: Iterable[str]) -> Iterator[list[str]]:
-    first = 0
-    for window in windows(texts):
-        yield as_texts(window, first=first)
-        first += len(window)

@@ -20,7 +20,8 @@ from embedrt.artifact import locate
 from embedrt.layout import Layout, default_layout
 from embedrt.loading import Loaded, load
 from embedrt.progress import Advance
-from embedrt.runner import Runner, Work
+from embedrt.runner import Runner
+from embedrt.scheduling import Work
 from embedrt.session import OUTPUTS, GraphSession, parse_device
 from embedrt.threads import available_threads, physical_cores
 
@@ -137,7 +138,7 @@ class _Rig:
         """What the graph is there for, of every text; the results are dropped."""
         runner, tokenizer = self._runner(layout), self._loaded.tokenizer
         output = next(name for name in OUTPUTS if name in runner.session.outputs)
-        done = runner.over(
+        runner.fill(
             len(texts),
             lambda first, stop: Work(
                 tokens=tokenizer.encode(texts[first:stop]),
@@ -146,8 +147,6 @@ class _Rig:
                 result=None,
             ),
         )
-        for _ in done:
-            pass
 
     def _runner(self, layout: Layout) -> Runner:
         if layout not in self._runners:

@@ -108,7 +108,7 @@ def test_each_class_runs_its_own_part_only(hybrid_artifact: Path, tmp_path: Path
         ran[name] = sum(event.get("cat") == "Node" and event["name"].endswith("_kernel_time") for event in events)
     assert max(ran["sentence_embedding"], ran["token_weights"], ran["token_embeddings"]) < ran[None]
     with SentenceEncoder(hybrid_artifact) as dense, SparseEncoder(hybrid_artifact) as sparse:
-        assert dense._session.outputs == ["sentence_embedding"]
+        assert dense._opened.session.outputs == ["sentence_embedding"]
         assert sparse._opened.session.outputs == sparse._opened.single().outputs == ["token_weights"]
 
 

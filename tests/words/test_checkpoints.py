@@ -187,7 +187,7 @@ def test_unknown_words_are_the_zero_vector(made: Callable[[str], tuple[SentenceT
     texts = ["unknown", "", "  \n", "cat", "zzz, zzz"]
     with SentenceEncoder(artifact) as encoder:
         vectors = encoder.encode(texts)
-        session, tokenizer, serving = encoder._session, encoder._tokenizer, encoder._serving
+        session, tokenizer, serving = encoder._opened.session, encoder._tokenizer, encoder._serving
     assert not vectors[[0, 1, 2, 4]].any()
     assert vectors[3].any()
     # and in the graph itself, whoever runs it, with padding and beside others

@@ -1,14 +1,23 @@
-"""Documents in the order of their scores for one query, as ``CrossEncoder.rank`` gives them."""
+"""Documents in the order of their scores for one query; the names are those of sentence-transformers' ``CrossEncoder.rank``."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from embedrt.errors import InputError
 
-__all__ = ["ranked", "require_rankable"]
+__all__ = ["Ranked", "ranked", "require_rankable", "require_top_k"]
+
+
+class Ranked(TypedDict):
+    """A document's place in a ranking."""
+
+    corpus_id: int
+    """Its index among the documents."""
+    score: float
+    text: NotRequired[str]
 
 
 def require_rankable(query: object, documents: object, top_k: int | None) -> None:
@@ -23,19 +32,28 @@ def require_rankable(query: object, documents: object, top_k: int | None) -> Non
         raise TypeError(f"query is a {came}, expected a str: rank() takes one query and a list of documents")
     if isinstance(documents, str):
         raise TypeError("documents is a str, expected a list of str: rank() takes one query and a list of documents")
+    require_top_k(top_k)
+
+
+def require_top_k(top_k: int | None) -> None:
+    """Refuse a number of documents below 1; None is all of them.
+
+    Raises:
+        InputError: it is below 1.
+    """
     if top_k is not None and top_k < 1:
-        raise InputError(f"top_k is {top_k}, expected at least 1, or None for all")
+        raise InputError(f"top_k is {top_k}, expected at least 1, or None for all documents")
 
 
 def ranked(
     scores: npt.NDArray[np.float32], documents: Sequence[str], *, top_k: int | None, return_documents: bool
-) -> list[dict[str, Any]]:
+) -> list[Ranked]:
     """A dict a document, the best first, equal ones in their order: ``corpus_id``, ``score``, and ``text`` if wanted.
 
     >>> ranked(np.array([0.5, 2.0], np.float32), ["a", "b"], top_k=1, return_documents=True)
     [{'corpus_id': 1, 'score': 2.0, 'text': 'b'}]
     """
-    found: list[dict[str, Any]] = [
+    found: list[Ranked] = [
         {"corpus_id": int(index), "score": float(scores[index])} for index in np.argsort(-scores, kind="stable")[:top_k]
     ]
     if return_documents:

@@ -1,0 +1,133 @@
+"""A model that is loaded, on its way from opening to closing: what SentenceEncoder and the classes beside it share.
+
+Each of these is one, with a kind and with methods of its own; here is what does not depend on the kind.
+"""
+
+import os
+from types import TracebackType
+from typing import ClassVar, Self
+
+from embedrt.devices import Providers
+from embedrt.errors import InputError
+from embedrt.layout import Layout
+from embedrt.opening import Opening, open_model
+from embedrt.prompts import prompt_for, prompt_name_for
+
+__all__ = ["LoadedModel"]
+
+
+class LoadedModel:
+    """A model, ready to run until it is closed; safe to share between threads."""
+
+    _kind: ClassVar[str | None]
+    """What the model must be, or give among other things, which are then not computed; None: it must give several."""
+    _noun: ClassVar[str] = "encoder"
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        variant: str | None = None,
+        device: str = "cpu",
+        providers: Providers | None = None,
+        threads: int | None = None,
+        layout: Layout | None = None,
+        revision: str | None = None,
+    ) -> None:
+        """Find, check and load ``model``.
+
+        Args:
+            model: the folder that ``embedrt export`` wrote, a single .onnx file, or a Hub id.
+            variant: a variant that the manifest names (``fp32``, ``int8`` …); None: the manifest's default.
+            device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+            providers: ONNX Runtime's execution providers by name, in place of ``device``.
+            threads: None: as many as affinity mask and cgroup quota allow.
+            layout: threads, workers and tokens a run; None: what ``embedrt tune`` found here, else the defaults.
+            revision: branch, tag or commit of a Hub repository.
+
+        Raises:
+            ArtifactError: there is no such model, or it is damaged, foreign, or of another kind.
+            UnavailableError: the device or provider is not on this machine.
+        """
+        opening = Opening(
+            variant=variant, device=device, providers=providers, threads=threads, layout=layout, revision=revision
+        )
+        self._opened = open_model(model, opening, kind=self._kind)
+        self._serving, self._tokenizer = self._opened.serving, self._opened.tokenizer
+        self._runner = self._opened.runner()
+        self._closed = False
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What a kind of model needs beyond that, made once."""
+
+    @property
+    def max_seq_length(self) -> int | None:
+        """Tokens, special ones included, after which what is read is cut; None: never."""
+        return self._tokenizer.max_seq_length
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """The checkpoint's prompts by name."""
+        return dict(self._serving.prompts)
+
+    @property
+    def default_prompt_name(self) -> str | None:
+        """The prompt that is used where none is named."""
+        return self._serving.default_prompt_name
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers that really run the graph, most preferred first."""
+        return self._opened.session.providers
+
+    @property
+    def variant(self) -> str | None:
+        """The manifest's name of the graph that runs; None where there is no manifest."""
+        return self._opened.artifact.variant
+
+    @property
+    def threads(self) -> int:
+        """Threads that share many inputs."""
+        return self._opened.layout.workers
+
+    def close(self) -> None:
+        """End the worker threads; the model cannot be used any more."""
+        self._closed = True
+        self._runner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        facts = {"variant": repr(self.variant), **self._facts(), "providers": str(self.providers)}
+        told = ", ".join(f"{name}={value}" for name, value in facts.items())
+        return f"{type(self).__name__}({str(self._opened.artifact.folder)!r}, {told})"
+
+    def _facts(self) -> dict[str, str]:
+        """What tells one such model from another, in the order in which it is shown."""
+        return {"dimension": str(self._serving.dimension), "max_seq_length": str(self.max_seq_length)}
+
+    def _prefix(self, prompt: str | None, prompt_name: str | None, batch_size: int | None) -> str:
+        """What is put before each text, where a call's arguments can be used at all.
+
+        Raises:
+            InputError: the model was closed, there is no such prompt, or ``batch_size`` is below 1.
+        """
+        self._require_open()
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}, expected at least 1")
+        return prompt_for(self._serving, prompt=prompt, prompt_name=prompt_name)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise InputError(f"this {self._noun} was closed: make a new {type(self).__name__}")
+
+    def _role_prompt(self, role: str, prompt_name: str | None, prompt: str | None) -> str | None:
+        """The prompt's name for a ``query`` or a ``document``, unless the caller says what is put before."""
+        return prompt_name_for(self._serving, role) if prompt_name is None and prompt is None else prompt_name
