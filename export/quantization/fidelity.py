@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from embedrt_export.distance import row_cosines
 from embedrt_export.quantization.sts import sts_change
 
@@ -11,7 +12,7 @@ from embedrt import SentenceEncoder
 from embedrt.errors import FidelityError
 from embedrt.manifest import Parity
 
-__all__ = ["DEFAULT_GATE", "measure", "require_gate"]
+__all__ = ["DEFAULT_GATE", "lowest", "measure", "report", "require_gate", "require_least"]
 
 DEFAULT_GATE = 0.995
 """Smallest mean cosine that a variant may have."""
@@ -24,19 +25,59 @@ def measure(
     """Compare two encoders over ``texts``, and on the STS sets of a folder; ``reference`` names what ``exact`` is."""
     expected, found = exact.encode(texts), variant.encode(texts)
     cosines = row_cosines(expected, found)
-    worst = [texts[int(index)] for index in np.argsort(np.nan_to_num(cosines, nan=-np.inf))[:_WORST]]
+    return report(
+        cosines,
+        reference=reference,
+        providers=variant.providers,
+        texts=len(texts),
+        difference=float(np.abs(expected - found).max()),
+        worst=[texts[index] for index in lowest(cosines)],
+        sts_change=sts_change(exact, variant, sts) if sts is not None else {},
+    )
+
+
+def report(
+    cosines: npt.NDArray[np.floating],
+    *,
+    reference: str,
+    providers: Sequence[str],
+    texts: int,
+    difference: float,
+    worst: Sequence[str],
+    sts_change: dict[str, float] | None = None,
+    measures: dict[str, float] | None = None,
+) -> Parity:
+    """A variant's report.
+
+    Args:
+        cosines: (rows,) of whatever is compared: vectors of texts or of tokens, or scores.
+        reference: how the report names what the variant was compared with.
+        providers: what ran the variant.
+        texts: how many texts, or pairs of texts, these rows are of.
+        difference: the largest |Δ|.
+        worst: the texts that came out worst, the worst first.
+        sts_change: by set.
+        measures: what else was measured, by name.
+    """
     return Parity(
         reference=reference,
-        runtime=", ".join(variant.providers),
-        texts=len(texts),
+        runtime=", ".join(providers),
+        texts=texts,
         batch_sizes=(),
-        max_abs_difference=float(np.abs(expected - found).max()),
+        max_abs_difference=difference,
         cosine_mean=float(cosines.mean()),
         cosine_p01=float(np.percentile(cosines, 1)),
         cosine_min=float(cosines.min()),
         worst_texts=tuple(worst),
-        sts_change=sts_change(exact, variant, sts) if sts is not None else {},
+        sts_change=sts_change or {},
+        measures=measures or {},
     )
+
+
+def lowest(values: npt.NDArray[np.floating]) -> list[int]:
+    """Which few of ``values`` (n,) are the lowest, the lowest first; what is not a number is lower still."""
+    order = np.argsort(np.nan_to_num(values, nan=-np.inf), kind="stable")
+    return [int(index) for index in order[:_WORST]]
 
 
 def require_gate(parity: Parity, gate: float, blamed: Sequence[str]) -> None:
@@ -45,9 +86,27 @@ def require_gate(parity: Parity, gate: float, blamed: Sequence[str]) -> None:
     Raises:
         FidelityError: it is; the message names the worst text and the products with the largest errors.
     """
-    if not parity.cosine_mean >= gate:  # NaN is not larger
+    found = parity.cosine_mean
+    require_least(
+        found, gate, f"mean cosine to the float32 graph is {found:.5f}", f"text {parity.worst_texts[0]!r:.60}", blamed
+    )
+
+
+def require_least(found: float, gate: float, said: str, worst: str, blamed: Sequence[str]) -> None:
+    """Refuse a variant of which ``found`` is below ``gate``, or is not a number.
+
+    Args:
+        found: what was measured.
+        gate: the least that it may be.
+        said: ``found`` in words.
+        worst: which text or pair came out worst.
+        blamed: the products with the largest errors.
+
+    Raises:
+        FidelityError: it is.
+    """
+    if not found >= gate:  # NaN is not larger
         raise FidelityError(
-            f"mean cosine to the float32 graph is {parity.cosine_mean:.5f}, expected at least {gate}; "
-            f"worst text {parity.worst_texts[0]!r:.60}, largest errors in {', '.join(blamed) or 'no single product'}. "
+            f"{said}, expected at least {gate}; worst {worst}, largest errors in {', '.join(blamed) or 'no single product'}. "
             "Pass other texts with --calibration, or --allow-below-gate to write it all the same"
         )

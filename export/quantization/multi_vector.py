@@ -8,10 +8,9 @@ import numpy.typing as npt
 from embedrt_export.correlation import spearman
 from embedrt_export.distance import row_cosines
 from embedrt_export.quantization.calibration import held_out_texts
-from embedrt_export.quantization.fidelity import require_gate
+from embedrt_export.quantization.fidelity import lowest, report, require_gate
 from embedrt_export.quantization.judge import Judge, Trial
-from embedrt_export.quantization.retrieval import ndcg, retrieval_set
-from embedrt_export.quantization.sts import Pairs, sts_sets
+from embedrt_export.quantization.retrieval import RetrievalSet, ndcg_change
 
 from embedrt import MultiVectorEncoder
 from embedrt.kinds import MultiVector
@@ -26,7 +25,6 @@ _GATE = 0.99
 """Smallest mean cosine of token vectors that a variant may have."""
 RANK = "maxsim_rank_correlation"
 """Name of the measure in reports."""
-_WORST = 3
 
 Vectors = npt.NDArray[np.float32]
 
@@ -54,22 +52,19 @@ def _measure(trial: Trial) -> Parity:
     with MultiVectorEncoder(trial.folder, variant="fp32") as exact, MultiVectorEncoder(trial.graph) as variant:
         sides = [(encoder.encode_query(texts), encoder.encode_document(texts)) for encoder in (exact, variant)]
         scores = [encoder.similarity(*side) for encoder, side in zip((exact, variant), sides, strict=True)]
-        change = {"ndcg_change": _ndcg_change(exact, variant, trial.sts)} if trial.sts is not None else {}
+        ranking = ndcg_change(exact, variant, trial.sts, _retrieved) if trial.sts is not None else {}
+        providers = variant.providers
     expected, found = ([*queries, *documents] for queries, documents in sides)
     cosines = [row_cosines(one, other) for one, other in zip(expected, found, strict=True)]  # (tokens,) a text
-    every = np.concatenate(cosines)
-    worst = np.argsort([np.nan_to_num(one, nan=-1).mean() if len(one) else 1 for one in cosines])[:_WORST]
-    return Parity(
+    means = np.array([np.nan_to_num(one, nan=-1).mean() if len(one) else 1 for one in cosines])  # (texts,)
+    return report(
+        np.concatenate(cosines),
         reference=trial.reference,
-        runtime="CPUExecutionProvider",
+        providers=providers,
         texts=len(texts),
-        batch_sizes=(),
-        max_abs_difference=float(np.abs(np.concatenate(expected) - np.concatenate(found)).max()),
-        cosine_mean=float(every.mean()),
-        cosine_p01=float(np.percentile(every, 1)),
-        cosine_min=float(every.min()),
-        worst_texts=tuple(texts[int(index) % len(texts)] for index in worst),
-        measures={RANK: float(spearman(*scores).mean()), **change},
+        difference=float(np.abs(np.concatenate(expected) - np.concatenate(found)).max()),
+        worst=[texts[index % len(texts)] for index in lowest(means)],
+        measures={RANK: float(spearman(*scores).mean()), **ranking},
     )
 
 
@@ -79,17 +74,9 @@ def token_measures(exact: list[Vectors], variant: list[Vectors]) -> dict[str, fl
     return {"token_cosine_mean": float(cosines.mean()), "token_cosine_min": float(cosines.min())}
 
 
-def _ndcg_change(exact: MultiVectorEncoder, variant: MultiVectorEncoder, sts: Path) -> float:
-    """nDCG@10 × 100 on a retrieval set of all STS pairs, of ``variant`` minus that of ``exact``."""
-    wanted = retrieval_set(sum(sts_sets(sts).values(), Pairs([], [], [])))
-    before, after = (
-        ndcg(
-            encoder.similarity(encoder.encode_query(wanted.queries), encoder.encode_document(wanted.documents)),
-            wanted.relevance,
-        )
-        for encoder in (exact, variant)
-    )
-    return after - before
+def _retrieved(encoder: MultiVectorEncoder, wanted: RetrievalSet) -> Vectors:
+    """Scores (queries, documents)."""
+    return encoder.similarity(encoder.encode_query(wanted.queries), encoder.encode_document(wanted.documents))
 
 
 MULTI_VECTOR = Judge(gate=_GATE, tokens=_tokens, vectors=_vectors, measure=_measure, require=require_gate)

@@ -1,15 +1,19 @@
 """A small retrieval set made of STS pairs, and how well a ranking does on it; pure numpy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from embedrt_export.quantization.sts import Pairs, sts_sets
 
 from embedrt.errors import InputError
 
-__all__ = ["RetrievalSet", "ScoredPairs", "ndcg", "retrieval_set"]
+__all__ = ["RetrievalSet", "ScoredPairs", "ndcg", "ndcg_change", "retrieval_set"]
+
+Model = TypeVar("Model")
 
 _RELEVANT = 3.0
 """The score from which on the guidelines of STS call two sentences roughly equivalent."""
@@ -63,6 +67,24 @@ def retrieval_set(pairs: ScoredPairs, *, queries: int = _QUERIES, documents: int
             if one == query:
                 relevance[row, places[other]] = gold
     return RetrievalSet(asked, found, relevance)
+
+
+def ndcg_change(
+    exact: Model,
+    variant: Model,
+    sts: Path,
+    scores: Callable[[Model, RetrievalSet], npt.NDArray[np.floating]],
+    *,
+    queries: int = _QUERIES,
+    documents: int = _DOCUMENTS,
+) -> dict[str, float]:
+    """``ndcg_change``: nDCG@10 × 100 on a retrieval set of all STS pairs of a folder, of ``variant`` minus that of ``exact``.
+
+    ``scores(model, wanted)`` gives (queries, documents).
+    """
+    wanted = retrieval_set(sum(sts_sets(sts).values(), Pairs([], [], [])), queries=queries, documents=documents)
+    before, after = (ndcg(scores(model, wanted), wanted.relevance) for model in (exact, variant))
+    return {"ndcg_change": after - before}
 
 
 def ndcg(scores: npt.NDArray[np.floating], relevance: npt.NDArray[np.floating], *, top: int = 10) -> float:

@@ -1,18 +1,19 @@
 """STS files, and what a variant changes of a model's scores on them."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from embedrt_export import correlation
 
 from embedrt.errors import InputError
 from embedrt.similarity import pairwise_cos_sim
 
-__all__ = ["Pairs", "read_pairs", "spearman", "sts_change", "sts_sets"]
+__all__ = ["Pairs", "agreement", "read_pairs", "spearman", "sts_change", "sts_sets"]
 
 
 class Encodes(Protocol):
@@ -82,18 +83,17 @@ def spearman(encoder: Encodes, pairs: Pairs) -> float:
     """Spearman's correlation × 100 of cosine with gold, over all pairs together."""
     vectors = encoder.encode([*pairs.first, *pairs.second])
     first, second = np.split(vectors, 2)
-    return 100 * float(np.corrcoef(_ranks(pairwise_cos_sim(first, second)), _ranks(np.array(pairs.gold)))[0, 1])
+    return agreement(pairwise_cos_sim(first, second), pairs)
 
 
-def _ranks(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Ranks from 1, equal values sharing their mean rank, (n,)."""
-    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: npt.NDArray[np.float64] = (last - (counts - 1) / 2)[group]
-    return ranks
+def agreement(scores: npt.NDArray[np.floating], pairs: Pairs) -> float:
+    """Spearman's correlation × 100 of ``scores`` (pairs,) with gold."""
+    return 100 * float(correlation.spearman(scores[None, :], np.array([pairs.gold]))[0])
 
 
-def sts_change(exact: Encodes, variant: Encodes, folder: Path) -> dict[str, float]:
+def sts_change(
+    exact: Any, variant: Any, folder: Path, *, score: Callable[[Any, Pairs], float] = spearman
+) -> dict[str, float]:
     """Score of ``variant`` minus score of ``exact`` for every set, and the mean of these."""
-    changes = {name: spearman(variant, pairs) - spearman(exact, pairs) for name, pairs in sts_sets(folder).items()}
+    changes = {name: score(variant, pairs) - score(exact, pairs) for name, pairs in sts_sets(folder).items()}
     return {**changes, "mean": float(np.mean(list(changes.values())))}
