@@ -1,13 +1,26 @@
 """What the command line says of how texts are encoded."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol, TypeVar
 
+from embedrt.loaded_model import LoadedModel
 from embedrt.sparse_forms import Form
 
 __all__ = ["Asked"]
 
 Role = Literal["query", "document"]
+Encoder = TypeVar("Encoder", bound=LoadedModel)
+
+
+class Encodes(Protocol):
+    """What encodes texts in each role."""
+
+    @property
+    def encode(self) -> Any: ...
+    @property
+    def encode_query(self) -> Any: ...
+    @property
+    def encode_document(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,3 +42,13 @@ class Asked:
     """Of sparse vectors in JSON."""
     shown: bool = False
     """Whether there is a progress bar."""
+
+    def opened(self, kind: type[Encoder]) -> Encoder:
+        """The model, loaded as one of ``kind``."""
+        return kind(self.model, variant=self.variant, device=self.device, threads=self.threads, revision=self.revision)
+
+    def encoded(self, encoder: Encodes, texts: list[str], **options: Any) -> Any:
+        """``texts`` as queries, documents, or neither, with the prompt and batch size that were asked for."""
+        roles = {None: encoder.encode, "query": encoder.encode_query, "document": encoder.encode_document}
+        prompt = {"prompt_name": self.prompt_name, "prompt": self.prompt}
+        return roles[self.role](texts, **prompt, batch_size=self.batch_size, **options)

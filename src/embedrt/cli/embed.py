@@ -1,7 +1,6 @@
 """``embedrt embed MODEL INPUT``: a file of texts to a file of vectors."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,7 +8,19 @@ import typer
 
 from embedrt.cli.asked import Asked
 from embedrt.cli.embedding import JSONL_KINDS, kind_of_model, require_jsonl, write_records
-from embedrt.cli.options import Device, Model, Output, Prompt, PromptName, Quiet, Revision, Threads, Variant
+from embedrt.cli.options import (
+    Device,
+    Model,
+    Output,
+    Prompt,
+    PromptName,
+    Quiet,
+    Revision,
+    Source,
+    TextField,
+    Threads,
+    Variant,
+)
 from embedrt.cli.reading import Record, read_records
 from embedrt.cli.sparse import write_npz
 from embedrt.cli.writing import replacing, write_jsonl, write_vectors, writer_for
@@ -23,9 +34,9 @@ __all__ = ["embed"]
 
 def embed(
     model: Model,
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="Text file (a text a line), .jsonl, or - for stdin.")],
+    source: Source,
     output: Output = None,
-    text_field: Annotated[str, typer.Option(help="The key of the text in .jsonl.")] = "text",
+    text_field: TextField = "text",
     truncate_dim: Annotated[int | None, typer.Option(min=1, help="Keep the first so many components.")] = None,
     normalize: Annotated[bool, typer.Option("--normalize", help="Bring vectors to length 1.")] = False,
     precision: Annotated[VectorPrecision, typer.Option(help="How a component is stored.")] = "float32",
@@ -120,20 +131,5 @@ def _write_records(kind: str, output: Path | None, records: list[Record], text_f
 
 def _dense(texts: list[str], asked: Asked, **options: Any) -> Any:
     """Vectors (texts, dim)."""
-    opened = SentenceEncoder(
-        asked.model, variant=asked.variant, device=asked.device, threads=asked.threads, revision=asked.revision
-    )
-    with opened as encoder:
-        roles: dict[str | None, Callable[..., Any]] = {
-            None: encoder.encode,
-            "query": encoder.encode_query,
-            "document": encoder.encode_document,
-        }
-        return roles[asked.role](
-            texts,
-            prompt_name=asked.prompt_name,
-            prompt=asked.prompt,
-            batch_size=asked.batch_size,
-            show_progress_bar=asked.shown,
-            **options,
-        )
+    with asked.opened(SentenceEncoder) as encoder:
+        return asked.encoded(encoder, texts, show_progress_bar=asked.shown, **options)

@@ -64,10 +64,7 @@ def write_records(kind: str, file: IO[bytes], records: Sequence[Record], texts: 
 
 def _multi_vector(texts: Iterable[str], asked: Asked) -> Iterator[Fields]:
     """``embedding``: a list of vectors, one a token; documents unless said otherwise."""
-    opened = MultiVectorEncoder(
-        asked.model, variant=asked.variant, device=asked.device, threads=asked.threads, revision=asked.revision
-    )
-    with opened as encoder:
+    with asked.opened(MultiVectorEncoder) as encoder:
         vectors = encoder.encode_iter(
             texts,
             task=asked.role or "document",

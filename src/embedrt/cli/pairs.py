@@ -14,7 +14,19 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from embedrt.cli.options import Device, Json, Model, Prompt, PromptName, Quiet, Revision, Threads, Variant
+from embedrt.cli.options import (
+    Device,
+    Json,
+    Model,
+    Prompt,
+    PromptName,
+    Quiet,
+    Revision,
+    Source,
+    TextField,
+    Threads,
+    Variant,
+)
 from embedrt.cli.reading import read_records
 from embedrt.cli.writing import replacing, writer_for
 from embedrt.encoder import SentenceEncoder
@@ -34,11 +46,11 @@ _ROWS = 8192  # vectors that are looked through at a time
 
 def pairs(
     model: Model,
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="Text file (a text a line), .jsonl, or - for stdin.")],
+    source: Source,
     top: Annotated[int, typer.Option(min=1, help="Pairs to find.")] = 100,
     min_score: Annotated[float | None, typer.Option(min=-1, max=1, help="The smallest cosine to show.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .jsonl file to write instead.")] = None,
-    text_field: Annotated[str, typer.Option(help="The key of the text in .jsonl.")] = "text",
+    text_field: TextField = "text",
     spill: Annotated[
         Path | None, typer.Option(help="Folder for a temporary file, where memory cannot hold the vectors.")
     ] = None,

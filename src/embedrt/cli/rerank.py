@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from embedrt.cli.options import Device, Json, Model, Prompt, PromptName, Quiet, Revision, Threads, Variant
+from embedrt.cli.options import Device, Json, Model, Prompt, PromptName, Quiet, Revision, TextField, Threads, Variant
 from embedrt.cli.reading import Record, read_records
 from embedrt.cross_encoder import CrossEncoder, Ranked
 from embedrt.errors import InputError
@@ -21,7 +21,7 @@ def rerank(
         str, typer.Argument(metavar="DOCUMENTS", help="Text file (a document a line), .jsonl, or - for stdin.")
     ] = "-",
     top_k: Annotated[int | None, typer.Option(min=1, help="Show so many; without it, all.")] = None,
-    text_field: Annotated[str, typer.Option(help="The key of the text in .jsonl.")] = "text",
+    text_field: TextField = "text",
     activation: Annotated[
         str | None, typer.Option(help="In place of the checkpoint's own: identity gives logits, sigmoid 0 to 1.")
     ] = None,

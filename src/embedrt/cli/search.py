@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from embedrt.cli.options import Device, Json, Model, Quiet, Revision, Threads, Variant
+from embedrt.cli.options import Device, Json, Model, Quiet, Revision, Source, TextField, Threads, Variant
 from embedrt.cli.reading import read_records
 from embedrt.cross_encoder import CrossEncoder
 from embedrt.encoder import SentenceEncoder
@@ -26,14 +26,14 @@ Found = list[tuple[float, int]]
 
 def search(
     model: Model,
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="Text file (a text a line), .jsonl, or - for stdin.")],
+    source: Source,
     queries: Annotated[list[str], typer.Argument(metavar="QUERY", help="One or several.")],
     top_k: Annotated[int, typer.Option(min=1, help="Texts to show for each query.")] = 10,
     rerank: Annotated[
         str | None, typer.Option(metavar="MODEL", help="A cross-encoder that orders the nearest texts again.")
     ] = None,
     candidates: Annotated[int, typer.Option(min=1, help="How many it reads for each query.")] = 50,
-    text_field: Annotated[str, typer.Option(help="The key of the text in .jsonl.")] = "text",
+    text_field: TextField = "text",
     variant: Variant = None,
     device: Device = "cpu",
     threads: Threads = None,
