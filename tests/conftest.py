@@ -5,13 +5,14 @@ width 8. Its weights come from a seed, so ``reference`` computes the vectors wit
 """
 
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported: a mistyped folder must not ask the Hub
 
 from embedrt import SentenceEncoder
+from embedrt.cli import main
 from embedrt.manifest import (
     MANIFEST_FILE,
     METADATA_KEY,
@@ -186,6 +188,12 @@ def _reference(
     return vectors.astype(np.float32)
 
 
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
 def _run_python(code: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """``code`` in a fresh interpreter, which has ``arguments`` in sys.argv."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
@@ -245,3 +253,32 @@ def encoder(tiny: Path) -> Iterator[SentenceEncoder]:
     """An encoder on :func:`tiny` that tests share."""
     with SentenceEncoder(tiny, threads=2) as shared:
         yield shared
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """``embedrt`` with these arguments, and how it ended."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def start(*arguments: str | Path, stdin: bytes = b"") -> Ended:
+        monkeypatch.setattr(sys, "argv", ["embedrt", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), shown.out, shown.err)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def export_to(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Exports a checkpoint to a folder of its own, quietly, with any options of ``embedrt_export.export``."""
+    import embedrt_export  # PyTorch is loaded where a test exports
+
+    def export(checkpoint: Path, **options: Any) -> Path:
+        out = tmp_path_factory.mktemp("artifact") / "out"
+        embedrt_export.export(str(checkpoint), out, quiet=True, **options)
+        return out
+
+    return export

@@ -1,42 +1,12 @@
 """``embedrt`` called in this process, as the console script does, and what it reads."""
 
-import io
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from embedrt.cli import main
-
 TEXTS = ["How do I reset my password?", "", "忘记密码怎么办？", "a cat sat on the mat"]
 QUERY = "[query] :cat: "  # what rich would take for a style and an emoji
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """``embedrt`` with these arguments, and how it ended."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def start(*arguments: str | Path, stdin: bytes = b"") -> Ended:
-        monkeypatch.setattr(sys, "argv", ["embedrt", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        shown = capsys.readouterr()
-        return Ended(int(ended.value.code or 0), shown.out, shown.err)
-
-    return start
 
 
 def _assert_refused(ended: tuple[int, str, str], code: int, message: str) -> None:

@@ -1,41 +1,19 @@
 """``embedrt rerank``: files in, order and form of the output, exit codes; ``embedrt embed`` names it."""
 
-import io
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from embedrt import CrossEncoder
-from embedrt.cli import main
 
 QUERY = "where is the cat"
 DOCUMENTS = ["hello world", "a cat sat on the mat", "你好世界", "cat"]
 
 
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ended]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def start(*arguments: str | Path, stdin: bytes = b"") -> Ended:
-        monkeypatch.setattr(sys, "argv", ["embedrt", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as ended:
-            main()
-        shown = capsys.readouterr()
-        return Ended(int(ended.value.code or 0), shown.out, shown.err)
-
-    return start
+Run = Callable[..., Any]
 
 
 @pytest.fixture

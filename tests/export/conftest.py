@@ -17,22 +17,8 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from transformers import BertConfig, BertModel, BertTokenizer, MPNetConfig, MPNetModel, MPNetTokenizer
 
 WORDS = (
-    "how",
-    "do",
-    "i",
-    "reset",
-    "my",
-    "password",
-    "the",
-    "cat",
-    "sleeps",
-    "on",
-    "roof",
-    "##s",
-    "##ing",
-    "a",
-    ".",
-    "?",
+    *("how", "do", "i", "reset", "my", "password", "the", "cat"),
+    *("sleeps", "on", "roof", "##s", "##ing", "a", ".", "?"),
 )
 CHARACTERS = "忘记密码怎么办猫在屋顶上睡觉"
 WIDTH = 32

@@ -19,24 +19,10 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from transformers import BertConfig, BertModel, BertTokenizer
 
 WIDTH = 32
-WORDS = [
-    "how",
-    "do",
-    "i",
-    "reset",
-    "my",
-    "password",
-    "the",
-    "cat",
-    "sleeps",
-    "on",
-    "roof",
-    "##s",
-    "##ing",
-    "a",
-    ".",
-    "?",
-]
+WORDS = (
+    *("how", "do", "i", "reset", "my", "password", "the", "cat"),
+    *("sleeps", "on", "roof", "##s", "##ing", "a", ".", "?"),
+)
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *"忘记密码怎么办猫在屋顶上睡觉"]
 
 Folder = Callable[..., Path]

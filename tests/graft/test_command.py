@@ -1,29 +1,12 @@
 """``embedrt graft`` as a person types it."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from embedrt.cli import main
-
 Folder = Callable[..., Path]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """How ``embedrt`` with these arguments ended, and what it wrote."""
-
-    def start(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["embedrt", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        shown = capsys.readouterr()
-        return int(ended.value.code or 0), shown.out, shown.err
-
-    return start
 
 
 def test_answer_and_progress(folder: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]) -> None:

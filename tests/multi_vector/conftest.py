@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import embedrt_export
 import pytest
 import torch
 from embedrt_bench.compatibility.multi_vector import save_bge_m3
@@ -17,25 +16,8 @@ from torch import nn
 from transformers import BertConfig, BertModel, BertTokenizer
 
 WORDS = [
-    *(
-        "how",
-        "do",
-        "i",
-        "reset",
-        "my",
-        "password",
-        "the",
-        "cat",
-        "sleeps",
-        "on",
-        "roof",
-        "##s",
-        "##ing",
-        "a",
-        "use",
-        "link",
-    ),
-    *(".", "?", ",", "!", ":", "hello", "world", "man", "is", "playing", "guitar"),
+    *("how", "do", "i", "reset", "my", "password", "the", "cat", "sleeps", "on", "roof"),
+    *("##s", "##ing", "a", "use", "link", ".", "?", ",", "!", ":", "hello", "world", "man", "is", "playing", "guitar"),
     *"忘记密码怎么办猫在屋顶上睡觉",
 ]
 HIDDEN, DIM = 32, 16
@@ -105,18 +87,6 @@ def build_colbert(tmp_path_factory: pytest.TempPathFactory, plain_bert: Path) ->
 def colbert(build_colbert: Build) -> Path:
     """Expanded queries that attention does not see, long documents, punctuation skipped."""
     return build_colbert(query_expansion=EXPANSION, document_length=30)
-
-
-@pytest.fixture(scope="session")
-def export_to(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Exports a checkpoint, quietly, with any options of ``embedrt_export.export``."""
-
-    def export(checkpoint: Path, **options: Any) -> Path:
-        out = tmp_path_factory.mktemp("artifact") / "out"
-        embedrt_export.export(str(checkpoint), out, quiet=True, **options)
-        return out
-
-    return export
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import embedrt_export
 import pytest
 import torch
 from embedrt_export.quantization import QuantizeOptions
@@ -115,27 +114,15 @@ def splade(build_splade: Build) -> Path:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Exports a checkpoint to a folder of its own."""
-
-    def export(checkpoint: Path, **options: Any) -> Path:
-        out = tmp_path_factory.mktemp("artifact") / "out"
-        embedrt_export.export(str(checkpoint), out, quiet=True, **options)
-        return out
-
-    return export
-
-
-@pytest.fixture(scope="session")
-def splade_artifact(splade: Path, exported: Build) -> Path:
+def splade_artifact(splade: Path, export_to: Build) -> Path:
     """:func:`splade` in float32 and both forms of int8."""
     options = QuantizeOptions(allow_below_gate=True)
-    return exported(splade, precisions=("int8", "int8-static"), quantize_options=options)
+    return export_to(splade, precisions=("int8", "int8-static"), quantize_options=options)
 
 
 @pytest.fixture(scope="session")
-def inference_free_artifact(inference_free: Path, exported: Build) -> Path:
-    return exported(inference_free)
+def inference_free_artifact(inference_free: Path, export_to: Build) -> Path:
+    return export_to(inference_free)
 
 
 @pytest.fixture

@@ -38,13 +38,13 @@ def expected(model: Original, texts: list[str], **options: Any) -> Any:
 
 @pytest.fixture(scope="module", params=[("max", "relu"), ("sum", "log1p_relu")], ids=" ".join)
 def splade_both(
-    request: pytest.FixtureRequest, build_splade: Build, exported: Build, splade: Path, splade_artifact: Path
+    request: pytest.FixtureRequest, build_splade: Build, export_to: Build, splade: Path, splade_artifact: Path
 ) -> tuple[Path, Path]:
     """Checkpoint and artifact."""
     if request.param[0] == "max":
         return splade, splade_artifact
     checkpoint = build_splade(*request.param)
-    return checkpoint, exported(checkpoint)
+    return checkpoint, export_to(checkpoint)
 
 
 def test_splade(splade_both: tuple[Path, Path]) -> None:
@@ -110,9 +110,9 @@ def test_inference_free_in_one_folder(inference_free: Path, inference_free_artif
     assert described.serving.sparse.query_weights in described.files
 
 
-def test_queries_alone(inference_free: Path, exported: Build) -> None:
+def test_queries_alone(inference_free: Path, export_to: Build) -> None:
     """A graph without a transformer: each token's weight, once."""
-    artifact, original = exported(inference_free, route="query"), Original(str(inference_free), device="cpu")
+    artifact, original = export_to(inference_free, route="query"), Original(str(inference_free), device="cpu")
     texts = [*(text for text in TEXTS if text), "rain river rain rain"]
     with SparseEncoder(artifact) as encoder:
         assert encoder.max_seq_length == 12
@@ -121,9 +121,9 @@ def test_queries_alone(inference_free: Path, exported: Build) -> None:
         assert encoder.encode(["", "a"])[0].to_dict() == {}
 
 
-def test_auto_encoder(auto_encoder: Path, exported: Build) -> None:
+def test_auto_encoder(auto_encoder: Path, export_to: Build) -> None:
     """It keeps so many latents as the checkpoint says, or as the caller says, be that more or fewer."""
-    artifact, original = exported(auto_encoder), Original(str(auto_encoder), device="cpu")
+    artifact, original = export_to(auto_encoder), Original(str(auto_encoder), device="cpu")
     with SparseEncoder(artifact) as encoder:
         assert encoder.max_active_dims == 8
         for most in (None, 3, 20):
@@ -149,14 +149,14 @@ def test_plain_masked_lm(masked_lm: Path) -> None:
         np.testing.assert_allclose(module(ids, torch.ones_like(ids)).numpy(), wanted, atol=1e-5)
 
 
-def test_prompts_and_pruning_of_the_checkpoint(build_splade: Build, exported: Build) -> None:
+def test_prompts_and_pruning_of_the_checkpoint(build_splade: Build, export_to: Build) -> None:
     options = {
         "prompts": {"query": "how do i ", "passage": "the "},
         "max_active_dims": 5,
         "similarity_fn_name": "cosine",
     }
     checkpoint = build_splade(**options)
-    artifact, original = exported(checkpoint), Original(str(checkpoint), device="cpu")
+    artifact, original = export_to(checkpoint), Original(str(checkpoint), device="cpu")
     with SparseEncoder(artifact) as encoder:
         for name in ("encode", "encode_query", "encode_document"):
             found = getattr(encoder, name)(TEXTS)
@@ -167,18 +167,18 @@ def test_prompts_and_pruning_of_the_checkpoint(build_splade: Build, exported: Bu
         )
 
 
-def test_a_dense_checkpoint_is_no_sparse_one(auto_encoder: Path, exported: Build, tmp_path: Path) -> None:
+def test_a_dense_checkpoint_is_no_sparse_one(auto_encoder: Path, export_to: Build, tmp_path: Path) -> None:
     """sentence-transformers would put an auto-encoder of random weights behind it."""
     from sentence_transformers import SentenceTransformer
 
     model = Original(str(auto_encoder), device="cpu")
     SentenceTransformer(modules=[model[0], model[1]], device="cpu").save(str(tmp_path / "dense"))
     with pytest.raises(CheckpointError, match="no sparse encoder: it has no masked-LM head"):
-        exported(tmp_path / "dense", kind="sparse")
+        export_to(tmp_path / "dense", kind="sparse")
 
 
-def test_other_modules_are_refused(auto_encoder: Path, exported: Build, tmp_path: Path) -> None:
+def test_other_modules_are_refused(auto_encoder: Path, export_to: Build, tmp_path: Path) -> None:
     model = Original(str(auto_encoder), device="cpu")
     Original(modules=[model[0], model[1], model[2], Normalize()], device="cpu").save(str(tmp_path / "odd"))
     with pytest.raises(CheckpointError, match="of sparse encoders the exporter takes Transformer"):
-        exported(tmp_path / "odd")
+        export_to(tmp_path / "odd")

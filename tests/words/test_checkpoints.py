@@ -33,23 +33,8 @@ from embedrt.errors import CheckpointError
 
 WIDTH = 33  # odd, so that rows begin at addresses of all kinds
 VOCABULARY = [
-    *(
-        "PADDING_TOKEN",
-        "how",
-        "do",
-        "i",
-        "reset",
-        "my",
-        "password",
-        "cat",
-        "Cat",
-        "sat",
-        "mat",
-        "New",
-        "York",
-        "New_York",
-        "the",
-    ),
+    *("PADDING_TOKEN", "how", "do", "i", "reset", "my", "password", "cat"),
+    *("Cat", "sat", "mat", "New", "York", "New_York", "the"),
     *("hot_dog", "hot", "dog", "can", "not", "n't", "ca", "忘记", "密码", "?", "3.14", "(mat)"),
     *(f"word{number}" for number in range(40)),
 ]
