@@ -4,19 +4,17 @@ BGE-M3's widths (1024, intermediate 4096, 16 heads) with random weights and four
 layers is measured; beside 24 it is a sixth of that.
 """
 
-import gc
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import embedrt_export
 import numpy as np
+from embedrt_bench.beside import interleaved
 from embedrt_bench.minilm import CACHE
 from embedrt_bench.results import RESULTS, write_result
-from tqdm import tqdm
 
 from embedrt import HybridEncoder, MultiVectorEncoder, SentenceEncoder, SparseEncoder
 from embedrt.manifest import MANIFEST_FILE
@@ -25,7 +23,6 @@ from embedrt.threads import available_threads
 __all__ = ["main", "save_wide"]
 
 _HIDDEN, _LAYERS, _TOKENS, _TEXTS, _ROUNDS = 1024, 4, 64, 16, 7
-_PAUSE = 0.4  # seconds: the threads of whoever ran last spin for half of it
 
 
 def save_wide(folder: Path) -> Path:
@@ -77,15 +74,7 @@ def main() -> None:
         "HybridEncoder, dense alone": lambda: hybrid.encode(texts, sparse=False, multi_vector=False),
         "HybridEncoder, all": lambda: hybrid.encode(texts),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for number in tqdm(range(_ROUNDS + 1), desc="outputs", unit="round", disable=None, leave=False):
-        for name, run in runs.items():
-            gc.collect()
-            time.sleep(_PAUSE)
-            began = time.perf_counter()
-            run()
-            if number:
-                seconds[name].append(time.perf_counter() - began)
+    seconds = interleaved(runs, rounds=_ROUNDS, title="outputs")
     result = {
         "hidden": _HIDDEN,
         "layers": _LAYERS,

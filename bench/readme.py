@@ -4,11 +4,12 @@
 a table of the report, and the result file if it is not cpu.json: ``<!-- table: memory -->``, ``<!-- table: soak/memory -->``.
 """
 
-import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from embedrt_bench.blocks import heading, line, processor, versions, with_blocks
 from embedrt_bench.report.names import ABBREVIATIONS, is_ours
 from embedrt_bench.report.reading import load
 from embedrt_bench.report.tables import Table, tables, variants
@@ -30,12 +31,11 @@ def with_tables(text: str, results: Path = RESULTS) -> str:
         ValueError: there is no table of that name in it.
     """
 
-    def replace(match: re.Match[str]) -> str:
-        file, _, name = match[1].rpartition("/")
-        table = _table(name, results / f"{file or _RESULT}.json")
-        return f"<!-- table: {match[1]} -->\n{table}\n<!-- end -->"
+    def made(block: str) -> str:
+        file, _, name = block.rpartition("/")
+        return _table(name, results / f"{file or _RESULT}.json")
 
-    return re.sub(r"<!-- table: ([\w/-]+) -->\n.*?<!-- end -->", replace, text, flags=re.DOTALL)
+    return with_blocks(text, "table", made)
 
 
 def _table(name: str, path: Path) -> str:
@@ -50,24 +50,22 @@ def _table(name: str, path: Path) -> str:
 
 def _where(result: dict[str, Any]) -> str:
     """On what and when a result was measured, in a sentence."""
-    machine, packages = result["machine"], result["machine"]["packages"]
-    versions = ", ".join(f"{name} {packages[name]}" for name in ("onnxruntime", "torch", "sentence-transformers"))
+    threads = result["machine"]["threads"]
     return (
-        f"Measured {result['date']} on {machine['threads']} cores of an {machine['cpu']} (family/model "
-        f"{machine['cpu_family_model']}), {versions}; rounds interleaved, medians."
+        f"Measured {result['date']} on {threads} cores of an {processor(result)}, {versions(result)}; "
+        "rounds interleaved, medians."
     )
 
 
 def _markdown(table: Table) -> str:
     """Rows of ours are bold; figures stand to the right."""
-    rule = "|---|" + "---:|" * (len(table.columns) - 1)
     rows = [[f"**{cell}**" for cell in row] if is_ours(row[0]) else row for row in table.rows]
-    lines = [_line(table.columns), rule, *map(_line, rows)]
+    lines = [*heading(_escaped(table.columns)), *(line(_escaped(row)) for row in rows)]
     return "\n".join(lines)
 
 
-def _line(cells: Any) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _escaped(cells: Sequence[str]) -> list[str]:
+    return [cell.replace("|", "\\|") for cell in cells]
 
 
 def main() -> None:

@@ -10,18 +10,20 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from embedrt_bench.beside import ORIGINAL, interleaved
+from embedrt_bench.blocks import heading, line, processor, versions, with_blocks
 from embedrt_bench.data import data_folder, sts_benchmark, sts_texts
 from embedrt_bench.reranker import artifact, checkpoint
 from embedrt_bench.results import RESULTS, read_result, write_result
 from scipy.stats import spearmanr
 from sentence_transformers import CrossEncoder as OriginalCrossEncoder
-from tqdm import tqdm
 
 from embedrt import CrossEncoder
 from embedrt.errors import InputError
@@ -34,8 +36,6 @@ __all__ = ["DOCUMENT", "main", "with_tables"]
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "reranking.md"
 _RESULT = RESULTS / "rerank.json"
 _VARIANTS = ("fp32", "int8", "int8-static")
-ORIGINAL = "sentence-transformers float32"
-_PAUSE = 0.4  # seconds: OpenMP's threads spin for 0.2 s after their last work
 _QUERY = "how do glaciers move down a valley"
 _DOCUMENTS, _TOKENS = 32, 128
 _WARMUP = 2
@@ -124,14 +124,8 @@ def _whole_words(sts: Path, tokenizer: TextTokenizer) -> list[str]:
 def _timed(scenario: Scenario, engines: dict[str, Score], rounds: int) -> dict[str, Any]:
     """Milliseconds a list of pairs, by engine: A B C D A B C D …, medians."""
     _require_agreement(scenario, engines)
-    seconds: dict[str, list[float]] = {name: [] for name in engines}
-    for turn in tqdm(range(rounds + _WARMUP), desc=f"Reranking, {scenario.name}", unit="round"):
-        for name, score in engines.items():
-            time.sleep(_PAUSE)
-            began = time.perf_counter()
-            score(scenario.pairs)
-            if turn >= _WARMUP:
-                seconds[name].append(time.perf_counter() - began)
+    runs = {name: partial(score, scenario.pairs) for name, score in engines.items()}
+    seconds = interleaved(runs, rounds=rounds, title=f"Reranking, {scenario.name}", warm_up=_WARMUP)
     original = np.array(seconds[ORIGINAL])
     return {
         "pairs": len(scenario.pairs),
@@ -190,20 +184,13 @@ def _tokenizing(scenario: Scenario, tokenizer: TextTokenizer) -> float:
 def with_tables(text: str, result: Path = _RESULT) -> str:
     """``text`` with every block ``<!-- rerank: NAME -->…<!-- end -->`` made anew."""
     measured = read_result(result)
-    return re.sub(
-        r"<!-- rerank: (\w+) -->\n.*?<!-- end -->",
-        lambda match: f"<!-- rerank: {match[1]} -->\n{_TABLES[match[1]](measured)}\n<!-- end -->",
-        text,
-        flags=re.DOTALL,
-    )
+    return with_blocks(text, "rerank", lambda name: _TABLES[name](measured))
 
 
 def _speed_table(measured: dict[str, Any]) -> str:
     uniform, mixed = (measured["speed"][name]["engines"] for name in ("uniform", "mixed"))
-    lines = [
-        f"| Engine | {_DOCUMENTS} × {_TOKENS} tokens, ms | × {ORIGINAL} | {_DOCUMENTS} × 24 to 232 tokens, ms | × |",
-        "|---|---:|---:|---:|---:|",
-    ]
+    uniform_heads = (f"{_DOCUMENTS} × {_TOKENS} tokens, ms", f"× {ORIGINAL}")
+    lines = heading(["Engine", *uniform_heads, f"{_DOCUMENTS} × 24 to 232 tokens, ms", "×"])
     for name in uniform:
         cells = [f"{one['milliseconds']:.0f} | {one['ratio']:.2f} ×" for one in (uniform[name], mixed[name])]
         row = f"| {name} | {' | '.join(cells)} |"
@@ -212,10 +199,8 @@ def _speed_table(measured: dict[str, Any]) -> str:
 
 
 def _fidelity_table(measured: dict[str, Any]) -> str:
-    lines = [
-        "| Engine | Graph, MB | Rank correlation | Pearson | STS benchmark, Spearman | STS sets, change | nDCG@10, change |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
+    correlations = ("Rank correlation", "Pearson", "STS benchmark, Spearman")
+    lines = heading(["Engine", "Graph, MB", *correlations, "STS sets, change", "nDCG@10, change"])
     for name, found in measured["fidelity"].items():
         measures, size = found.get("measures", {}), found.get("bytes")
         cells = [
@@ -226,18 +211,14 @@ def _fidelity_table(measured: dict[str, Any]) -> str:
             f"{found['sts_change']['mean']:+.2f}" if found.get("sts_change") else "–",
             f"{measures['ndcg_change']:+.2f}" if "ndcg_change" in measures else "–",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(line(cells))
     return "\n".join([*lines, "", _where(measured)])
 
 
 def _where(measured: dict[str, Any]) -> str:
-    machine = measured["machine"]
-    versions = ", ".join(
-        f"{name} {machine['packages'][name]}" for name in ("onnxruntime", "torch", "sentence-transformers")
-    )
     return (
-        f"Measured {measured['date']} on {measured['threads']} cores of an {machine['cpu']} (family/model "
-        f"{machine['cpu_family_model']}), {versions}; {measured['rounds']} rounds in turns, medians."
+        f"Measured {measured['date']} on {measured['threads']} cores of an {processor(measured)}, {versions(measured)}; "
+        f"{measured['rounds']} rounds in turns, medians."
     )
 
 

@@ -5,21 +5,19 @@ vectors (30 522 terms), whose bias is lowered until a text has some hundred term
 terms these are means nothing.
 """
 
-import gc
 import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import embedrt_export
 import numpy as np
-from embedrt_bench.data import data_folder, sts_texts
+from embedrt_bench.beside import ORIGINAL, fidelity, interleaved, megabytes, sts_sample
 from embedrt_bench.minilm import CACHE, checkpoint_folder
 from embedrt_bench.results import RESULTS, write_result
 from embedrt_export.quantization import Precision, QuantizeOptions
-from tqdm import tqdm
 
 from embedrt import SparseEncoder
 from embedrt.layout import default_layout
@@ -34,7 +32,8 @@ _TERMS = 100
 _VARIANTS: tuple[Precision, ...] = ("int8", "int8-static")
 _BUDGETS = (128, 256, 512, 1024)
 """Tokens a run that are tried; 512 is the default."""
-_PAUSE = 0.4  # seconds: the threads of whoever ran last spin for half of it
+
+Encode = Callable[[list[str]], Any]
 
 
 def save_stand_in(folder: Path, texts: list[str]) -> Path:
@@ -64,31 +63,21 @@ def save_stand_in(folder: Path, texts: list[str]) -> Path:
     return folder
 
 
-def _artifact(texts: list[str]) -> tuple[Path, Path]:
+def _artifact(texts: list[str], sts: Path) -> tuple[Path, Path]:
     """Checkpoint and artifact with its variants, in the cache folder."""
     checkpoint, out = CACHE / "sparse" / "checkpoint", CACHE / "sparse" / "artifact"
     if not (out / MANIFEST_FILE).is_file():
         save_stand_in(checkpoint, texts)
-        options = QuantizeOptions(allow_below_gate=True, sts=_sts())
+        options = QuantizeOptions(allow_below_gate=True, sts=sts)
         embedrt_export.export(str(checkpoint), out, precisions=_VARIANTS, quantize_options=options, overwrite=True)
     return checkpoint, out
 
 
-def _sts() -> Path | None:
-    folder = data_folder()
-    return None if folder is None else folder / "sts-en"
-
-
 def main() -> None:
     """Measure, interleaved, and write the result."""
-    folder = data_folder()
-    if folder is None:
-        raise SystemExit("the STS files are not there: see bench/data.py")
-    every = sts_texts(folder)
-    texts = every[:: len(every) // _TEXTS][:_TEXTS]
-    checkpoint, artifact = _artifact(texts)
-    measured = _measured(checkpoint, artifact, texts)
-    write_result(RESULTS / "sparse.json", measured)
+    folder, texts = sts_sample(_TEXTS)
+    checkpoint, artifact = _artifact(texts, folder / "sts-en")
+    write_result(RESULTS / "sparse.json", _measured(checkpoint, artifact, texts))
 
 
 def _measured(checkpoint: Path, artifact: Path, texts: list[str]) -> dict[str, Any]:
@@ -99,10 +88,10 @@ def _measured(checkpoint: Path, artifact: Path, texts: list[str]) -> dict[str, A
     torch.set_num_threads(threads)
     original = Original(str(checkpoint), device="cpu")
     ours = {name: SparseEncoder(artifact, variant=name, threads=threads) for name in ("fp32", *_VARIANTS)}
-    engines: dict[str, Callable[[list[str]], Any]] = {"sentence-transformers float32": original.encode}
+    engines: dict[str, Encode] = {ORIGINAL: original.encode}
     engines |= {f"embedrt {name}": encoder.encode for name, encoder in ours.items()}
-    seconds = _interleaved(engines, texts)
-    alone = _interleaved(engines, [texts[0]])
+    seconds = _timed(engines, texts)
+    alone = _timed(engines, [texts[0]], repeats=10)
     wanted = original.encode(texts, convert_to_sparse_tensor=False).numpy()
     found = ours["fp32"].encode(texts)
     manifest = Manifest.from_json((artifact / MANIFEST_FILE).read_bytes())
@@ -119,8 +108,8 @@ def _measured(checkpoint: Path, artifact: Path, texts: list[str]) -> dict[str, A
                 "texts_per_second": len(texts) / statistics.median(seconds[name]),
                 "seconds": seconds[name],
                 "one_text_milliseconds": 1e3 * statistics.median(alone[name]),
-                "megabytes": _megabytes(name, checkpoint, artifact, manifest),
-                **_fidelity(manifest, name.removeprefix("embedrt ")),
+                "megabytes": megabytes(name, checkpoint, manifest),
+                **fidelity(name, manifest),
             }
             for name in engines
         },
@@ -133,40 +122,17 @@ def _budgets(artifact: Path, texts: list[str], threads: int) -> dict[str, dict[s
     for variant in ("fp32", "int8"):
         layouts = {str(budget): replace(default_layout(threads), token_budget=budget) for budget in _BUDGETS}
         encoders = {name: SparseEncoder(artifact, variant=variant, layout=layout) for name, layout in layouts.items()}
-        seconds = _interleaved({name: encoder.encode for name, encoder in encoders.items()}, texts, rounds=3)
+        seconds = _timed({name: encoder.encode for name, encoder in encoders.items()}, texts, rounds=3)
         found[variant] = {name: len(texts) / statistics.median(times) for name, times in seconds.items()}
     return found
 
 
-def _interleaved(
-    engines: dict[str, Callable[[list[str]], Any]], texts: list[str], *, rounds: int = _ROUNDS
+def _timed(
+    engines: Mapping[str, Encode], texts: list[str], *, rounds: int = _ROUNDS, repeats: int = 1
 ) -> dict[str, list[float]]:
-    """Seconds of each engine in each round, A B C A B C, behind one round that does not count."""
-    found: dict[str, list[float]] = {name: [] for name in engines}
-    repeats = 1 if len(texts) > 1 else 10
-    for number in tqdm(range(rounds + 1), desc=f"{len(texts)} texts", unit="round", disable=None, leave=False):
-        for name, encode in engines.items():
-            gc.collect()
-            time.sleep(_PAUSE)
-            began = time.perf_counter()
-            for _ in range(repeats):
-                encode(texts)
-            if number:
-                found[name].append((time.perf_counter() - began) / repeats)
-    return found
-
-
-def _megabytes(name: str, checkpoint: Path, artifact: Path, manifest: Manifest) -> float:
-    if name.startswith("embedrt"):
-        return manifest.files[manifest.variants[name.removeprefix("embedrt ")].file].bytes / 1e6
-    return (checkpoint / "model.safetensors").stat().st_size / 1e6
-
-
-def _fidelity(manifest: Manifest, variant: str) -> dict[str, float]:
-    if variant not in manifest.variants or variant == "fp32":
-        return {}
-    parity = manifest.variants[variant].parity
-    return {"cosine_mean": parity.cosine_mean, "cosine_min": parity.cosine_min, **parity.measures}
+    """Seconds that ``texts`` take each engine, by round."""
+    runs = {name: partial(encode, texts) for name, encode in engines.items()}
+    return interleaved(runs, rounds=rounds, title=f"{len(texts)} texts", repeats=repeats)
 
 
 if __name__ == "__main__":

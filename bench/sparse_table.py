@@ -1,32 +1,27 @@
 """The tables of docs/sparse.md, made from bench/results/sparse.json: ``python -m embedrt_bench.sparse_table``."""
 
-import re
 from pathlib import Path
 from typing import Any
 
+from embedrt_bench.beside import ORIGINAL
+from embedrt_bench.blocks import heading, line, processor, versions, with_blocks
 from embedrt_bench.results import RESULTS, read_result
 
 __all__ = ["DOCUMENT", "main", "with_tables"]
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "sparse.md"
-_BASELINE = "sentence-transformers float32"
 _HEADS = ("", "texts/s", "×", "one text, ms", "×", "MB", "heaviest terms kept", "cosine, mean", "smallest", "nDCG@10")
 
 
 def with_tables(text: str, result: Path = RESULTS / "sparse.json") -> str:
     """``text`` with every block ``<!-- sparse: NAME -->…<!-- end -->`` made anew."""
     measured = read_result(result)
-    return re.sub(
-        r"<!-- sparse: (\w+) -->\n.*?<!-- end -->",
-        lambda match: f"<!-- sparse: {match[1]} -->\n{_TABLES[match[1]](measured)}\n<!-- end -->",
-        text,
-        flags=re.DOTALL,
-    )
+    return with_blocks(text, "sparse", lambda name: _TABLES[name](measured))
 
 
 def _speed(measured: dict[str, Any]) -> str:
-    rows = [_line(_HEADS), "|---|" + "---:|" * (len(_HEADS) - 1)]
-    rows += [_line(_cells(name, row, measured["engines"][_BASELINE])) for name, row in measured["engines"].items()]
+    rows = heading(_HEADS)
+    rows += [line(_cells(name, row, measured["engines"][ORIGINAL])) for name, row in measured["engines"].items()]
     return "\n".join([*rows, "", _where(measured)])
 
 
@@ -37,7 +32,7 @@ def _cells(name: str, row: dict[str, Any], baseline: dict[str, Any]) -> tuple[st
         kept, mean, least = (row[key] for key in ("top_terms_overlap", "cosine_mean", "cosine_min"))
         fidelity = (f"{kept:.1%}", f"{mean:.4f}", f"{least:.3f}", change)
     return (
-        f"**{name}**" if name != _BASELINE else name,
+        f"**{name}**" if name != ORIGINAL else name,
         f"{row['texts_per_second']:.0f}",
         f"{row['texts_per_second'] / baseline['texts_per_second']:.1f} ×",
         f"{row['one_text_milliseconds']:.1f}",
@@ -49,24 +44,19 @@ def _cells(name: str, row: dict[str, Any], baseline: dict[str, Any]) -> tuple[st
 
 def _budgets(measured: dict[str, Any]) -> str:
     budgets = list(next(iter(measured["budgets"].values())))
-    rows = [_line(("tokens a run", *budgets)), "|---|" + "---:|" * len(budgets)]
+    rows = heading(("tokens a run", *budgets))
     rows += [
-        _line((f"{variant}, texts/s", *(f"{rate:.0f}" for rate in rates.values())))
+        line((f"{variant}, texts/s", *(f"{rate:.0f}" for rate in rates.values())))
         for variant, rates in measured["budgets"].items()
     ]
     return "\n".join(rows)
 
 
-def _line(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def _where(measured: dict[str, Any]) -> str:
-    machine, packages = measured["machine"], measured["machine"]["packages"]
-    versions = ", ".join(f"{name} {packages[name]}" for name in ("onnxruntime", "torch", "sentence-transformers"))
+    machine = measured["machine"]
     return (
         f"{measured['texts']} STS sentences, {measured['terms']:.0f} terms each in the mean, {machine['threads']} cores of an "
-        f"{machine['cpu']} (family/model {machine['cpu_family_model']}), {versions}; {measured['date']}, interleaved, medians."
+        f"{processor(measured)}, {versions(measured)}; {measured['date']}, interleaved, medians."
     )
 
 

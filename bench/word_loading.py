@@ -4,18 +4,16 @@ Each row is a cold process, its start included, with the memory that it held at 
 bench/results/words.json, and from there into docs/words.md.
 """
 
-import datetime as dt
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from embedrt_bench.machine import describe_machine
+from embedrt_bench.blocks import heading, line, processor, with_blocks
+from embedrt_bench.cold_process import cold_run
+from embedrt_bench.results import stamp
 
 from embedrt.progress import progress
 
@@ -23,7 +21,7 @@ __all__ = ["main", "table"]
 
 _ROOT = Path(__file__).resolve().parents[1]
 _RESULT, _PAGE = _ROOT / "bench" / "results" / "words.json", _ROOT / "docs" / "words.md"
-_BEGIN, _END = "<!-- table: loading -->", "<!-- end -->"
+_THREADS = 2
 _WORDS, _WIDTH, _BLOCK = 400_000, 300, 2_000
 _MATRIX_MEGABYTES = _WORDS * _WIDTH * 4 / 1e6
 _READ = """
@@ -42,14 +40,6 @@ import sys
 from embedrt import SentenceEncoder
 assert SentenceEncoder(sys.argv[1]).encode("word1 word399999").any()
 """
-_LAUNCHER = """
-import resource, subprocess, sys, time
-began = time.perf_counter()
-code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
-print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-sys.exit(code)
-"""
-"""A small process to start it from: the kernel counts the pages of the one that forks into the peak of the one that runs."""
 
 
 def write_vectors(path: Path) -> None:
@@ -80,8 +70,7 @@ def measure(place: Path) -> dict[str, Any]:
         "read the file, sentence-transformers": _run(["-c", _THEIRS, str(vectors)]),
     }
     return {
-        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
-        "machine": describe_machine(),
+        **stamp(),
         "words": _WORDS,
         "width": _WIDTH,
         "file_megabytes": vectors.stat().st_size / 1e6,
@@ -91,31 +80,19 @@ def measure(place: Path) -> dict[str, Any]:
 
 
 def _run(arguments: Sequence[str]) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-c", _LAUNCHER, sys.executable, *arguments],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "2"},
-    )
-    seconds, kilobytes = done.stdout.split()
-    return {"seconds": float(seconds), "peak_megabytes": int(kilobytes) * 1024 / 1e6}
+    seconds, peak = cold_run(arguments, threads=_THREADS)
+    return {"seconds": seconds, "peak_megabytes": peak}
 
 
 def table(result: dict[str, Any]) -> str:
     """The rows in Markdown."""
     matrix = result["matrix_megabytes"]
-    lines = [
-        f"| {result['words']} × {result['width']}, a file of {result['file_megabytes']:.0f} MB | s | peak, MB | of the matrix |",
-        "|---|---:|---:|---:|",
-        *(
-            f"| {name} | {row['seconds']:.1f} | {row['peak_megabytes']:.0f} | {row['peak_megabytes'] / matrix:.2f} × |"
-            for name, row in result["rows"].items()
-        ),
-    ]
-    machine = result["machine"]
-    processor = f"{machine['threads']} threads of an {machine['cpu']} (family/model {machine['cpu_family_model']})"
-    note = f"Measured {result['date']} on {processor}."
+    size = f"{result['words']} × {result['width']}, a file of {result['file_megabytes']:.0f} MB"
+    lines = heading([size, "s", "peak, MB", "of the matrix"])
+    for name, row in result["rows"].items():
+        peak = row["peak_megabytes"]
+        lines.append(line([name, f"{row['seconds']:.1f}", f"{peak:.0f}", f"{peak / matrix:.2f} ×"]))
+    note = f"Measured {result['date']} on {result['machine']['threads']} threads of an {processor(result)}."
     return "\n".join([*lines, "", note])
 
 
@@ -130,9 +107,7 @@ def main() -> None:
 
 def _into_page(result: dict[str, Any]) -> None:
     page = _PAGE.read_text(encoding="utf-8")
-    before, _, rest = page.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    _PAGE.write_text(f"{before}{_BEGIN}\n{table(result)}\n{_END}{after}", encoding="utf-8")
+    _PAGE.write_text(with_blocks(page, "table", lambda _name: table(result)), encoding="utf-8")
 
 
 if __name__ == "__main__":

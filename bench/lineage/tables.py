@@ -1,8 +1,8 @@
 """The tables of docs/lineage.md from a result file."""
 
-import re
 from typing import Any
 
+from embedrt_bench.blocks import heading, line, versions, with_blocks
 from embedrt_bench.lineage.measure import SETS
 from embedrt_bench.lineage.systems import SYSTEMS
 
@@ -12,18 +12,16 @@ __all__ = ["with_tables"]
 def with_tables(page: str, result: dict[str, Any]) -> str:
     """``page`` with every block ``<!-- table: NAME -->…<!-- end -->`` that ``result`` has something for made anew."""
 
-    def replace(match: re.Match[str]) -> str:
-        made = _TABLES.get(match[1])
-        if made is None or match[1] not in result:
-            return match[0]
-        return f"<!-- table: {match[1]} -->\n{made(result[match[1]])}\n\n{_where(result)}\n<!-- end -->"
+    def made(block: str) -> str | None:
+        table = _TABLES.get(block)
+        return None if table is None or block not in result else f"{table(result[block])}\n\n{_where(result)}"
 
-    return re.sub(r"<!-- table: (\w+) -->\n.*?<!-- end -->", replace, page, flags=re.DOTALL)
+    return with_blocks(page, "table", made)
 
 
 def _systems(rows: dict[str, Any]) -> str:
     heads = ["system", "width", *SETS, "mean of English", "sentences/s"]
-    lines = [_line(heads), "|---|" + "---:|" * (len(heads) - 1)]
+    lines = heading(heads)
     for system in SYSTEMS:
         found = rows.get(system.name)
         if found is None or "scores" not in found:
@@ -32,40 +30,34 @@ def _systems(rows: dict[str, Any]) -> str:
         english = sum(scores[:-1]) / len(scores[:-1])
         rate = f"{found['texts_per_second']['median']:,.0f}" if "texts_per_second" in found else "–"
         cells = [*(f"{score:.2f}" for score in scores), f"{english:.2f}", rate.replace(",", " ")]
-        lines.append(_line([system.what, str(found["dimension"]), *cells]))
+        lines.append(line([system.what, str(found["dimension"]), *cells]))
     return "\n".join(lines)
 
 
 def _vocabulary(rows: dict[str, Any]) -> str:
     heads = ["model", "texts kept for", "texts", "pieces", "kept", "weights, MB", "saved, MB", "saved"]
-    lines = [_line(heads), "|---|---|" + "---:|" * (len(heads) - 2)]
+    lines = heading(heads, words=2)
     for model, found in rows.items():
         for name, made in found.items():
             share = made["bytes_saved"] / made["bytes_before"]
             cells = [made["texts"], made["pieces_before"], made["pieces"]]
             sizes = [f"{made['bytes_before'] / 1e6:.1f}", f"{made['bytes_saved'] / 1e6:.1f}", f"{share:.0%}"]
-            lines.append(_line([model, name, *map(str, cells), *sizes]))
+            lines.append(line([model, name, *map(str, cells), *sizes]))
     return "\n".join(lines)
 
 
 def _derived(rows: dict[str, Any]) -> str:
     heads = ["what", "made of", "max \\|Δ\\|", "int8: cosine", "what its manifest says"]
-    lines = [_line(heads), f"|{'---|' * len(heads)}"]
+    lines = heading(heads, words=len(heads))
     for name, made in rows.items():
         int8 = "" if made["int8"] is None else f"{made['int8']:.4f}"
-        lines.append(_line([name, made["note"], f"{made['difference']:.1e}", int8, made["told"]]))
+        lines.append(line([name, made["note"], f"{made['difference']:.1e}", int8, made["told"]]))
     return "\n".join(lines)
 
 
 _TABLES = {"systems": _systems, "vocabulary": _vocabulary, "derived": _derived}
 
 
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def _where(result: dict[str, Any]) -> str:
     machine = result["machine"]
-    packages = machine["packages"]
-    versions = ", ".join(f"{name} {packages[name]}" for name in ("onnxruntime", "torch", "sentence-transformers"))
-    return f"Measured {result['date']} on {machine['threads']} cores of an {machine['cpu']}, {versions}."
+    return f"Measured {result['date']} on {machine['threads']} cores of an {machine['cpu']}, {versions(result)}."

@@ -1,15 +1,12 @@
 """Jobs: whole commands as a user types them, each in a fresh process, from its start to its end."""
 
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from embedrt_bench.process import thread_environment
+from embedrt_bench.cold_process import cold_run
 from tqdm import tqdm
 
 __all__ = ["jobs"]
@@ -56,23 +53,4 @@ def jobs(
 
 def _run(arguments: Sequence[str], threads: int) -> tuple[float, float]:
     """Seconds of ``embedrt`` with these arguments, and the megabytes that it held at the most."""
-    done = subprocess.run(
-        [sys.executable, "-c", _LAUNCHER, sys.executable, "-m", "embedrt", *arguments],
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, **thread_environment(threads)},
-    )
-    seconds, kilobytes = done.stdout.split()
-    return float(seconds), int(kilobytes) * 1024 / 1e6
-
-
-_LAUNCHER = """
-import resource, subprocess, sys, time
-began = time.perf_counter()
-code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
-print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-sys.exit(code)
-"""
-"""A small process to start it from: the kernel counts the pages of the one that forks into the peak of the one that runs."""
+    return cold_run(["-m", "embedrt", *arguments], threads=threads)

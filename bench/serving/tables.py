@@ -1,11 +1,11 @@
 """The tables of docs/serving.md, made from bench/results/serving.json."""
 
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from embedrt_bench.blocks import processor, with_blocks
 from embedrt_bench.results import RESULTS, read_result
 
 __all__ = ["DOCUMENT", "with_tables"]
@@ -17,12 +17,11 @@ def with_tables(text: str, result: Path = RESULTS / "serving.json") -> str:
     """``text`` with every block ``<!-- serving: NAME -->…<!-- end -->`` made anew."""
     measured = read_result(result)
 
-    def replace(match: re.Match[str]) -> str:
-        needed, table = _TABLES[match[1]]
-        made = table(measured) if needed <= measured.keys() else "Not measured yet: make bench-serving."
-        return f"<!-- serving: {match[1]} -->\n{made}\n<!-- end -->"
+    def made(block: str) -> str:
+        needed, table = _TABLES[block]
+        return table(measured) if needed <= measured.keys() else "Not measured yet: make bench-serving."
 
-    return re.sub(r"<!-- serving: (\w+) -->\n.*?<!-- end -->", replace, text, flags=re.DOTALL)
+    return with_blocks(text, "serving", made)
 
 
 def _stacks(measured: dict[str, Any]) -> str:
@@ -94,8 +93,8 @@ def _share(measured: dict[str, Any]) -> str:
 def _where(measured: dict[str, Any], model: str | None = None) -> str:
     machine = measured["machine"]
     return (
-        f"Measured {measured['date']} on {machine['threads']} processors of an {machine['cpu']} (family/model "
-        f"{machine['cpu_family_model']}), which the client shares; {model or measured['variant'] + ' MiniLM'}, texts of "
+        f"Measured {measured['date']} on {machine['threads']} processors of an {processor(measured)}, "
+        f"which the client shares; {model or measured['variant'] + ' MiniLM'}, texts of "
         f"{measured['tokens_per_text']} tokens; onnxruntime {machine['packages']['onnxruntime']}."
     )
 
