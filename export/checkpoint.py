@@ -8,11 +8,11 @@ import torch
 from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import nn
 
+from embedrt.artifact import UNLIMITED
 from embedrt.manifest import Serving, Source
 
 __all__ = ["Checkpoint", "reference_name"]
 
-_UNLIMITED = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
 _POSITION_TABLES = ("position_embeddings", "position_embedding")
 _OWN_POOLING = "eos"
 """What CLIP's text tower does itself: the vector of the token that ends a text."""
@@ -72,7 +72,7 @@ class Checkpoint:
     def max_seq_length(self) -> int | None:
         """sentence-transformers' own answer, in tokens, and no more than there are positions; None: no limit."""
         limit = self.model.max_seq_length
-        known = [int(limit)] if limit is not None and limit < _UNLIMITED else []
+        known = [int(limit)] if limit is not None and limit < UNLIMITED else []
         return min([*known, *([self.positions] if self.positions is not None else [])], default=None)
 
     @property

@@ -1,10 +1,13 @@
 """What can be traced: a torch module from token ids to named outputs."""
 
+import inspect
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["GraphModule"]
+from embedrt.session import TOKEN_TYPE_IDS
+
+__all__ = ["GraphModule", "types_of_one_text"]
 
 
 class GraphModule(nn.Module):
@@ -18,3 +21,13 @@ class GraphModule(nn.Module):
     """What ``forward`` gives, in its order; the first axis of each is the batch."""
     vocabulary: int
     """Token ids are below it."""
+
+
+def types_of_one_text(transformer: Any, input_ids: Tensor) -> dict[str, Tensor]:
+    """``token_type_ids`` for a transformer that takes some, of texts by themselves; nothing for others.
+
+    One text has one token type: as a constant it is folded into the embedding tables.
+    """
+    if TOKEN_TYPE_IDS not in inspect.signature(transformer.forward).parameters:
+        return {}
+    return {TOKEN_TYPE_IDS: input_ids.new_zeros((1, 1)).expand_as(input_ids)}

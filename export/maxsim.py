@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir
 from embedrt_export.comparison import TOLERANCE
 from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.rewrite.values import add_weight
 
 from embedrt.errors import CheckpointError, InputError, ParityError
 from embedrt.manifest import Serving
@@ -40,12 +41,8 @@ def append_maxsim(model: onnx_ir.Model, *, dimension: int) -> None:
     query = onnx_ir.Value(name=QUERY_EMBEDDINGS, shape=onnx_ir.Shape(["query_tokens", dimension]), type=floats)
     scored = onnx_ir.Value(name=SCORING_MASK, shape=onnx_ir.Shape(["batch", "sequence"]), type=integers)
     graph.inputs.extend([query, scored])
-    one, large, last, middle = (
-        _constant(graph, f"maxsim.{name}", array)
-        for name, array in {
-            "one": np.float32(1), "unscored": np.float32(_UNSCORED), "last": np.array([2]), "middle": np.array([1])
-        }.items()
-    )  # fmt: skip
+    numbers = {"one": np.float32(1), "unscored": np.float32(_UNSCORED), "last": np.array([2]), "middle": np.array([1])}
+    one, large, last, middle = (add_weight(graph, f"maxsim.{name}", np.asarray(it)) for name, it in numbers.items())
     columns = _node(graph, "Transpose", [query], [onnx_ir.AttrInt64s("perm", [1, 0])])  # (dim, query)
     products = _node(graph, "MatMul", [tokens, columns])  # (batch, sequence, query)
     mask = _node(graph, "Cast", [scored], [onnx_ir.AttrInt64("to", int(onnx_ir.DataType.FLOAT))])
@@ -87,12 +84,6 @@ def require_same_ranking(folder: Path) -> None:
                     f"MaxSim in the graph differs from numpy's by {float(difference.max()):.1e}, "
                     f"expected at most {TOLERANCE:.0e} of the score: export without --maxsim"
                 )
-
-
-def _constant(graph: onnx_ir.Graph, name: str, array: object) -> onnx_ir.Value:
-    value = onnx_ir.Value(name=name, const_value=onnx_ir.tensor(np.asarray(array), name=name))
-    graph.register_initializer(value)
-    return value
 
 
 def _node(

@@ -1,32 +1,22 @@
 """Stage 2: everything that a checkpoint does after its tokenizer, as one torch module that can be traced."""
 
-import inspect
 from typing import Any
 
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.graph_module import GraphModule
+from embedrt_export.graph_module import GraphModule, types_of_one_text
 from embedrt_export.pooling import ProductPooling
-from embedrt_export.token_modules import LayerMean, Residual, token_module
+from embedrt_export.token_modules import LayerMean, Residual, UnitLength, token_module
 from embedrt_export.whitening_module import WhitenedVectors
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, WeightedLayerPooling
 from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from embedrt.errors import CheckpointError
 
 __all__ = ["FirstComponents", "SentenceModule", "build_module", "finishing"]
 
 _AFTER_POOLING = "Dense, LayerNorm, Normalize and Dropout"
-
-
-class UnitLength(nn.Module):
-    """Each vector at length 1: (batch, dim) to (batch, dim)."""
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """``vectors`` (batch, dim)."""
-        return normalize(vectors, p=2.0, dim=1)
 
 
 class FirstComponents(nn.Module):
@@ -111,16 +101,12 @@ class SentenceModule(GraphModule):
         self.vocabulary = int(transformer.config.vocab_size)
         self.input_names = ("input_ids", "attention_mask", "pooling_mask")[: 2 + pooling_mask]
         self.output_names = ("sentence_embedding", "token_embeddings")[: 1 + token_embeddings]
-        self._takes_token_types = "token_type_ids" in inspect.signature(transformer.forward).parameters
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, pooling_mask: Tensor | None = None
     ) -> Tensor | tuple[Tensor, Tensor]:
         """All inputs int64 (batch, sequence); gives (batch, dim), and (batch, sequence, hidden) if asked for."""
-        # One text has one token type; as a constant it is folded into the embedding tables.
-        token_types = (
-            {"token_type_ids": input_ids.new_zeros((1, 1)).expand_as(input_ids)} if self._takes_token_types else {}
-        )
+        token_types = types_of_one_text(self.transformer, input_ids)
         output = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **token_types)
         pooled, hidden = self.head(output, attention_mask, attention_mask if pooling_mask is None else pooling_mask)
         vectors: Tensor = self.finish(pooled)  # (batch, dim)

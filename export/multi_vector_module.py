@@ -3,35 +3,24 @@
 Which tokens count is decided on the host, from their ids (:mod:`embedrt.roles`): the graph gives a vector for every position.
 """
 
-import inspect
 from collections.abc import Iterator
 from typing import Any
 
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.graph_module import GraphModule
-from embedrt_export.token_modules import TOKENS, token_module
+from embedrt_export.graph_module import GraphModule, types_of_one_text
+from embedrt_export.token_modules import TOKENS, EveryToken, UnitLength, token_module
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.multi_vector_encoder.modules import HierarchicalTokenPooling, MultiVectorMask
 from sentence_transformers.sentence_transformer.modules import Dropout
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from embedrt.errors import CheckpointError
 
-__all__ = ["TokenVectorModule", "UnitTokens", "build_token_vectors", "normalizes"]
+__all__ = ["TokenVectorModule", "build_token_vectors", "normalizes"]
 
 _TAKEN = "a Transformer, then any of Dense and Normalize on token_embeddings, MultiVectorMask and Dropout"
 _UNTRACED = (MultiVectorMask, HierarchicalTokenPooling, Dropout)
 """What leaves the graph's vectors alone: which tokens count is the host's."""
-
-
-class UnitTokens(nn.Module):
-    """Each token's vector at length 1: (batch, sequence, dim) to (batch, sequence, dim)."""
-
-    def forward(self, tokens: Tensor, attention_mask: Tensor) -> Tensor:
-        """``tokens`` (batch, sequence, dim); the mask changes nothing."""
-        del attention_mask
-        return normalize(tokens, p=2.0, dim=-1)
 
 
 class TokenVectorModule(GraphModule):
@@ -43,13 +32,10 @@ class TokenVectorModule(GraphModule):
         self.chain = nn.ModuleList(modules)
         self.vocabulary = int(transformer.config.vocab_size)
         self.output_names = (TOKENS,)
-        self._takes_token_types = "token_type_ids" in inspect.signature(transformer.forward).parameters
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Both int64 (batch, sequence); gives (batch, sequence, dim)."""
-        token_types = (
-            {"token_type_ids": input_ids.new_zeros((1, 1)).expand_as(input_ids)} if self._takes_token_types else {}
-        )
+        token_types = types_of_one_text(self.transformer, input_ids)
         output = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **token_types)
         tokens: Tensor = output.last_hidden_state  # (batch, sequence, hidden)
         for module in self.chain:
@@ -80,7 +66,7 @@ def _traced(modules: list[Any]) -> Iterator[nn.Module]:
         if isinstance(module, HierarchicalTokenPooling):
             _require_no_merging(module)
         elif isinstance(module, Normalize) and module.module_input_name == module.module_output_name == TOKENS:
-            yield UnitTokens()
+            yield EveryToken(UnitLength())
         elif isinstance(module, Dense) and module.module_input_name == module.module_output_name == TOKENS:
             yield token_module(module)
         elif not isinstance(module, _UNTRACED):

@@ -11,14 +11,13 @@ from typing import Any
 
 import torch
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.graph_module import GraphModule
+from embedrt_export.graph_module import GraphModule, types_of_one_text
 from embedrt_export.pooling import ProductPooling
-from embedrt_export.token_modules import TOKENS, Residual
+from embedrt_export.token_modules import TOKENS, Residual, UnitLength
 from sentence_transformers.base.modules import Dense, Normalize
 from sentence_transformers.cross_encoder.modules import LogitScore
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Pooling
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from embedrt.errors import CheckpointError
 from embedrt.session import ATTENTION_MASK, INPUT_IDS, LOGITS, SCORES, TOKEN_TYPE_IDS
@@ -40,15 +39,13 @@ class PairScorer(GraphModule):
         self.vocabulary = int(transformer.config.get_text_config().vocab_size)
         self.input_names = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)[: 2 + token_types]
         self.output_names = (SCORES, LOGITS)
-        self._takes_token_types = TOKEN_TYPE_IDS in inspect.signature(transformer.forward).parameters
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """All inputs int64 (batch, sequence); gives scores and logits, both (batch, labels)."""
-        if token_type_ids is None:  # a constant, which is folded into the embedding tables
-            token_type_ids = input_ids.new_zeros((1, 1)).expand_as(input_ids)
-        types = {TOKEN_TYPE_IDS: token_type_ids} if self._takes_token_types else {}
+        one_text = types_of_one_text(self.transformer, input_ids)
+        types = one_text if token_type_ids is None else {TOKEN_TYPE_IDS: token_type_ids}
         output = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **types)
         logits: Tensor = self.head(output, attention_mask)
         return self.activation(logits), logits
@@ -189,12 +186,6 @@ class _Chain(nn.Module):
         return scores
 
 
-class _UnitLength(nn.Module):
-    def forward(self, vectors: Tensor) -> Tensor:
-        """``vectors`` (batch, dim), each brought to length 1."""
-        return normalize(vectors, p=2.0, dim=-1)
-
-
 def _step(module: Any) -> _Step:
     """What stands for one module behind the transformer."""
     if isinstance(module, Dense):
@@ -205,7 +196,7 @@ def _step(module: Any) -> _Step:
         modes = module.pooling_mode
         return _Step(ProductPooling((modes,) if isinstance(modes, str) else tuple(modes)), TOKENS, _VECTOR)
     if isinstance(module, Normalize):
-        return _Step(_UnitLength(), _VECTOR, _VECTOR)
+        return _Step(UnitLength(), _VECTOR, _VECTOR)
     if isinstance(module, LayerNorm):
         return _Step(module.norm, _VECTOR, _VECTOR)
     if isinstance(module, Dropout):

@@ -7,12 +7,11 @@ nothing. Instead of masking logits, padding tokens repeat the first real one, wh
 """
 
 import copy
-import inspect
 from typing import Any
 
 import torch
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.graph_module import GraphModule
+from embedrt_export.graph_module import GraphModule, types_of_one_text
 from embedrt_export.module import build_module
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
@@ -61,14 +60,10 @@ class SpladeModule(GraphModule):
         self.transformer = body
         self.vocabulary = int(transformer.config.vocab_size)
         self.head = _PooledLogits(decoder, pooling)
-        self._takes_token_types = "token_type_ids" in inspect.signature(transformer.forward).parameters
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Both int64 (batch, sequence); gives (batch, vocabulary)."""
-        # One text has one token type; as a constant it is folded into the embedding tables.
-        token_types = (
-            {"token_type_ids": input_ids.new_zeros((1, 1)).expand_as(input_ids)} if self._takes_token_types else {}
-        )
+        token_types = types_of_one_text(self.transformer, input_ids)
         output = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **token_types)
         pooled: Tensor = self.head(output.logits, attention_mask)
         return pooled

@@ -10,13 +10,22 @@ import torch
 from sentence_transformers.base.modules import Dense
 from sentence_transformers.sentence_transformer.modules import CNN, WeightedLayerPooling
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from embedrt.errors import CheckpointError
 
-__all__ = ["TOKENS", "LayerMean", "Residual", "token_module"]
+__all__ = ["TOKENS", "EveryToken", "LayerMean", "Residual", "UnitLength", "token_module"]
 
 TOKENS = "token_embeddings"
 """sentence-transformers' name for what these modules read and write."""
+
+
+class UnitLength(nn.Module):
+    """Each vector at length 1, whether of a text or of a token: (…, dim) to (…, dim)."""
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """``vectors`` (…, dim)."""
+        return normalize(vectors, p=2.0, dim=-1)
 
 
 class Residual(nn.Module):
@@ -49,7 +58,7 @@ class LayerMean(nn.Module):
         return mean
 
 
-class _EveryToken(nn.Module):
+class EveryToken(nn.Module):
     """A module that treats each token by itself."""
 
     def __init__(self, module: nn.Module) -> None:
@@ -85,7 +94,7 @@ def token_module(module: Any) -> nn.Module:
         CheckpointError: it cannot be put into the graph.
     """
     if isinstance(module, Dense) and module.module_input_name == module.module_output_name == TOKENS:
-        return _EveryToken(Residual(module))
+        return EveryToken(Residual(module))
     if isinstance(module, CNN):
         if any(size % 2 == 0 for size in module.kernel_sizes) or any(step != 1 for step in module.stride_sizes):
             raise CheckpointError(

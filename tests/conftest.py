@@ -47,6 +47,13 @@ WORDS = [
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS, *"忘记密码怎么办你好世界猫", "##s", "##ing", "##ed"]
 
 
+@pytest.fixture(autouse=True)
+def _same_random_weights() -> None:
+    """Every test starts from one seed of PyTorch, where a test has imported it: a failure can be repeated."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
 def _write_tokenizer(folder: Path, *, template: str = "[CLS] $A [SEP]", max_length: int | None = MAX_LENGTH) -> Path:
     """A WordPiece tokenizer.json with truncation and (unwanted) padding baked in."""
     ids = {token: index for index, token in enumerate(VOCABULARY)}

@@ -10,12 +10,12 @@ from typing import Any
 
 from embedrt_export.graft.reading import read_object
 
+from embedrt.artifact import UNLIMITED
 from embedrt.errors import CheckpointError
 from embedrt.manifest import SIMILARITIES
 
 __all__ = ["ModelSettings", "TokenizerSettings", "model_settings", "tokenizer_settings"]
 
-_UNLIMITED = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
 _TRANSFORMER_CONFIGS = tuple(
     f"sentence_{name}_config.json"
     for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
@@ -164,7 +164,7 @@ def _length(
 
 
 def _limit(value: Any) -> int | None:
-    return int(value) if value is not None and value < _UNLIMITED else None
+    return int(value) if value is not None and value < UNLIMITED else None
 
 
 def _positions(config: dict[str, Any]) -> int | None:

@@ -16,6 +16,7 @@ from embedrt_export.sparse_module import build_sparse_module
 from embedrt_export.term_overlap import OVERLAP, top_terms_overlap
 from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder, SpladePooling
 
+from embedrt.artifact import UNLIMITED
 from embedrt.kinds import Sparse
 from embedrt.manifest import Serving
 from embedrt.session import SPARSE_EMBEDDING, GraphSession
@@ -25,7 +26,6 @@ from embedrt.text import TextTokenizer
 __all__ = ["SPARSE"]
 
 _QUERY_WEIGHTS = "query_weights.npy"
-_UNLIMITED = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def _serving(checkpoint: Checkpoint) -> Serving:
         described = dataclasses.replace(
             described,
             query_weights=_QUERY_WEIGHTS,
-            query_max_seq_length=min(int(queries.tokenizer.model_max_length), _UNLIMITED),
+            query_max_seq_length=min(int(queries.tokenizer.model_max_length), UNLIMITED),
             default_side=checkpoint.whole[0].default_route or "document",
         )
     return Serving(

@@ -8,6 +8,7 @@ sum over an axis of length 1, ``ReduceLogSum``, is computed number by number. (M
 
 import numpy as np
 import onnx_ir
+from embedrt_export.rewrite.values import add_weight
 
 __all__ = ["steady_logarithms"]
 
@@ -15,7 +16,7 @@ __all__ = ["steady_logarithms"]
 def steady_logarithms(model: onnx_ir.Model) -> int:
     """Replace every ``Log`` in place; gives how many there were."""
     found = [node for node in model.graph if node.op_type == "Log" and not node.domain]
-    axes = _last_axis(model.graph) if found else None
+    axes = add_weight(model.graph, "last_axis", np.array([-1])) if found else None
     for node in found:
         column = onnx_ir.node("Unsqueeze", [node.inputs[0], axes])
         logarithm = onnx_ir.node("ReduceLogSum", [column.outputs[0], axes], attributes={"keepdims": 0})
@@ -27,15 +28,3 @@ def steady_logarithms(model: onnx_ir.Model) -> int:
         onnx_ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
         model.graph.remove(node, safe=True)
     return len(found)
-
-
-def _last_axis(graph: onnx_ir.Graph) -> onnx_ir.Value:
-    axes = np.array([-1], dtype=np.int64)
-    value = onnx_ir.Value(
-        name="last_axis",
-        const_value=onnx_ir.tensor(axes, name="last_axis"),
-        shape=onnx_ir.Shape(axes.shape),
-        type=onnx_ir.TensorType(onnx_ir.DataType.INT64),
-    )
-    graph.register_initializer(value)
-    return value

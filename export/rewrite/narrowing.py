@@ -17,8 +17,9 @@ mask of pooled tokens may be empty, where a prompt fills the whole text: graphs 
 
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir
-from embedrt_export.rewrite.values import constant, is_whole_number, only_value, produced_by
+from embedrt_export.rewrite.values import add_weight, constant, is_whole_number, only_value, produced_by
 
 __all__ = ["narrow_last_layer"]
 
@@ -213,13 +214,7 @@ def _select(graph: onnx_ir.Graph, selection: onnx_ir.Value | None, source: onnx_
 
 def _first(graph: onnx_ir.Graph, source: onnx_ir.Value) -> onnx_ir.Value:
     """The first row a text of ``source`` (batch, sequence, width): (batch, 1, width)."""
-    zero = onnx_ir.Value(
-        name=f"{source.name}.first",
-        const_value=onnx_ir.tensor([0], onnx_ir.DataType.INT64, name=f"{source.name}.first"),
-        shape=onnx_ir.Shape([1]),
-        type=onnx_ir.TensorType(onnx_ir.DataType.INT64),
-    )
-    graph.register_initializer(zero)
+    zero = add_weight(graph, f"{source.name}.first", np.zeros(1, dtype=np.int64))
     return _one_row(graph, onnx_ir.node("Gather", [source, zero], attributes={"axis": 1}), source)
 
 

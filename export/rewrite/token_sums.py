@@ -6,8 +6,9 @@ ONNX Runtime adds up an axis in another order when the batch is another, so that
 product does not.
 """
 
+import numpy as np
 import onnx_ir
-from embedrt_export.rewrite.values import constant, produced_by
+from embedrt_export.rewrite.values import add_weight, constant, produced_by
 
 __all__ = ["sums_as_products"]
 
@@ -50,13 +51,7 @@ def _is_column(value: onnx_ir.Value | None) -> bool:
 def _replace(graph: onnx_ir.Graph, total: onnx_ir.Node, weights: onnx_ir.Value, tokens: onnx_ir.Value) -> None:
     turned = onnx_ir.node("Transpose", [weights], attributes={"perm": [0, 2, 1]})  # (batch, 1, sequence)
     product = onnx_ir.node("MatMul", [turned.outputs[0], tokens])  # (batch, 1, width)
-    axis = onnx_ir.Value(
-        name=f"{total.outputs[0].name}.axis",
-        const_value=onnx_ir.tensor([1], onnx_ir.DataType.INT64, name=f"{total.outputs[0].name}.axis"),
-        shape=onnx_ir.Shape([1]),
-        type=onnx_ir.TensorType(onnx_ir.DataType.INT64),
-    )
-    graph.register_initializer(axis)
+    axis = add_weight(graph, f"{total.outputs[0].name}.axis", np.ones(1, dtype=np.int64))
     flat = onnx_ir.node("Squeeze", [product.outputs[0], axis])
     flat.outputs[0].shape, flat.outputs[0].type = total.outputs[0].shape, total.outputs[0].type
     graph.insert_before(total, [turned, product, flat])

@@ -33,13 +33,14 @@ def produced_by(value: onnx_ir.Value | None, operator: str) -> onnx_ir.Node | No
     return producer if producer is not None and producer.op_type == operator and not producer.domain else None
 
 
-def add_weight(graph: onnx_ir.Graph, name: str, array: npt.NDArray[np.float32]) -> onnx_ir.Value:
-    """A further constant of ``graph``; ``name`` must be new to it."""
+def add_weight(graph: onnx_ir.Graph, name: str, array: npt.NDArray[np.float32 | np.int64]) -> onnx_ir.Value:
+    """A further constant of ``graph``, float32 or int64; ``name`` must be new to it."""
+    tensor = onnx_ir.tensor(array, name=name)
     value = onnx_ir.Value(
         name=name,
-        const_value=onnx_ir.tensor(array, name=name),
+        const_value=tensor,
         shape=onnx_ir.Shape(array.shape),
-        type=onnx_ir.TensorType(onnx_ir.DataType.FLOAT),
+        type=onnx_ir.TensorType(tensor.dtype),
     )
     graph.register_initializer(value)
     return value

@@ -17,6 +17,7 @@ from embedrt.text import TextTokenizer
 
 __all__ = [
     "TOKENIZER_FILE",
+    "UNLIMITED",
     "WORDS_FILE",
     "Artifact",
     "check_files",
@@ -28,7 +29,8 @@ __all__ = [
 
 TOKENIZER_FILE, WORDS_FILE = "tokenizer.json", "words.json"
 _GRAPH_CANDIDATES = ("onnx/model.onnx", "model.onnx")
-_UNLIMITED = 10**9  # transformers writes 1e30 where a tokenizer knows no limit
+UNLIMITED = 10**9
+"""Above every maximum length: transformers writes 1e30 where a tokenizer knows none."""
 _CHUNK = 1 << 18  # bytes; stays in the processor's second cache
 
 
@@ -185,7 +187,7 @@ def serving_from_hub_files(folder: Path, *, dimension: int) -> Serving:
         _json(folder / "sentence_bert_config.json").get("max_seq_length"),
         tokenizer.get("model_max_length"),
     )
-    known = [int(limit) for limit in limits if limit is not None and limit < _UNLIMITED]
+    known = [int(limit) for limit in limits if limit is not None and limit < UNLIMITED]
     return Serving(
         dimension=dimension,
         max_seq_length=known[0] if known else None,

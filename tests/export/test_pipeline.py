@@ -57,10 +57,10 @@ def test_every_pooling(build_checkpoint: Build, tmp_path: Path, pooling: str | S
 @pytest.mark.parametrize(
     "finish",
     [
-        [Normalize()],
-        [Dense(WIDTH, 12, activation_function=nn.Tanh()), Normalize()],
-        [LayerNorm(WIDTH), Dropout(0.3), Dense(WIDTH, 48, bias=False, activation_function=nn.GELU())],
-        [
+        lambda: [Normalize()],
+        lambda: [Dense(WIDTH, 12, activation_function=nn.Tanh()), Normalize()],
+        lambda: [LayerNorm(WIDTH), Dropout(0.3), Dense(WIDTH, 48, bias=False, activation_function=nn.GELU())],
+        lambda: [
             Dense(WIDTH, 16, activation_function=nn.Identity()),
             Dense(16, 8, activation_function=nn.ReLU()),
             LayerNorm(8),
@@ -68,8 +68,10 @@ def test_every_pooling(build_checkpoint: Build, tmp_path: Path, pooling: str | S
     ],
     ids=["normalize", "dense-tanh", "norm-dropout-gelu", "two-dense"],
 )
-def test_everything_behind_pooling(build_checkpoint: Build, tmp_path: Path, finish: list[Any]) -> None:
-    checkpoint = build_checkpoint("mean", finish)
+def test_everything_behind_pooling(
+    build_checkpoint: Build, tmp_path: Path, finish: Callable[[], list[nn.Module]]
+) -> None:
+    checkpoint = build_checkpoint("mean", finish())
     embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
     _assert_equal_to_sentence_transformers(tmp_path / "out", checkpoint)
 
