@@ -1,27 +1,27 @@
 """Products in int8: the graph form, and what is put where.
 
 Static activations:   [Mul 1/c] → QuantizeLinear → MatMulIntegerToFloat (scales and bias in its epilogue)
+… behind GELU:        QuantizeLinear(block_size) → MatMulIntegerToFloat
 Scale a row:          → row maximum → scale → QuantizeLinear(axis=0) → MatMulIntegerToFloat → Mul(row scale) → Add(bias)
 
 ``MatMulIntegerToFloat`` is ONNX Runtime's operator for u8 × s8 with float32 results. One quantization is shared by all
 products that read the same activations. Balancing by 1/c is folded into the normalization before it where nothing else
-reads that, into the value projection behind attention, and is a Mul otherwise.
+reads that, into the value projection behind attention, and into the scales of blocks of channels behind GELU, where the
+products before and after it agree on an order of the channels; it is a Mul otherwise.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir
+from embedrt_export.quantization.graph_writer import MICROSOFT, GraphWriter, Quantized, Weights
 from embedrt_export.quantization.linears import Linear, LinearGroup
-from embedrt_export.quantization.scheme import Rows, Scheme, Static, quantize_weight
+from embedrt_export.quantization.scheme import Order, Rows, Scheme, quantize_weight
 
-__all__ = ["MICROSOFT", "GraphWriter", "can_smooth", "quantize_products"]
+__all__ = ["can_reorder", "can_smooth", "quantize_products"]
 
-MICROSOFT = "com.microsoft"
-_SMALLEST_MAXIMUM = 1e-12
-_AXES_ARE_AN_INPUT_FROM = 18  # opset
+_BLOCKS_FROM = 21  # opset
 
 Chosen = tuple[LinearGroup, Scheme]
 
@@ -34,20 +34,48 @@ def can_smooth(group: LinearGroup, groups: list[LinearGroup], *, static: bool) -
     return static or group.kind == "norm" or _value_projection(group, groups) is not None
 
 
+def can_reorder(group: LinearGroup, groups: list[LinearGroup], opset: int) -> bool:
+    """Whether the channels that ``group`` reads may stand in any order, and be quantized in blocks."""
+    shape = group.source.shape
+    narrowed = shape is not None and shape[1] == 1  # one row a text: nothing to save
+    return opset >= _BLOCKS_FROM and not narrowed and _expansion(group, groups) is not None
+
+
 def quantize_products(model: onnx_ir.Model, chosen: list[Chosen], *, weight_limit: int) -> None:
     """Replace the products of ``chosen`` in place."""
     model.opset_imports[MICROSOFT] = 1
     writer = GraphWriter(model)
     groups = [group for group, _ in chosen]
-    out_factors: dict[Linear, npt.NDArray[np.float32]] = {}
+    outputs: dict[Linear, _Outputs] = {}
+    in_blocks: set[LinearGroup] = set()
     for group, scheme in chosen:
-        projection = _value_projection(group, groups)
-        if scheme.alpha is not None and projection is not None:
-            out_factors[projection] = np.float32(1) / scheme.smoothing
-        elif scheme.alpha is not None:
+        projection, expansion = _value_projection(group, groups), _expansion(group, groups)
+        if scheme.alpha is None:
+            continue
+        if projection is not None:
+            outputs[projection] = _Outputs(factors=np.float32(1) / scheme.smoothing)
+        elif scheme.order is not None and expansion is not None:
+            outputs[expansion] = _Outputs(order=scheme.order)
+            in_blocks.add(group)
+        else:
             writer.balanced(group, scheme.smoothing)
     for group, scheme in chosen:
-        _quantize_group(writer, group, scheme, out_factors, weight_limit)
+        quantized = _quantized_source(writer, group, scheme, in_blocks=group in in_blocks)
+        order = scheme.order if group in in_blocks else None
+        for linear in group.linears:
+            weights = _weights(linear, scheme, outputs.get(linear, _Outputs()), order, weight_limit)
+            writer.place = linear.product
+            writer.replace(linear.result, writer.product(quantized, weights))
+
+
+@dataclass(frozen=True, slots=True)
+class _Outputs:
+    """What becomes of the columns of a product for the sake of what reads them."""
+
+    factors: npt.NDArray[np.float32] | None = None
+    """(outputs,)"""
+    order: Order | None = None
+    """(outputs,)"""
 
 
 def _value_projection(group: LinearGroup, groups: list[LinearGroup]) -> Linear | None:
@@ -56,175 +84,41 @@ def _value_projection(group: LinearGroup, groups: list[LinearGroup]) -> Linear |
     if group.kind != "attention" or attention is None:
         return None
     heads = attention.attributes.get_int("q_num_heads", 0), attention.attributes.get_int("kv_num_heads", 0)
-    linears = [linear for other in groups for linear in other.linears]
-    found = [
-        linear for linear in linears if linear.result is attention.inputs[2] and len(list(linear.result.uses())) == 1
-    ]
-    return found[0] if found and heads[0] == heads[1] else None
+    return _giving(attention.inputs[2], groups) if heads[0] == heads[1] else None
 
 
-def _quantize_group(
-    writer: "GraphWriter",
-    group: LinearGroup,
-    scheme: Scheme,
-    out_factors: dict[Linear, npt.NDArray[np.float32]],
-    weight_limit: int,
-) -> None:
+def _expansion(group: LinearGroup, groups: list[LinearGroup]) -> Linear | None:
+    """The product whose result goes through GELU to ``group``, and nowhere else."""
+    gelu = group.source.producer()
+    readers = {use.node for use in group.source.uses()}
+    if gelu is None or gelu.op_type != "Gelu" or readers != {linear.product for linear in group.linears}:
+        return None
+    return None if group.source.is_graph_output() else _giving(gelu.inputs[0], groups)
+
+
+def _giving(value: onnx_ir.Value | None, groups: list[LinearGroup]) -> Linear | None:
+    """The product whose result is ``value``, where that is read once."""
+    if value is None or value.is_graph_output() or len(list(value.uses())) != 1:
+        return None
+    return next((linear for group in groups for linear in group.linears if linear.result is value), None)
+
+
+def _quantized_source(writer: GraphWriter, group: LinearGroup, scheme: Scheme, *, in_blocks: bool) -> Quantized:
     writer.place = min((linear.product for linear in group.linears), key=writer.position)
     source = group.linears[0].product.inputs[0] or group.source  # balanced, where it was
-    quantized = (
-        writer.quantize_static(source, scheme.activations)
-        if isinstance(scheme.activations, Static)
-        else writer.quantize_rows(source, scheme.activations)
-    )
-    for linear in group.linears:
-        factor = out_factors.get(linear, np.float32(1))
-        weight, scales = quantize_weight(linear.weight * scheme.smoothing[:, None] * factor, weight_limit)
-        bias = None if linear.bias is None else np.asarray(linear.bias * factor, dtype=np.float32)
-        writer.place = linear.product
-        result = writer.product(quantized, _Weights(linear.name, weight, scales, bias))
-        writer.replace(linear.result, result)
+    if isinstance(scheme.activations, Rows):
+        return writer.quantize_rows(source, scheme.activations)
+    if in_blocks:
+        return writer.quantize_blocks(source, scheme.activations, scheme.block_factors)
+    return writer.quantize_static(source, scheme.activations)
 
 
-@dataclass(frozen=True, slots=True)
-class _Weights:
-    name: str
-    weight: npt.NDArray[np.int8]
-    scales: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32] | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Quantized:
-    """Activations in u8, as the products read them."""
-
-    value: onnx_ir.Value
-    """(batch, sequence, inputs), or (tokens, inputs) with row scales"""
-    zero_point: onnx_ir.Value
-    scale: onnx_ir.Value
-    """One number, or (tokens, 1)"""
-    by_row: bool
-    one_row: bool = False
-    """Whether a text has one row: in a last layer that was narrowed to the pooled token."""
-
-
-@dataclass(slots=True)
-class GraphWriter:
-    """Adds constants and nodes to a graph, the nodes before :attr:`place`."""
-
-    model: onnx_ir.Model
-    place: onnx_ir.Node | None = None
-    _constants: dict[tuple[Any, ...], onnx_ir.Value] = field(default_factory=dict)
-    _order: dict[onnx_ir.Node, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._order = {node: index for index, node in enumerate(self.model.graph)}
-
-    def position(self, node: onnx_ir.Node) -> int:
-        """Where ``node`` stood when writing began."""
-        return self._order[node]
-
-    def constant(self, array: Any, name: str) -> onnx_ir.Value:
-        """An initializer; small equal ones are shared."""
-        array = np.asarray(array)
-        key = (array.dtype.str, array.shape, array.tobytes()) if array.size <= 4 else (name, len(self._constants))
-        if key not in self._constants:
-            unique = f"{name}.{len(self._constants)}"
-            value = onnx_ir.Value(name=unique, const_value=onnx_ir.tensor(array, name=unique))
-            value.shape, value.dtype = onnx_ir.Shape(array.shape), onnx_ir.DataType.from_numpy(array.dtype)
-            self.model.graph.register_initializer(value)
-            self._constants[key] = value
-        return self._constants[key]
-
-    def add(self, operator: str, *inputs: onnx_ir.Value | None, domain: str = "", **attributes: Any) -> onnx_ir.Value:
-        """A node of one output, put before :attr:`place`."""
-        node = onnx_ir.node(operator, inputs, attributes=attributes or None, domain=domain)
-        if self.place is None:
-            raise ValueError("place is not set")
-        self.model.graph.insert_before(self.place, node)
-        return node.outputs[0]
-
-    def replace(self, old: onnx_ir.Value, new: onnx_ir.Value) -> None:
-        """Let all that reads ``old`` read ``new``, which takes over its shape and, as an output of the graph, its name."""
-        new.shape, new.dtype = old.shape, old.dtype or onnx_ir.DataType.FLOAT
-        if old.is_graph_output():
-            old.name, new.name = f"{old.name}.float", old.name
-        onnx_ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
-
-    def balanced(self, group: LinearGroup, smoothing: npt.NDArray[np.float32]) -> None:
-        """Let the products of ``group`` read 1/c times what they read.
-
-        By the normalization's own weights if only they read it, else by a Mul.
-        """
-        producer = group.source.producer()
-        readers = {use.node for use in group.source.uses()}
-        products = [linear.product for linear in group.linears]
-        inverse = 1 / smoothing
-        alone = readers == set(products) and not group.source.is_graph_output()
-        if group.kind == "norm" and producer is not None and producer.op_type != "Where" and alone:
-            for index, old in enumerate(producer.inputs[1:], 1):
-                if old is not None and old.const_value is not None:
-                    weights = self.constant(old.const_value.numpy() * inverse, f"{old.name}.balanced")
-                    producer.replace_input_with(index, weights)
-            return
-        self.place = min(products, key=self.position)
-        result = self.add("Mul", group.source, self.constant(inverse, "balance"))
-        result.shape, result.dtype = group.source.shape, onnx_ir.DataType.FLOAT
-        for product in products:
-            product.replace_input_with(0, result)
-
-    def quantize_static(self, source: onnx_ir.Value, activations: Static) -> _Quantized:
-        """One scale and zero point, known beforehand."""
-        scale = self.constant(np.float32(activations.scale), "scale")
-        zero = self.constant(np.uint8(activations.zero_point), "zero_point")
-        return _Quantized(self.add("QuantizeLinear", source, scale, zero), zero, scale, by_row=False)
-
-    def quantize_rows(self, source: onnx_ir.Value, activations: Rows) -> _Quantized:
-        """A scale for each token: (tokens,) and with it (tokens, inputs) in u8."""
-        width = source.shape[-1] if source.shape is not None else -1
-        rows = self.add("Reshape", source, self.constant(np.array([-1, width], dtype=np.int64), "shape"))
-        axes, levels = self.constant(np.array([1], dtype=np.int64), "axis"), np.float32(255 - activations.zero_point)
-        compared = rows if activations.floor is not None else self.add("Abs", rows)
-        largest = self._row_maximum(compared, axes)
-        floor = self.constant(np.float32(activations.floor or _SMALLEST_MAXIMUM), "floor")
-        scale = self.add("Mul", self.add("Max", largest, floor), self.constant(1 / levels, "level"))
-        zero = self.constant(np.uint8(activations.zero_point), "zero_point")
-        zeros = self.add("Expand", zero, self.add("Shape", scale))  # QuantizeLinear wants one a scale
-        column = self.add("Unsqueeze", scale, axes)  # (tokens, 1)
-        one_row = source.shape is not None and source.shape[1] == 1
-        quantized = self.add("QuantizeLinear", rows, scale, zeros, axis=0)
-        return _Quantized(quantized, zero, column, by_row=True, one_row=one_row)
-
-    def _row_maximum(self, rows: onnx_ir.Value, axes: onnx_ir.Value) -> onnx_ir.Value:
-        """Of (tokens, inputs), (tokens,); grafted graphs may be of an opset where the axes are an attribute still."""
-        if self.model.opset_imports[""] < _AXES_ARE_AN_INPUT_FROM:
-            return self.add("ReduceMax", rows, axes=[1], keepdims=0)
-        return self.add("ReduceMax", rows, axes, keepdims=0)
-
-    def product(self, left: _Quantized, right: _Weights) -> onnx_ir.Value:
-        """(batch, sequence, outputs) in float32."""
-        weight, scales = self.constant(right.weight, right.name), self.constant(right.scales, f"{right.name}.scales")
-        bias = None if right.bias is None else self.constant(right.bias, f"{right.name}.bias")
-        if not left.by_row:
-            operands = (left.value, weight, left.scale, scales, left.zero_point, None, bias)
-            return self.add("MatMulIntegerToFloat", *operands, domain=MICROSOFT)
-        one = self.constant(np.float32(1), "one")
-        plain = self.add("MatMulIntegerToFloat", left.value, weight, one, scales, left.zero_point, domain=MICROSOFT)
-        result = self.add("Mul", plain, left.scale)  # (tokens, outputs)
-        if bias is not None:
-            result = self.add("Add", result, bias)
-        width = right.weight.shape[1]
-        one_row = self.constant(np.array([-1, 1, width], dtype=np.int64), "shape") if left.one_row else None
-        return self.add("Reshape", result, one_row or self._token_shape(width))
-
-    def _token_shape(self, width: int) -> onnx_ir.Value:
-        """[batch, sequence, width], computed once in the graph."""
-        key = ("token shape", width)
-        if key not in self._constants:
-            place, self.place = self.place, next(iter(self.model.graph))
-            shape = self.add("Shape", self.model.graph.inputs[0])
-            self._constants[key] = self.add(
-                "Concat", shape, self.constant(np.array([width], dtype=np.int64), "width"), axis=0
-            )
-            self.place = place
-        return self._constants[key]
+def _weights(linear: Linear, scheme: Scheme, outputs: _Outputs, order: Order | None, limit: int) -> Weights:
+    """``linear`` balanced by c, its rows in ``order``, its columns as ``outputs`` says."""
+    factors = np.float32(1) if outputs.factors is None else outputs.factors
+    rows = slice(None) if order is None else order
+    columns = slice(None) if outputs.order is None else outputs.order
+    balanced = linear.weight * scheme.smoothing[:, None] * factors
+    weight, scales = quantize_weight(balanced[rows][:, columns], limit)
+    bias = None if linear.bias is None else np.asarray((linear.bias * factors)[columns], dtype=np.float32)
+    return Weights(linear.name, weight, scales, bias)

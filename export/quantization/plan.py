@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx_ir
-from embedrt_export.quantization.int8 import can_smooth, quantize_products
+from embedrt_export.quantization.int8 import can_reorder, can_smooth, quantize_products
 from embedrt_export.quantization.linears import LinearGroup, find_groups
 from embedrt_export.quantization.scheme import Scheme, Setting, Static, choose_scheme
 from embedrt_export.quantization.tables import quantize_tables
@@ -47,7 +47,8 @@ class Plan:
         """The int8 graph for ``setting``; :attr:`model` stays as it is."""
         model = self.model.clone()
         groups = find_groups(model)
-        chosen = [(group, self._scheme(group, groups, setting)) for group in groups]
+        opset = model.opset_imports[""]
+        chosen = [(group, self._scheme(group, groups, setting, opset)) for group in groups]
         kept = [(group, scheme) for group, scheme in chosen if scheme.error > _STANDS_OUT]
         taken = [(group, scheme) for group, scheme in chosen if scheme.error <= _STANDS_OUT]
         quantize_products(model, taken, weight_limit=self.weight_limit)
@@ -63,10 +64,16 @@ class Plan:
             blamed=_names(sorted(chosen, key=lambda choice: -choice[1].error))[:_BLAMED],
         )
 
-    def _scheme(self, group: LinearGroup, groups: list[LinearGroup], setting: Setting) -> Scheme:
-        smooth = can_smooth(group, groups, static=self.static)
-        rows = self.rows[group.source.name or ""]
-        return choose_scheme(group, rows, setting, static=self.static, smooth=smooth, weight_limit=self.weight_limit)
+    def _scheme(self, group: LinearGroup, groups: list[LinearGroup], setting: Setting, opset: int) -> Scheme:
+        return choose_scheme(
+            group,
+            self.rows[group.source.name or ""],
+            setting,
+            static=self.static,
+            smooth=can_smooth(group, groups, static=self.static),
+            weight_limit=self.weight_limit,
+            reorder=self.static and can_reorder(group, groups, opset),
+        )
 
 
 def _count(chosen: Sequence[tuple[LinearGroup, Scheme]]) -> int:

@@ -6,6 +6,9 @@ The arithmetic, for activations x (rows, inputs) and weights W (inputs, outputs)
 
 with c the balancing factors of SmoothQuant (arXiv 2211.10438, equation 4), s the scale of the activations (one number,
 or one a row), z their zero point, and t the scales of the weights' columns. u8 × s8 products are summed exactly in int32.
+
+Where the channels of x may stand in any order, those of similar c are put side by side and share one: then c is a part of
+the scale with which a block of channels is quantized, and costs no pass of its own.
 """
 
 from dataclasses import dataclass
@@ -14,14 +17,27 @@ import numpy as np
 import numpy.typing as npt
 from embedrt_export.quantization.linears import InputKind, LinearGroup
 
-__all__ = ["SETTINGS", "Rows", "Scheme", "Setting", "Static", "choose_scheme", "quantize_weight", "quantized_product"]
+__all__ = [
+    "SETTINGS",
+    "Order",
+    "Rows",
+    "Scheme",
+    "Setting",
+    "Static",
+    "choose_scheme",
+    "quantize_weight",
+    "quantized_product",
+]
 
 Floats = npt.NDArray[np.float32]
+Order = npt.NDArray[np.int64]
 _ZERO_POINTS = (8, 12, 16, 24, 32)
 _CHECKED_ROWS = 768
 _TINY = 1e-30
 _LEVELS = 255
 _SYMMETRIC = 128
+_BLOCKS = 8
+"""Blocks of channels that share a factor: with 4 of them MiniLM's mean cosine is 0.0002 lower, with 24 it is no higher."""
 _GELU_MINIMUM = 0.17
 """GELU never goes below −0.16997."""
 
@@ -72,10 +88,24 @@ class Scheme:
     alpha: float | None
     error: float
     """‖x W − its int8 product‖ / ‖x W‖ over the calibration rows."""
+    order: Order | None = None
+    """(inputs,) the channels in blocks of equal size, each with one factor; None: they stay, each with a factor of its own."""
+
+    @property
+    def block_factors(self) -> Floats:
+        """The factor of each block, (blocks,); for schemes with an :attr:`order`."""
+        return self.smoothing[self.order].reshape(_BLOCKS, -1)[:, 0]
 
 
 def choose_scheme(
-    group: LinearGroup, rows: Floats, setting: Setting, *, static: bool, smooth: bool, weight_limit: int
+    group: LinearGroup,
+    rows: Floats,
+    setting: Setting,
+    *,
+    static: bool,
+    smooth: bool,
+    weight_limit: int,
+    reorder: bool = False,
 ) -> Scheme:
     """How ``group`` is quantized under ``setting``; a zero point for GELU's output is chosen by the smallest error.
 
@@ -86,9 +116,14 @@ def choose_scheme(
         static: one scale for all rows, whatever they come from; else only behind normalization, a scale a row elsewhere.
         smooth: whether the graph has a place where 1 / c is worth its cost.
         weight_limit: largest magnitude of a weight, 127 or, for processors without VNNI, 63.
+        reorder: whether the channels may stand in any order.
     """
     alpha = setting.alpha if smooth else None
     smoothing = _smoothing(rows, group.weights, alpha)
+    order = None
+    if reorder and alpha is not None and len(smoothing) % _BLOCKS == 0:
+        order = np.argsort(smoothing, kind="stable")
+        smoothing = _one_a_block(smoothing, order)
     weight, scales = quantize_weight(group.weights * smoothing[:, None], weight_limit)
     checked = rows[:: max(1, len(rows) // _CHECKED_ROWS)]
     exact = checked @ group.weights
@@ -96,7 +131,7 @@ def choose_scheme(
     for activations in _candidates(group.kind, rows / smoothing, setting, static=static):
         found = quantized_product(checked / smoothing, activations, weight, scales)
         error = float(np.linalg.norm(found - exact)) / max(float(np.linalg.norm(exact)), _TINY)
-        schemes.append(Scheme(smoothing, activations, alpha, error))
+        schemes.append(Scheme(smoothing, activations, alpha, error, order))
     return min(schemes, key=lambda scheme: scheme.error)
 
 
@@ -108,6 +143,14 @@ def _smoothing(rows: Floats, weights: Floats, alpha: float | None) -> Floats:
     largest_weight = np.maximum(np.abs(weights).max(axis=1), 1e-5)
     factors = largest_input**alpha / largest_weight ** (1 - alpha)
     return np.asarray(factors / np.exp(np.log(factors).mean()), dtype=np.float32)
+
+
+def _one_a_block(smoothing: Floats, order: Order) -> Floats:
+    """The geometric mean over each block of channels in ``order`` instead of a factor each; (inputs,) in the old order."""
+    means = np.exp(np.log(smoothing[order].reshape(_BLOCKS, -1)).mean(axis=1))
+    shared = np.empty_like(smoothing)
+    shared[order] = np.repeat(means, len(smoothing) // _BLOCKS)
+    return shared
 
 
 def _candidates(kind: InputKind, rows: Floats, setting: Setting, *, static: bool) -> list[Static | Rows]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import onnx_ir
-from embedrt_export.quantization.int8 import GraphWriter
+from embedrt_export.quantization.graph_writer import GraphWriter
 
 from embedrt.errors import InputError
 

@@ -1,5 +1,6 @@
 """The int8 graph: its form, and its numbers beside numpy."""
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import onnx
 import onnx_ir
 import onnxruntime
 import pytest
-from embedrt_export.quantization.int8 import can_smooth, quantize_products
+from embedrt_export.quantization.int8 import can_reorder, can_smooth, quantize_products
 from embedrt_export.quantization.linears import find_groups
 from embedrt_export.quantization.scheme import Rows, Scheme, Static
 from onnx import numpy_helper
@@ -72,7 +73,9 @@ def test_rows_are_quantized_along_the_row_axis(quantized: Path) -> None:
         for node in nodes_of(quantized / GRAPHS["int8"], "QuantizeLinear")
     ]
     assert sorted(axes) == [[], [], [], [0], [0], [0]]  # norms static; attention, gelu and tanh by rows
-    assert not any(node.attribute for node in nodes_of(quantized / GRAPHS["int8-static"], "QuantizeLinear"))
+    static = [node for node in nodes_of(quantized / GRAPHS["int8-static"], "QuantizeLinear") if node.attribute]
+    [behind_gelu] = static  # in blocks of channels
+    assert {attribute.name: attribute.i for attribute in behind_gelu.attribute} == {"axis": -1, "block_size": 8}
 
 
 def test_standard_part_passes_the_checker(int8_graph: Path) -> None:
@@ -93,9 +96,11 @@ def test_nothing_is_left_over(int8_graph: Path) -> None:
 # One product by itself, beside the same steps in numpy
 
 
-def one_product(before: str, constants: dict[str, npt.NDArray[Any]], *, outputs: str = "z") -> onnx_ir.Model:
+def one_product(
+    before: str, constants: dict[str, npt.NDArray[Any]], *, outputs: str = "z", width: int = INPUTS
+) -> onnx_ir.Model:
     """``z`` from the activations ``x`` (batch, sequence, 24); the ids only tell batch and sequence."""
-    shapes = ", ".join(f"float[batch, sequence, {'n' if name == 'z' else INPUTS}] {name}" for name in outputs.split())
+    shapes = ", ".join(f"float[batch, sequence, {'n' if name == 'z' else width}] {name}" for name in outputs.split())
     text = (
         '<ir_version: 10, opset_import: ["" : 23]>\n'
         f"g (int64[batch, sequence] ids, float[batch, sequence, {INPUTS}] x) => ({shapes}) {{ {before} }}"
@@ -287,3 +292,86 @@ def test_rows_of_zeros_and_of_huge_values() -> None:
     [found] = run(model, x, optimized=False)
     assert np.isfinite(found).all()
     assert found[0, 0].tolist() == [0] * OUTPUTS
+
+
+# Blocks of channels behind GELU
+
+WIDE = 32
+EXPANDED = "u = MatMul(x, w) a = Add(u, b) y = Gelu(a) z = MatMul(y, m)"
+
+
+def expanded(
+    text: str = EXPANDED, *, outputs: str = "z", opset: int = 23, sequence: int | None = None
+) -> onnx_ir.Model:
+    """24 channels into 32, GELU, and 32 into 10."""
+    constants = {"w": draw(0, INPUTS, WIDE), "b": draw(1, WIDE), "m": draw(2, WIDE, OUTPUTS)}
+    model = one_product(text, constants, outputs=outputs, width=WIDE)
+    model.opset_imports[""] = opset
+    if sequence is not None:
+        for node in model.graph:
+            for value in node.outputs:
+                value.shape = onnx_ir.Shape(["batch", sequence, value.shape[-1] if value.shape is not None else None])
+    return model
+
+
+def blocked_scheme(seed: int = 5) -> Scheme:
+    """Eight factors, each of four channels here and there."""
+    random = np.random.default_rng(seed)
+    order = random.permutation(WIDE)
+    smoothing = np.empty(WIDE, dtype=np.float32)
+    smoothing[order] = np.repeat(np.exp(random.normal(size=8)), 4)
+    return Scheme(smoothing, Static(0.15, 9), 0.7, 0.0, order)
+
+
+def test_blocks_behind_gelu_compute_the_scheme_without_a_pass() -> None:
+    model, x = expanded(), draw(3, 3, 7, INPUTS)
+    [first, second] = find_groups(model)
+    scheme, plain = blocked_scheme(), Scheme(np.ones(INPUTS, dtype=np.float32), Static(0.03, 128), None, 0.0)
+    [linear] = first.linears
+    assert linear.bias is not None
+    hidden = emulated(x, plain, linear.weight, linear.bias, 127)
+    quantize_products(model, [(first, plain), (second, scheme)], weight_limit=127)
+    counts = Counter(node.op_type for node in model.graph)
+    assert (counts["Mul"], counts["MatMulIntegerToFloat"]) == (0, 2)
+    active = (hidden * np.vectorize(math.erfc)(-hidden / math.sqrt(2)) / 2).astype(np.float32)
+    expected = emulated(active, scheme, second.linears[0].weight, np.zeros(OUTPUTS, dtype=np.float32), 127)
+    [found] = run(model, x)
+    # a value on the edge between two levels may fall on either side
+    assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+    assert np.median(np.abs(found - expected)) < 1e-5 * np.abs(expected).max()
+    alone = np.concatenate([run(model, row[None])[0] for row in x])
+    np.testing.assert_array_equal(found, alone)
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (EXPANDED, {"opset": 20}),  # blocks came with opset 21
+        (EXPANDED, {"sequence": 1}),  # one row a text: nothing to save
+        (EXPANDED.replace("Gelu", "Tanh"), {}),
+        (EXPANDED + " r = Relu(y)", {"outputs": "z r"}),
+        (EXPANDED, {"outputs": "z y"}),
+        (EXPANDED, {"outputs": "z a"}),
+        (EXPANDED + " r = Relu(a)", {"outputs": "z r"}),
+    ],
+    ids=["old opset", "one row", "tanh", "read elsewhere", "an output", "sum an output", "sum read elsewhere"],
+)
+def test_channels_that_others_see_stay_in_their_order(text: str, options: dict[str, Any]) -> None:
+    model = expanded(text, **options)
+    groups = find_groups(model)
+    assert [can_reorder(group, groups, model.opset_imports[""]) for group in groups] == [False, False]
+
+
+def test_channels_behind_gelu_may_be_reordered() -> None:
+    model = expanded()
+    groups = find_groups(model)
+    assert [can_reorder(group, groups, 23) for group in groups] == [False, True]
+
+
+def test_blocks_become_a_pass_where_the_product_before_stays_in_float() -> None:
+    model, x = expanded(), draw(3, 2, 5, INPUTS)
+    [exact] = run(model, x)
+    scheme = blocked_scheme()
+    quantize_products(model, [(find_groups(model)[1], scheme)], weight_limit=127)
+    assert Counter(node.op_type for node in model.graph)["Mul"] == 1
+    assert np.linalg.norm(run(model, x)[0] - exact) < 0.3 * np.linalg.norm(exact)

@@ -228,3 +228,29 @@ def test_finer_steps_err_less(seed: int) -> None:
     coarse = quantized_product(x, Static(0.2, 128), *quantize_weight(weight, 127))
     fine = quantized_product(x, Static(0.04, 128), *quantize_weight(weight, 127))
     assert np.linalg.norm(fine - x @ weight) < np.linalg.norm(coarse - x @ weight)
+
+
+def test_channels_of_similar_factors_share_one() -> None:
+    rows, weights = draw(5, 300, 32), draw(6, 32, 16)
+    rows *= np.exp(draw(7, 32))
+    group = group_of("gelu", weights)
+    own = choose_scheme(group, rows, BALANCED, static=True, smooth=True, weight_limit=127)
+    shared = choose_scheme(group, rows, BALANCED, static=True, smooth=True, weight_limit=127, reorder=True)
+    assert own.order is None
+    assert shared.order is not None
+    assert sorted(shared.order) == list(range(32))
+    assert (np.diff(own.smoothing[shared.order]) >= 0).all()  # neighbours are similar
+    by_block = own.smoothing[shared.order].astype(np.float64).reshape(8, 4)
+    np.testing.assert_allclose(shared.block_factors, by_block.prod(axis=1) ** (1 / 4), rtol=1e-5)
+    np.testing.assert_array_equal(shared.smoothing[shared.order], np.repeat(shared.block_factors, 4))
+    plain = choose_scheme(group, rows, BALANCED, static=True, smooth=False, weight_limit=127)
+    assert own.error <= shared.error * 1.1 < plain.error
+
+
+@pytest.mark.parametrize(("width", "smooth"), [(36, True), (32, False)])
+def test_channels_stay_where_blocks_are_uneven_or_nothing_is_balanced(width: int, smooth: bool) -> None:
+    rows, weights = draw(5, 300, width), draw(6, width, 16)
+    found = choose_scheme(
+        group_of("gelu", weights), rows, BALANCED, static=True, smooth=smooth, weight_limit=127, reorder=True
+    )
+    assert found.order is None
