@@ -10,12 +10,12 @@ import torch
 from sentence_transformers.base.modules import Dense
 from sentence_transformers.sentence_transformer.modules import CNN, WeightedLayerPooling
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from embedrt.errors import CheckpointError
 
 __all__ = ["TOKENS", "EveryToken", "LayerMean", "Residual", "UnitLength", "token_module"]
 
+_SHORTEST = 1e-12
 TOKENS = "token_embeddings"
 """sentence-transformers' name for what these modules read and write."""
 
@@ -24,8 +24,10 @@ class UnitLength(nn.Module):
     """Each vector at length 1, whether of a text or of a token: (…, dim) to (…, dim)."""
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """``vectors`` (…, dim)."""
-        return normalize(vectors, p=2.0, dim=-1)
+        """``vectors`` (…, dim); PyTorch's ``normalize`` without its expansion of lengths, which the graph would keep."""
+        lengths: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)  # (…, 1)
+        unit: Tensor = vectors / lengths.clamp_min(_SHORTEST)
+        return unit
 
 
 class Residual(nn.Module):

@@ -16,6 +16,9 @@ from embedrt.text import TokenRows
 
 __all__ = ["Batch", "padded_arrays", "padded_types", "plan_batches", "without_prompt"]
 
+_ONLY = np.zeros(1, dtype=np.int64)
+_ONLY.setflags(write=False)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
@@ -44,9 +47,9 @@ def plan_batches(
     >>> [batch.rows.tolist() for batch in plan_batches(np.array([3, 5, 3, 3]), token_budget=6)]
     [[1], [0, 2], [3]]
     """
+    if len(lengths) == 1 and lengths[0]:  # a text by itself is what latency is measured on, and needs no plan
+        return [Batch(rows=_ONLY, length=-(-int(lengths[0]) // length_step) * length_step)]
     padded = -(-lengths // length_step) * length_step
-    if len(padded) == 1 and padded[0]:  # a text by itself is what latency is measured on, and needs no plan
-        return [Batch(rows=np.zeros(1, dtype=np.int64), length=int(padded[0]))]
     order = np.argsort(-padded, kind="stable")
     batches = []
     for group in _runs_of_equal(padded, order):
@@ -68,6 +71,8 @@ def padded_arrays(
     tokens: TokenRows, batch: Batch, *, pad_token_id: int, padding_side: str
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """``input_ids`` and ``attention_mask`` of a batch, both int64 (batch, sequence)."""
+    if len(tokens) == 1 and len(tokens.ids) == batch.length and tokens.attended is None:  # a text by itself
+        return tokens.ids[None, :], np.ones((1, batch.length), dtype=np.int64)
     lengths = tokens.lengths[batch.rows][:, None]  # (batch, 1)
     offset = _offsets(lengths, batch.length, padding_side)
     if bool((lengths == batch.length).all()):  # nothing to pad

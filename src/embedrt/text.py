@@ -19,6 +19,9 @@ from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError
 
 __all__ = ["Piece", "TextTokenizer", "TokenRows", "as_texts", "token_rows"]
 
+_FIRST = np.zeros(1, dtype=np.int64)
+_FIRST.setflags(write=False)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRows:
@@ -161,6 +164,9 @@ class TextTokenizer:
 
 def token_rows(rows: Sequence[Sequence[int]]) -> TokenRows:
     """Token ids of several texts, laid end to end."""
+    if len(rows) == 1:  # what latency is measured on: a third of the time
+        only = np.array(rows[0], dtype=np.int64)
+        return TokenRows(ids=only, lengths=np.array([len(only)]), starts=_FIRST)
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     ids = np.fromiter(itertools.chain.from_iterable(rows), np.int64, int(lengths.sum()))
     return TokenRows(ids=ids, lengths=lengths, starts=np.cumsum(lengths) - lengths)
