@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
 from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError
+from embedrt.word_cache import WordCache
 
 __all__ = ["Piece", "TextTokenizer", "TokenRows", "as_texts", "token_rows"]
 
@@ -85,21 +86,19 @@ class TextTokenizer:
             self._tokenizer.enable_truncation(max_seq_length, direction=(baked or {}).get("direction", "right"))
         limit = self._tokenizer.truncation
         self.max_seq_length: int | None = limit["max_length"] if limit else None
+        self._known_words = WordCache.over(self._tokenizer)
 
     def encode(self, texts: Sequence[str], *, special_tokens: bool = True) -> TokenRows:
         """Token ids of each text, special tokens included unless it is said otherwise, cut at the maximum length."""
-        added = {"add_special_tokens": special_tokens}
         try:
-            # a batch of one would be handed to the library's thread pool and back
-            one = len(texts) == 1
-            encodings = (
-                [self._tokenizer.encode(texts[0], **added)]
-                if one
-                else self._tokenizer.encode_batch_fast(list(texts), **added)
-            )
+            if self._known_words is not None and special_tokens:
+                return token_rows(self._known_words.rows(texts))
+            if len(texts) == 1:  # a batch of one would be handed to the library's thread pool and back
+                return token_rows([self._tokenizer.encode(texts[0], add_special_tokens=special_tokens).ids])
+            batch = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=special_tokens)
+            return token_rows([encoding.ids for encoding in batch])
         except TypeError as error:  # the library's answer to a str that is no Unicode text
             raise InputError(_broken_text(texts)) from error
-        return token_rows([encoding.ids for encoding in encodings])
 
     def encode_pairs(self, pairs: Sequence[tuple[str, ...]], *, with_types: bool) -> TokenRows:
         """Token ids of each pair; where it is too long, the longer one of its texts is cut, token by token.
