@@ -166,3 +166,17 @@ def test_texts_without_special_tokens_are_not_from_memory(tiny: Path) -> None:
     tokenizer = TextTokenizer(tiny / "tokenizer.json")
     assert tokenizer.encode(["hello"]).ids.tolist() == [2, 21, 3]
     assert tokenizer.encode(["hello"], special_tokens=False).ids.tolist() == [21]
+
+
+@pytest.mark.parametrize(
+    ("threads", "texts", "looked_up"), [(1, 65, True), (2, 65, True), (3, 65, False), (3, 64, True)]
+)
+def test_many_texts_are_for_many_threads(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, threads: int, texts: int, looked_up: bool
+) -> None:
+    monkeypatch.setattr("embedrt.text.available_threads", lambda: threads)
+    tokenizer = TextTokenizer(tiny / "tokenizer.json")
+    cache = tokenizer._known_words
+    assert cache is not None
+    assert tokenizer.encode(["hello"] * texts).lengths.tolist() == [3] * texts
+    assert ("hello" in cache._known) is looked_up

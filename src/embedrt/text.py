@@ -7,6 +7,7 @@ threads makes the library raise "Already borrowed". Padding is left to :mod:`emb
 import dataclasses
 import itertools
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,13 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
 from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError
+from embedrt.threads import available_threads
 from embedrt.word_cache import WordCache
 
 __all__ = ["Piece", "TextTokenizer", "TokenRows", "as_texts", "token_rows"]
 
+_FEW_TEXTS, _FEW_THREADS = 64, 2
+"""Looking words up takes one thread, and Python's lock: for more texts than these, more threads than these are faster without."""
 _FIRST = np.zeros(1, dtype=np.int64)
 _FIRST.setflags(write=False)
 
@@ -87,11 +91,12 @@ class TextTokenizer:
         limit = self._tokenizer.truncation
         self.max_seq_length: int | None = limit["max_length"] if limit else None
         self._known_words = WordCache.over(self._tokenizer)
+        self._most_by_words = sys.maxsize if available_threads() <= _FEW_THREADS else _FEW_TEXTS
 
     def encode(self, texts: Sequence[str], *, special_tokens: bool = True) -> TokenRows:
         """Token ids of each text, special tokens included unless it is said otherwise, cut at the maximum length."""
         try:
-            if self._known_words is not None and special_tokens:
+            if self._known_words is not None and special_tokens and len(texts) <= self._most_by_words:
                 return token_rows(self._known_words.rows(texts))
             if len(texts) == 1:  # a batch of one would be handed to the library's thread pool and back
                 return token_rows([self._tokenizer.encode(texts[0], add_special_tokens=special_tokens).ids])
