@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from embedrt import SentenceEncoder, layout
+from embedrt.devices import Device
 from embedrt.errors import InputError
 from embedrt.layout import Layout, default_layout, layout_for, read_tuned, tuned_path, write_tuned
 
@@ -25,7 +26,8 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "physical_cores", lambda: 4)
     assert default_layout() == Layout(latency_threads=4, workers=8, token_budget=512)
     assert default_layout(3) == Layout(latency_threads=3, workers=3, token_budget=512)
-    assert default_layout(kind="cuda").token_budget == 16384
+    assert default_layout(kind="cuda") == Layout(latency_threads=4, workers=2, token_budget=16384)
+    assert default_layout(3, kind="cuda").workers == 2  # runs in flight
     monkeypatch.setattr(layout, "available_threads", lambda: 2)  # a container's quota below its cores
     assert default_layout().latency_threads == 2
 
@@ -41,10 +43,8 @@ def test_tuned_layout_is_found_again(cache: Path) -> None:
     path = tuned_path(SHA, "1.32.0")
     assert path.parent == cache / "tuned"
     write_tuned(path, TUNED)
-    assert layout_for(SHA, "1.32.0", threads=None, kind="cpu") == TUNED
-    assert layout_for(SHA, "1.32.0", threads=7, kind="cpu") == Layout(
-        latency_threads=7, workers=7, token_budget=1024, fusions=True
-    )
+    assert layout_for(SHA, "1.32.0", threads=None) == TUNED
+    assert layout_for(SHA, "1.32.0", threads=7) == Layout(latency_threads=7, workers=7, token_budget=1024, fusions=True)
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -53,17 +53,33 @@ def test_tuned_layout_is_found_again(cache: Path) -> None:
 )
 def test_it_counts_for_that_graph_runtime_and_device_only(sha: str, runtime: str, kind: str) -> None:
     write_tuned(tuned_path(SHA, "1.32.0"), TUNED)
-    assert layout_for(sha, runtime, threads=None, kind=kind) == default_layout(kind=kind)
+    assert layout_for(sha, runtime, threads=None, device=Device(kind)) == default_layout(kind=kind)
+
+
+def test_what_a_card_was_tuned_for_counts_for_cards_of_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place, model in {"0000:01:00.0": "A", "0000:02:00.0": "B", "0000:03:00.0": "A"}.items():
+        (tmp_path / "gpus" / place).mkdir(parents=True)
+        text = f"Model: \t\t {model}\nIRQ:   \t\t 1{place[6]}\n"
+        (tmp_path / "gpus" / place / "information").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(layout, "_CARDS", tmp_path / "gpus")
+    write_tuned(tuned_path(SHA, "1.32.0", device=Device("cuda", 0)), TUNED)
+    found = [layout_for(SHA, "1.32.0", threads=None, device=Device("cuda", index)) for index in range(4)]
+    assert found == [TUNED, default_layout(kind="cuda"), TUNED, default_layout(kind="cuda")]
+    assert layout_for(SHA, "1.32.0", threads=None) == default_layout()
+    told = layout_for(SHA, "1.32.0", threads=7, device=Device("cuda", 0))
+    assert (told.latency_threads, told.workers) == (7, TUNED.workers)
 
 
 def test_it_counts_for_that_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:
     write_tuned(tuned_path(SHA, "1.32.0"), TUNED)
     monkeypatch.setattr(layout, "_processor", lambda: "another one")
-    assert layout_for(SHA, "1.32.0", threads=None, kind="cpu") == default_layout()
+    assert layout_for(SHA, "1.32.0", threads=None) == default_layout()
 
 
 def test_a_graph_without_a_manifest_has_the_defaults() -> None:
-    assert layout_for(None, "1.32.0", threads=None, kind="cpu") == default_layout()
+    assert layout_for(None, "1.32.0", threads=None) == default_layout()
 
 
 @pytest.mark.parametrize(

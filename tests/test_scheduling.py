@@ -1,5 +1,6 @@
 """Batches onto threads: which session runs them, what callers see, and that the bits do not depend on it."""
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import pytest
 
 from embedrt import SentenceEncoder
 from embedrt.batching import Batch
+from embedrt.devices import Device
 from embedrt.scheduling import Scheduler, Work
 from embedrt.session import GraphSession
 from embedrt.text import TokenRows
@@ -183,3 +185,26 @@ def test_a_closed_encoder_leaves_no_threads(tiny: Path) -> None:
         encoder.encode(["cat"] * 40, batch_size=1)
         assert workers() > before
     assert workers() == before
+
+
+def test_on_a_card_several_runs_are_in_flight_on_one_session(tiny: Path) -> None:
+    """Two runs that wait for each other end only if both have begun."""
+    session = RecordingSession(tiny / "onnx/model.onnx", threads=2)
+    session.meet = threading.Barrier(2)
+    scheduler = Scheduler(session, lambda: session, workers=2, pad_token_id=0, padding_side="right", device_kind="cuda")
+    ids = np.arange(4, 10).reshape(2, 3)
+    tokens = TokenRows(ids=ids.ravel(), lengths=np.array([3, 3]), starts=np.array([0, 3]))
+    batches = [Batch(rows=np.array([row]), length=3) for row in range(2)]
+    done: list[int] = []
+    scheduler.run(_work(tokens, lambda batch, *_: done.append(int(batch.rows[0]))), batches)
+    scheduler.close()
+    assert sorted(done) == [0, 1]
+    assert len(set(session.ran)) == 2
+
+
+def test_weights_lie_on_a_card_once(tiny: Path) -> None:
+    with SentenceEncoder(tiny, threads=2) as encoder:
+        opened = encoder._opened
+        assert opened.single() is not opened.session
+        on_card = dataclasses.replace(opened, device=Device("cuda"))
+        assert on_card.single() is on_card.session

@@ -10,10 +10,13 @@ from typer.testing import CliRunner
 
 from embedrt import SentenceEncoder, tuning
 from embedrt.cli import app
+from embedrt.devices import Device
+from embedrt.errors import ProviderError
 from embedrt.layout import Layout, default_layout
 from embedrt.tuning import Candidate, tune, typical_lengths
 
 DEFAULT = Layout(latency_threads=4, workers=8, token_budget=512)
+ON_CARD = Layout(latency_threads=4, workers=2, token_budget=16384)
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +24,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EMBEDRT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(tuning, "physical_cores", lambda: 4)
     monkeypatch.setattr(tuning, "available_threads", lambda: 8)
-    monkeypatch.setattr(tuning, "default_layout", lambda: DEFAULT)
+    monkeypatch.setattr(tuning, "default_layout", lambda kind="cpu": DEFAULT if kind == "cpu" else ON_CARD)
     return tmp_path / "cache" / "tuned"
 
 
@@ -60,6 +63,35 @@ def test_every_candidate_differs_in_one_thing() -> None:
         assert len(changed) == 1
     few = tuning._throughput_layouts(DEFAULT, 5 * 8 * 512)
     assert max(layout.token_budget for layout in few) == 512  # more would leave workers idle
+
+
+def test_on_a_card_tokens_and_runs_in_flight_are_tried() -> None:
+    layouts = tuning._throughput_layouts(ON_CARD, 10**9, kind="cuda")
+    assert {layout.token_budget for layout in layouts} == {4096, 8192, 16384, 32768, 65536}
+    assert {layout.workers for layout in layouts} == {1, 2, 3, 4}
+    assert layouts[0] == ON_CARD
+    assert len(layouts) == 1 + 4 + 3
+
+
+def test_tuning_for_a_card(tiny: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    """With a card that is none: what is tried, and for whom it is kept; the times are made up."""
+    Machine(monkeypatch, lambda _layout: 0.001, lambda layout: 1.0 - 0.2 * (layout.workers == 3))
+    monkeypatch.setattr(tuning, "parse_device", lambda _text: Device("cuda"))
+    monkeypatch.setattr("embedrt.cli.tune.parse_device", lambda _text: Device("cuda"))
+    monkeypatch.setattr(tuning, "load", lambda *_: None)
+    done = CliRunner().invoke(app, ["tune", str(tiny), "--device", "cuda", "--seconds", "1", "--json", "-q"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)["fp32"]
+    assert found["layout"] == {"latency_threads": 4, "workers": 3, "token_budget": 16384, "fusions": False}
+    assert len(found["one_text_milliseconds"]) == 1
+    assert len(list(cache.iterdir())) == 1
+    with SentenceEncoder(tiny) as encoder:
+        assert encoder._opened.layout == default_layout()  # the processor's own
+
+
+def test_a_card_that_is_not_there_is_one_clear_error(tiny: Path) -> None:
+    with pytest.raises(ProviderError, match="CUDAExecutionProvider was asked for, but this ONNX Runtime"):
+        tune(tiny, device="cuda", seconds=0.01)
 
 
 def test_the_sample_fits_the_time_and_keeps_every_worker_busy() -> None:

@@ -14,13 +14,18 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedrt.devices import Device
 from embedrt.errors import InputError
 from embedrt.processor import processor_fields
 from embedrt.threads import available_threads, physical_cores
 
 __all__ = ["Layout", "default_layout", "layout_for", "read_tuned", "tuned_path", "write_tuned"]
 
+_CPU = Device("cpu")
 _TOKEN_BUDGET = {"cpu": 512, "cuda": 16384}
+_IN_FLIGHT = 2
+"""Runs at a time on a card: while one computes, the inputs of the next are copied and its kernels are launched."""
+_CARDS = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +35,7 @@ class Layout:
     latency_threads: int
     """Threads that share each matrix product of a few texts."""
     workers: int
-    """One-thread workers that share a corpus."""
+    """One-thread workers that share a corpus; on a card, runs that are in flight."""
     token_budget: int
     """Tokens in one run."""
     fusions: bool = False
@@ -47,37 +52,40 @@ class Layout:
 def default_layout(threads: int | None = None, *, kind: str = "cpu") -> Layout:
     """The layout without measurement: a thread a physical core for one text, and a worker a processor for many.
 
-    ``threads`` is for both of them, where it is given.
+    ``threads`` is for both of them, where it is given. On a card (``kind`` is ``cuda``) two runs are in flight.
     """
     available = threads or available_threads()
     return Layout(
         latency_threads=threads or min(available, physical_cores()),
-        workers=available,
+        workers=available if kind == "cpu" else _IN_FLIGHT,
         token_budget=_TOKEN_BUDGET[kind],
     )
 
 
-def layout_for(graph_sha256: str | None, runtime: str, *, threads: int | None, kind: str) -> Layout:
+def layout_for(graph_sha256: str | None, runtime: str, *, threads: int | None, device: Device = _CPU) -> Layout:
     """What tune found for this graph here, else the default; a number of threads that the caller names goes first.
 
     Args:
         graph_sha256: of the graph's file; None where no manifest tells it.
         runtime: version of ONNX Runtime.
         threads: the caller's wish.
-        kind: ``cpu`` or ``cuda``.
+        device: where the graph runs.
     """
-    default = default_layout(threads, kind=kind)
-    if kind != "cpu" or graph_sha256 is None:
+    default = default_layout(threads, kind=device.kind)
+    if graph_sha256 is None:
         return default
-    tuned = read_tuned(tuned_path(graph_sha256, runtime, folder=_folder()))
+    tuned = read_tuned(tuned_path(graph_sha256, runtime, device=device, folder=_folder()))
     if tuned is None or threads is None:
         return tuned or default
-    return dataclasses.replace(tuned, latency_threads=threads, workers=threads)
+    workers = threads if device.kind == "cpu" else tuned.workers
+    return dataclasses.replace(tuned, latency_threads=threads, workers=workers)
 
 
-def tuned_path(graph_sha256: str, runtime: str, *, folder: Path | None = None) -> Path:
-    """The file for a graph on this machine; ``folder`` is ``$EMBEDRT_CACHE``, else ``~/.cache/embedrt``."""
+def tuned_path(graph_sha256: str, runtime: str, *, device: Device = _CPU, folder: Path | None = None) -> Path:
+    """The file for a graph on a device of this machine; ``folder`` is ``$EMBEDRT_CACHE``, else ``~/.cache/embedrt``."""
     machine = f"{_processor()}|{available_threads()}|{runtime}"
+    if device.kind != "cpu":
+        machine += f"|{_card(device.index)}"
     name = hashlib.sha256(machine.encode()).hexdigest()[:16]
     return (folder or _folder()) / "tuned" / f"{graph_sha256[:16]}-{name}.json"
 
@@ -106,6 +114,15 @@ def read_tuned(path: Path) -> Layout | None:
 def _folder() -> Path:
     named = os.environ.get("EMBEDRT_CACHE")
     return Path(named) if named else Path.home() / ".cache" / "embedrt"
+
+
+def _card(index: int) -> str:
+    """The model of a card, in the driver's words; cards in the order of their places on the bus."""
+    cards = sorted(_CARDS.glob("*/information"))
+    if index >= len(cards):
+        return f"card {index}"
+    lines = cards[index].read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line for line in lines if line.startswith("Model")), f"card {index}")
 
 
 def _processor() -> str:

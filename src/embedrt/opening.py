@@ -7,7 +7,7 @@ from pathlib import Path
 
 from embedrt.artifact import Artifact, locate
 from embedrt.devices import Device, Providers
-from embedrt.errors import InputError, KindError
+from embedrt.errors import InputError, KindError, UnavailableError
 from embedrt.kinds import CLASSES
 from embedrt.layout import Layout, layout_for
 from embedrt.loading import load
@@ -16,8 +16,10 @@ from embedrt.runner import Runner
 from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device, runtime_version
 from embedrt.text import TextTokenizer
 
-__all__ = ["Opened", "Opening", "open_model", "require_kind"]
+__all__ = ["Opened", "Opening", "open_artifact", "open_model", "require_kind"]
 
+_LENGTHS_FROM, _KNOWS_LENGTHS = 24, (1, 25)
+"""Attention has an input for lengths since this opset; ONNX Runtime 1.24 loads such graphs, and attends to padding."""
 _OUTPUTS = {"dense": SENTENCE_EMBEDDING, "multi-vector": TOKEN_EMBEDDINGS}
 
 
@@ -57,8 +59,12 @@ class Opened:
         return Runner(self.session, self.single, serving=self.serving, layout=self.layout, kind=self.device.kind)
 
     def single(self) -> GraphSession:
-        """A further session of one thread, for workers."""
-        return _session(self.artifact, self.device, self.providers, self.layout, threads=1, outputs=self.outputs)
+        """What workers run: a further session of one thread; on a card, where weights are to lie once, the same again."""
+        return self.session if self.device.kind != "cpu" else self.another(threads=1)
+
+    def another(self, *, threads: int | None = None) -> GraphSession:
+        """A further session on the same weights; ``threads``: what the layout says, where none are given."""
+        return _session(self.artifact, self.device, self.providers, self.layout, threads=threads, outputs=self.outputs)
 
 
 def open_model(model: str | os.PathLike[str], opening: Opening, *, kind: str | None) -> Opened:
@@ -73,22 +79,32 @@ def open_model(model: str | os.PathLike[str], opening: Opening, *, kind: str | N
         ArtifactError: there is no such model, or it is damaged, foreign, or of another kind.
         UnavailableError: the device or provider is not on this machine.
     """
-    device = parse_device(opening.device)
+    parse_device(opening.device)  # a device that is none is told before a model is looked for
     where = Path(model) if isinstance(model, os.PathLike) else model
     artifact = locate(where, variant=opening.variant, revision=opening.revision)
     if artifact.manifest is not None:
         require_kind(artifact.manifest.serving, kind, where=str(model))
+    opened = open_artifact(artifact, opening, outputs=_outputs(artifact, kind))
+    require_kind(opened.serving, kind, where=str(model))
+    return opened
+
+
+def open_artifact(artifact: Artifact, opening: Opening, *, outputs: tuple[str, ...] | None = None) -> Opened:
+    """Load what was found, of any kind; ``outputs``: what the graph is left, None: all.
+
+    Raises:
+        ArtifactError: it is damaged or foreign.
+        UnavailableError: the device or provider is not on this machine, or ONNX Runtime is too old for the variant.
+    """
+    device = parse_device(opening.device)
+    _require_runtime(artifact)
     _warn_of_slow_variant(artifact, device)
     layout = opening.layout or layout_for(
-        artifact.graph_sha256, runtime_version(), threads=opening.threads, kind=device.kind
+        artifact.graph_sha256, runtime_version(), threads=opening.threads, device=device
     )
-    outputs = _outputs(artifact, kind)
-
-    def session() -> GraphSession:
-        return _session(artifact, device, opening.providers, layout, threads=layout.latency_threads, outputs=outputs)
-
-    loaded = load(artifact, session)
-    require_kind(loaded.serving, kind, where=str(model))
+    loaded = load(
+        artifact, lambda: _session(artifact, device, opening.providers, layout, threads=None, outputs=outputs)
+    )
     return Opened(
         artifact=artifact,
         serving=loaded.serving,
@@ -115,6 +131,18 @@ def require_kind(serving: Serving, kind: str | None, *, where: str) -> None:
     elif kind not in serving.kinds:
         wanted = " or ".join(CLASSES[other] for other in serving.kinds)
         raise KindError(f"{where} is a {serving.kind} model, {CLASSES[kind]} takes {kind} ones: load it with {wanted}")
+
+
+def _require_runtime(artifact: Artifact) -> None:
+    """Refuse to run attention by lengths on an ONNX Runtime that takes no notice of them."""
+    if artifact.manifest is None or artifact.variant is None:
+        return
+    opset, version = artifact.manifest.variants[artifact.variant].opset, runtime_version()
+    if opset >= _LENGTHS_FROM and tuple(int(part) for part in version.split(".")[:2]) < _KNOWS_LENGTHS:
+        raise UnavailableError(
+            f"variant {artifact.variant!r} is of opset {opset}, which ONNX Runtime {version} computes wrongly where texts are "
+            'padded: type pip install -U "onnxruntime>=1.25"'
+        )
 
 
 def _warn_of_slow_variant(artifact: Artifact, device: Device) -> None:
@@ -145,9 +173,14 @@ def _session(
     providers: Providers | None,
     layout: Layout,
     *,
-    threads: int,
+    threads: int | None,
     outputs: tuple[str, ...] | None,
 ) -> GraphSession:
     return GraphSession(
-        artifact.graph, device=device, providers=providers, threads=threads, fusions=layout.fusions, outputs=outputs
+        artifact.graph,
+        device=device,
+        providers=providers,
+        threads=threads or layout.latency_threads,
+        fusions=layout.fusions,
+        outputs=outputs,
     )

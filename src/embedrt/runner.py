@@ -49,6 +49,7 @@ class Runner:
             workers=layout.workers,
             pad_token_id=serving.pad_token_id,
             padding_side=serving.padding_side,
+            device_kind=kind,
         )
 
     def close(self) -> None:

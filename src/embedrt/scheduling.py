@@ -89,20 +89,25 @@ class Scheduler:
         workers: int,
         pad_token_id: int,
         padding_side: str,
+        device_kind: str = "cpu",
     ) -> None:
-        """``session`` shares its threads; ``open_single()`` opens one of a single thread, when workers are first needed."""
+        """``session`` shares its threads; ``open_single()`` opens one of a single thread, when workers are first needed.
+
+        On a card (``device_kind`` is ``cuda``) both are the same, and workers keep several runs in flight.
+        """
         self.session = session
         self.workers = workers
         self._open_single = open_single
         self._pad_token_id = pad_token_id
         self._padding_side = padding_side
         self._single: GraphSession | None = session if session.threads == 1 else None
+        self._few = _FEW_BATCHES * workers if device_kind == "cpu" else 1
         self._lease = WorkerLease(workers)
         self._opening = threading.Lock()
 
     def run(self, work: Work[Any], batches: list[Batch]) -> None:
         """Run every batch of ``work`` and hand its outputs to ``consume``."""
-        if self.workers > 1 and len(batches) > _FEW_BATCHES * self.workers:
+        if self.workers > 1 and len(batches) > self._few:
             self.submit(work, batches).wait()
             return
         with Busy() as busy:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.artifact import locate
+from embedrt.devices import Device
 from embedrt.layout import Layout, default_layout
 from embedrt.loading import Loaded, load
 from embedrt.progress import Advance
@@ -27,7 +28,8 @@ from embedrt.threads import available_threads, physical_cores
 
 __all__ = ["Candidate", "Tuned", "tune", "typical_lengths"]
 
-_BUDGETS = (128, 256, 512, 1024, 2048)
+_BUDGETS = {"cpu": (128, 256, 512, 1024, 2048), "cuda": (4096, 8192, 16384, 32768, 65536)}
+_IN_FLIGHT = (1, 2, 3, 4)  # runs at a time on a card
 _RUNS_A_WORKER = 5  # fewer would not go to workers at all
 _WORTH = 1.03
 _ROUNDS = 3
@@ -66,6 +68,7 @@ def tune(
     model: str | Path,
     variant: str | None = None,
     *,
+    device: str = "cpu",
     seconds: float = 15.0,
     lengths: npt.NDArray[np.int64] | None = None,
     advance: Advance = lambda _seconds: None,
@@ -75,18 +78,20 @@ def tune(
     Args:
         model: artifact folder, single .onnx file, or Hub id.
         variant: None: the default one.
+        device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``; on a card, tokens a run and how many runs are in flight.
         seconds: how long to measure.
         lengths: (texts,) tokens of the texts of a corpus; None: :func:`typical_lengths`.
         advance: told how many seconds more have passed.
     """
-    default = default_layout()
-    with closing(_Rig(model, variant)) as rig:
-        shapes = _unique([default, *(replace(default, latency_threads=count) for count in _thread_counts())])
+    place = parse_device(device)
+    default = default_layout(kind=place.kind)
+    with closing(_Rig(model, variant, place)) as rig:
+        shapes = [default] if place.kind != "cpu" else _latency_layouts(default)
         latency = _in_turn(shapes, rig.one_text, seconds * _LATENCY_SHARE, advance)
         remaining = seconds * (1 - _LATENCY_SHARE)
         rate = 1000 / rig.corpus(default, np.full(64, _SHORT))
         sample = _sample(typical_lengths() if lengths is None else lengths, rate, remaining, default)
-        plans = _throughput_layouts(default, int(sample.sum()))
+        plans = _throughput_layouts(default, int(sample.sum()), kind=place.kind)
         throughput = _in_turn(plans, lambda layout, _slot: rig.corpus(layout, sample), remaining, advance)
     best = replace(_best(throughput).layout, latency_threads=_best(latency).layout.latency_threads)
     return Tuned(layout=best, latency=latency, throughput=throughput)
@@ -105,11 +110,12 @@ def typical_lengths(count: int = 2000, *, seed: int = 0) -> npt.NDArray[np.int64
 class _Rig:
     """One model of any kind, and runners of it in any layout; sessions are shared between layouts."""
 
-    def __init__(self, model: str | Path, variant: str | None) -> None:
-        self._artifact = locate(model, variant=variant)
+    def __init__(self, model: str | Path, variant: str | None, device: Device) -> None:
+        self._artifact, self._device = locate(model, variant=variant), device
         self._sessions: dict[tuple[int, bool], GraphSession] = {}
         self._runners: dict[Layout, Runner] = {}
-        self._loaded: Loaded = load(self._artifact, lambda: self._session(1, fusions=False))
+        threads = 1 if device.kind == "cpu" else default_layout(kind=device.kind).latency_threads
+        self._loaded: Loaded = load(self._artifact, lambda: self._session(threads, fusions=False))
 
     def one_text(self, layout: Layout, slot: float) -> float:
         """Median seconds for a text of 16 tokens, over ``slot`` seconds."""
@@ -150,18 +156,20 @@ class _Rig:
 
     def _runner(self, layout: Layout) -> Runner:
         if layout not in self._runners:
+            workers_threads = 1 if self._device.kind == "cpu" else layout.latency_threads  # on a card, the same session
             self._runners[layout] = Runner(
                 self._session(layout.latency_threads, fusions=layout.fusions),
-                lambda: self._session(1, fusions=layout.fusions),
+                lambda: self._session(workers_threads, fusions=layout.fusions),
                 serving=self._loaded.serving,
                 layout=layout,
+                kind=self._device.kind,
             )
         return self._runners[layout]
 
     def _session(self, threads: int, *, fusions: bool) -> GraphSession:
         if (threads, fusions) not in self._sessions:
             self._sessions[threads, fusions] = GraphSession(
-                self._artifact.graph, device=parse_device("cpu"), threads=threads, fusions=fusions
+                self._artifact.graph, device=self._device, threads=threads, fusions=fusions
             )
         return self._sessions[threads, fusions]
 
@@ -177,18 +185,24 @@ def _thread_counts() -> list[int]:
 
 def _sample(lengths: npt.NDArray[np.int64], rate: float, seconds: float, default: Layout) -> npt.NDArray[np.int64]:
     """So many of ``lengths``, from the beginning again where they end, as one measurement has time for."""
-    slot = seconds / (_ROUNDS * (len(_BUDGETS) + len(_thread_counts())))
+    slot = seconds / (_ROUNDS * (len(_BUDGETS["cpu"]) + len(_thread_counts())))
     tokens = max(rate * slot, _RUNS_A_WORKER * default.workers * default.token_budget)
     repeated = np.resize(lengths, int(tokens / lengths.mean()) + len(lengths))
     return repeated[: int(np.searchsorted(np.cumsum(repeated), tokens)) + 1]
 
 
-def _throughput_layouts(default: Layout, tokens: int) -> list[Layout]:
+def _latency_layouts(default: Layout) -> list[Layout]:
+    return _unique([default, *(replace(default, latency_threads=count) for count in _thread_counts())])
+
+
+def _throughput_layouts(default: Layout, tokens: int, *, kind: str = "cpu") -> list[Layout]:
     """The default, and what differs from it in one thing; budgets of which ``tokens`` give every worker some runs."""
-    fitting = [budget for budget in _BUDGETS if _RUNS_A_WORKER * default.workers * budget <= tokens]
+    fitting = [budget for budget in _BUDGETS[kind] if _RUNS_A_WORKER * default.workers * budget <= tokens]
     budgets = [replace(default, token_budget=budget) for budget in fitting]
-    workers = [replace(default, workers=count) for count in _thread_counts()]
-    return _unique([default, *budgets, *workers, replace(default, fusions=True)])
+    counts = _thread_counts() if kind == "cpu" else _IN_FLIGHT
+    workers = [replace(default, workers=count) for count in counts]
+    fusions = [replace(default, fusions=True)] if kind == "cpu" else []  # on a card they are always on
+    return _unique([default, *budgets, *workers, *fusions])
 
 
 def _unique(layouts: Sequence[Layout]) -> list[Layout]:

@@ -34,15 +34,17 @@ def test_every_option(run: Run, asked: list[ServerSettings], tiny: Path, tmp_pat
     keys = tmp_path / "keys"
     keys.write_text("from-file\n", encoding="utf-8")
     ended = run(
-        "serve", f"a={tiny}", f"b={tiny}", "--alias", "c=a", "--variant", "fp32", "--host", "0.0.0.0", "--port", "9",
-        "--unix-socket", "s", "--threads", "3", "--api-key", "typed", "--api-key-file", keys, "--max-texts", "10",
+        "serve", f"a={tiny}", f"b={tiny}", "--alias", "c=a", "--variant", "fp32", "--device", "cuda:1",
+        "--host", "0.0.0.0", "--port", "9", "--unix-socket", "s", "--threads", "3",
+        "--api-key", "typed", "--api-key-file", keys, "--max-texts", "10",
         "--max-characters", "11", "--max-tokens", "12", "--max-body", "13", "--max-queue", "14", "--max-requests", "15",
         "--max-connections", "16", "--header-seconds", "1.5", "--body-seconds", "2.5", "--no-truncate", "--max-wait-ms", "4",
         "--stuck-seconds", "5", "--health-seconds", "6", "--drain-seconds", "7", "--keep-alive-seconds", "8",
         "--log-level", "error", "--log-file", "l", "--otlp-endpoint", "http://o/v1/traces", "--quiet",
     )  # fmt: skip
     assert ended.code == 0, ended.err
-    sources = tuple(ModelSource(name=name, location=str(tiny), variant="fp32") for name in ("a", "b"))
+    given: dict[str, Any] = {"location": str(tiny), "variant": "fp32", "device": "cuda:1"}
+    sources = tuple(ModelSource(name=name, **given) for name in ("a", "b"))
     assert asked == [
         ServerSettings(
             models=sources, aliases={"c": "a"}, host="0.0.0.0", port=9, unix_socket=Path("s"), threads=3,
@@ -60,7 +62,8 @@ def test_the_environment(
     run: Run, asked: list[ServerSettings], tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = {
-        "ARTIFACTS": f"a={tiny} b={tiny}", "ALIASES": "c=a", "VARIANT": "fp32", "HOST": "::1", "PORT": "9", "THREADS": "3",
+        "ARTIFACTS": f"a={tiny} b={tiny}", "ALIASES": "c=a", "VARIANT": "fp32", "DEVICE": "cuda:1", "HOST": "::1", "PORT": "9",
+        "THREADS": "3",
         "API_KEYS": "one two", "MAX_TEXTS": "10", "MAX_CHARACTERS": "11", "MAX_TOKENS": "12", "MAX_BODY": "13",
         "MAX_QUEUE": "14", "MAX_REQUESTS": "15", "MAX_CONNECTIONS": "16", "HEADER_SECONDS": "1.5", "BODY_SECONDS": "2.5",
         "TRUNCATE": "false", "MAX_WAIT_MS": "4", "STUCK_SECONDS": "5", "HEALTH_SECONDS": "6", "DRAIN_SECONDS": "7",
@@ -69,7 +72,8 @@ def test_the_environment(
     for name, value in said.items():
         monkeypatch.setenv(f"EMBEDRT_{name}", value)
     assert run("serve", "--port", "10").code == 0  # what is typed goes first
-    sources = tuple(ModelSource(name=name, location=str(tiny), variant="fp32") for name in ("a", "b"))
+    given: dict[str, Any] = {"location": str(tiny), "variant": "fp32", "device": "cuda:1"}
+    sources = tuple(ModelSource(name=name, **given) for name in ("a", "b"))
     assert asked == [
         ServerSettings(
             models=sources, aliases={"c": "a"}, host="::1", port=10, unix_socket=Path("s"), threads=3,

@@ -3,6 +3,7 @@
 Every option is an environment variable too: ``--max-texts`` is ``EMBEDRT_MAX_TEXTS``. What is typed goes first.
 """
 
+import dataclasses
 import importlib.util
 import os
 from pathlib import Path
@@ -42,6 +43,7 @@ def serve(
         str | None, typer.Option(envvar=_env("VARIANT"), help="A variant of each artifact; without it, the manifest's default.")
     ] = None,
     revision: Revision = None,
+    device: Annotated[str, typer.Option(envvar=_env("DEVICE"), help="cpu, cuda, cuda:N or auto.")] = "cpu",
     host: Annotated[str, typer.Option(envvar=_env("HOST"), help="Address to listen on; 0.0.0.0: all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar=_env("PORT"), min=0, max=65535, help="0: any that is free.")] = 8080,
     unix_socket: Annotated[
@@ -142,7 +144,10 @@ def serve(
     from embedrt.server import serve as run
 
     settings = ServerSettings(
-        models=_sources(artifacts or [], models_folder, variant, revision),
+        models=tuple(
+            dataclasses.replace(source, device=device)
+            for source in _sources(artifacts or [], models_folder, variant, revision)
+        ),
         aliases=_aliases(alias or _listed("ALIASES")),
         host=host,
         port=port,

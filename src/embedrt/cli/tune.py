@@ -14,12 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from embedrt.artifact import Artifact, locate, open_tokenizer
-from embedrt.cli.options import Json, Model, Quiet, Revision
+from embedrt.cli.options import Device, Json, Model, Quiet, Revision
 from embedrt.cli.reading import read_records
 from embedrt.errors import InputError, ManifestError
 from embedrt.layout import tuned_path, write_tuned
 from embedrt.progress import progress
-from embedrt.session import runtime_version
+from embedrt.session import parse_device, runtime_version
 from embedrt.tuning import Candidate, Tuned
 from embedrt.tuning import tune as try_layouts
 
@@ -29,6 +29,7 @@ __all__ = ["tune"]
 def tune(
     model: Model,
     variant: Annotated[list[str] | None, typer.Option(help="Which to measure; all of them without it.")] = None,
+    device: Device = "cpu",
     seconds: Annotated[float, typer.Option(min=1, help="Time for all of it; large models need longer.")] = 45.0,
     texts: Annotated[
         Path | None, typer.Option(help="Texts like yours, one a line; without it, lengths of queries and sentences.")
@@ -42,7 +43,7 @@ def tune(
     artifacts = [_artifact(model, name, revision) for name in _variants(model, variant, revision)]
     if forget:
         for artifact in artifacts:
-            _kept_at(artifact).unlink(missing_ok=True)
+            _kept_at(artifact, device).unlink(missing_ok=True)
         return
     lengths = _lengths(texts, artifacts[0].tokenizer) if texts is not None else None
     found: dict[str, Tuned] = {}
@@ -50,9 +51,9 @@ def tune(
         for artifact in artifacts:
             name = str(artifact.variant)
             share = seconds / len(artifacts)
-            found[name] = try_layouts(model, name, seconds=share, lengths=lengths, advance=advance)
-            write_tuned(_kept_at(artifact), found[name].layout)
-    _report(found, artifacts, json=json)
+            found[name] = try_layouts(model, name, device=device, seconds=share, lengths=lengths, advance=advance)
+            write_tuned(_kept_at(artifact, device), found[name].layout)
+    _report(found, _kept_at(artifacts[0], device).parent, json=json)
 
 
 def _artifact(model: str, variant: str | None, revision: str | None) -> Artifact:
@@ -68,8 +69,8 @@ def _variants(model: str, wanted: list[str] | None, revision: str | None) -> lis
     return list(dict.fromkeys(wanted)) if wanted else list(manifest.variants)
 
 
-def _kept_at(artifact: Artifact) -> Path:
-    return tuned_path(str(artifact.graph_sha256), runtime_version())
+def _kept_at(artifact: Artifact, device: str) -> Path:
+    return tuned_path(str(artifact.graph_sha256), runtime_version(), device=parse_device(device))
 
 
 def _lengths(texts: Path, tokenizer: Path) -> npt.NDArray[np.int64]:
@@ -79,7 +80,7 @@ def _lengths(texts: Path, tokenizer: Path) -> npt.NDArray[np.int64]:
     return open_tokenizer(tokenizer).encode([record["text"] for record in records]).lengths
 
 
-def _report(found: dict[str, Tuned], artifacts: list[Artifact], *, json: bool) -> None:
+def _report(found: dict[str, Tuned], folder: Path, *, json: bool) -> None:
     if json:
         content = {name: _plain(tuned) for name, tuned in found.items()}
         typer.echo(json_module.dumps(content, indent=2))
@@ -91,7 +92,6 @@ def _report(found: dict[str, Tuned], artifacts: list[Artifact], *, json: bool) -
     busiest = min(found, key=lambda name: _kept(found[name].throughput, found[name]).best)
     if len(found) > 1:
         console.print(f"Fastest here: {quickest} for one text, {busiest} for a corpus. The variant stays your choice.")
-    folder = _kept_at(artifacts[0]).parent
     console.print(Text(f"Kept in {folder}: encoders on this machine use it from now on; --forget undoes it."))
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from embedrt.artifact import Artifact, locate
-from embedrt.layout import Layout, layout_for
-from embedrt.loading import load
+from embedrt.layout import Layout
 from embedrt.manifest import Serving
+from embedrt.opening import Opened, Opening, open_artifact
 from embedrt.server.models import Description
 from embedrt.server.settings import ModelSource
-from embedrt.session import GraphSession, runtime_version
+from embedrt.session import GraphSession
 from embedrt.text import TextTokenizer
 
 __all__ = ["Held"]
@@ -21,14 +21,11 @@ class Held:
     """A loaded model of any kind."""
 
     source: ModelSource
-    artifact: Artifact
-    layout: Layout
-    serving: Serving
-    tokenizer: TextTokenizer
     wide: GraphSession
     """It shares its threads: for a text that is alone."""
     one_thread: GraphSession
-    """For texts of many clients."""
+    """For texts of many clients; on a card the same."""
+    _opened: Opened
     _opening: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -37,21 +34,37 @@ class Held:
 
         Raises:
             ArtifactError: there is no such model, or it is damaged or foreign.
-            UnavailableError: ONNX Runtime is not there.
+            UnavailableError: ONNX Runtime or the device is not there.
         """
         artifact = locate(source.location, variant=source.variant, revision=source.revision)
-        layout = layout_for(artifact.graph_sha256, runtime_version(), threads=threads, kind="cpu")
-        loaded = load(artifact, lambda: _open(artifact, layout, layout.latency_threads))
-        wide = loaded.session
+        opened = open_artifact(artifact, Opening(device=source.device, threads=threads))
+        wide = opened.session
         return cls(
             source=source,
-            artifact=artifact,
-            layout=layout,
-            serving=loaded.serving,
-            tokenizer=loaded.tokenizer,
             wide=wide,
-            one_thread=wide if wide.threads == 1 else _open(artifact, layout, 1),
+            one_thread=wide if wide.threads == 1 else opened.single(),
+            _opened=opened,
         )
+
+    @property
+    def artifact(self) -> Artifact:
+        """The files."""
+        return self._opened.artifact
+
+    @property
+    def layout(self) -> Layout:
+        """How it runs."""
+        return self._opened.layout
+
+    @property
+    def serving(self) -> Serving:
+        """What the manifest says of its use."""
+        return self._opened.serving
+
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        """Texts to token ids."""
+        return self._opened.tokenizer
 
     def session(self, *, wide: bool) -> GraphSession:
         """The one that shares its threads, or that of one thread."""
@@ -60,8 +73,9 @@ class Held:
     def renew(self) -> None:
         """Sessions that a hanging worker may hold for ever are replaced."""
         with self._opening:
-            self.wide = _open(self.artifact, self.layout, self.layout.latency_threads)
-            self.one_thread = _open(self.artifact, self.layout, 1)
+            shared = self.one_thread is self.wide
+            self.wide = self._opened.another()
+            self.one_thread = self.wide if shared else self._opened.another(threads=1)
 
     def description(self, *, labels: tuple[str, ...] = ()) -> Description:
         """What the server says of it."""
@@ -81,7 +95,3 @@ class Held:
             created=int(self.artifact.graph.stat().st_mtime),
             labels={str(number): label for number, label in enumerate(labels)},
         )
-
-
-def _open(artifact: Artifact, layout: Layout, threads: int) -> GraphSession:
-    return GraphSession(artifact.graph, threads=threads, fusions=layout.fusions)

@@ -51,7 +51,7 @@ class Server:
         traces = traces_to(settings.otlp_endpoint)
         self.registry = Registry.load(settings)
         self.metrics = Metrics(waiting=lambda: self.engine.queue.waiting, active=lambda: self.app.active)
-        workers = settings.threads or max(model.layout.workers for model in self.registry)
+        workers = max(model.layout.workers for model in self.registry)
         self.engine = Engine(
             settings.limits, workers=workers, linger=settings.linger_seconds,
             stuck_after=settings.stuck_seconds, observe=self._ran,

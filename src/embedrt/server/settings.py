@@ -55,6 +55,8 @@ class ModelSource:
     """Artifact folder, single .onnx file, or Hub id."""
     variant: str | None = None
     revision: str | None = None
+    device: str = "cpu"
+    """``cpu``, ``cuda``, ``cuda:N`` or ``auto``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
