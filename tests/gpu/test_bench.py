@@ -8,6 +8,7 @@ import embedrt_export
 import pytest
 from embedrt_bench.gpu.cards import copy_bandwidth, matrix_rate, why_no_card
 from embedrt_bench.gpu.run import GpuModel, GpuSettings, lines, measure
+from embedrt_bench.minilm import with_lengths
 from embedrt_bench.workloads import composed_sentences
 
 
@@ -38,10 +39,12 @@ def test_a_run_on_the_cpu(tmp_path: Path) -> None:
         checkpoint=checkpoint,
         artifact=tmp_path / "out",
         texts={"STS": texts, "128 tokens": texts[:20], "one text": texts[:3]},
+        by_lengths=with_lengths(tmp_path / "out", tmp_path / "lengths"),
     )
     result = measure([model], GpuSettings(device="cpu", rounds=1, threads=2, matrix_size=64))
     found = result["models"]["small"]
-    engines = ["embedrt fp32", "embedrt fp16", *(f"sentence-transformers {kind}" for kind in _KINDS)]
+    ours = ["embedrt fp32", "embedrt fp16", "embedrt fp16 by lengths"]
+    engines = [*ours, *(f"sentence-transformers {kind}" for kind in _KINDS)]
     assert list(found["engines"]) == engines
     for scenario in ("STS", "128 tokens"):
         assert all(found[scenario][name]["texts_per_second"]["median"] > 0 for name in engines)

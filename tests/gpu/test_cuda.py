@@ -10,6 +10,7 @@ from embedrt import SentenceEncoder
 from embedrt.devices import CUDA_PROVIDER
 from embedrt.placement import strays
 from embedrt.session import GraphSession, parse_device
+from embedrt.tuning import tune
 
 pytestmark = pytest.mark.gpu
 TEXTS = composed_sentences(500)
@@ -38,3 +39,23 @@ def test_no_text_becomes_nan_in_float16(minilm_fp16: Path, card: str) -> None:
     with SentenceEncoder(minilm_fp16, variant="fp16", device=card) as cuda:
         vectors = cuda.encode(texts)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
+
+
+def test_attention_by_lengths(minilm_fp16: Path, minilm_by_lengths: Path, card: str) -> None:
+    with (
+        SentenceEncoder(minilm_fp16) as cpu,
+        SentenceEncoder(minilm_by_lengths, variant="fp16", device=card) as cuda,
+    ):
+        expected, found = cpu.encode(TEXTS), cuda.encode(TEXTS)
+        alone = np.stack([cuda.encode(text) for text in TEXTS[:20]])
+    cosines = (expected * found).sum(axis=1)
+    assert float(cosines.min()) > 0.999
+    assert float(cosines.mean()) > 0.9999
+    np.testing.assert_allclose(alone, found[:20], atol=1e-3)
+    session = GraphSession(minilm_by_lengths / "onnx/model_fp16.onnx", device=parse_device(card))
+    assert strays(session.placements, CUDA_PROVIDER) == []
+
+
+def test_tuning_for_the_card(minilm_fp16: Path, card: str) -> None:
+    tuned = tune(minilm_fp16, "fp16", device=card, seconds=5)
+    assert all(one.best > 0 for one in (*tuned.latency, *tuned.throughput))

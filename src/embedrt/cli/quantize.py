@@ -21,6 +21,10 @@ def quantize(
     gate: Gate = None,
     allow_below_gate: AllowBelowGate = False,
     sts: Sts = None,
+    attention: Annotated[
+        str,
+        typer.Option(metavar="mask|lengths", help="Of fp16: lengths, which CUDA has Flash Attention for (opset 24)."),
+    ] = "mask",
     make_default: Annotated[
         bool, typer.Option("--default", help="Load this variant (the last one given) where none is named.")
     ] = False,
@@ -29,11 +33,16 @@ def quantize(
 ) -> None:
     """Add int8, int8-static or fp16 to an artifact, and say what it costs."""
     require_quantizer()
-    from embedrt_export.quantization import Precision, QuantizeOptions
+    from embedrt_export.quantization import AttentionForm, Precision, QuantizeOptions
     from embedrt_export.quantization import quantize as add_variant
 
     options = QuantizeOptions(
-        calibration=calibration, processor=processor, gate=gate, allow_below_gate=allow_below_gate, sts=sts
+        calibration=calibration,
+        processor=processor,
+        gate=gate,
+        allow_below_gate=allow_below_gate,
+        sts=sts,
+        attention=cast("AttentionForm", attention),
     )
     for name in precision:
         if name == "fp32":
