@@ -54,7 +54,7 @@ def attend_by_lengths(model: onnx_ir.Model, *, padding_side: str) -> int:
 def _masks_padding(node: onnx_ir.Node) -> bool:
     """Whether ``node`` reads (1 − attention_mask) · lowest, expanded to (batch, 1, query, key), and no past keys."""
     inputs = [*node.inputs, *[None] * (_MASK + 1 - len(node.inputs))]
-    if any(value is not None for value in inputs[_MASK + 1 :]) or node.attributes.get_int("is_causal", 0):
+    if any(value is not None for value in inputs[_MASK + 1 :]) or node.attributes.get_int("is_causal", 0) != 0:
         return False
     value = inputs[_MASK]
     for operator in ("Expand", "Unsqueeze"):

@@ -11,6 +11,7 @@ import pytest
 from sentence_transformers import SparseEncoder as Original
 
 from embedrt import SentenceEncoder, SparseEncoder, SparseVector, SparseVectors, tuning
+from embedrt.devices import Device
 from embedrt.errors import InputError, IntegrityError, KindError
 from embedrt.layout import default_layout
 
@@ -207,7 +208,7 @@ print([name for name in heavy if name in sys.modules])
 
 
 def test_tune_measures_sparse_models_too(splade_artifact: Path) -> None:
-    with contextlib.closing(tuning._Rig(splade_artifact, "int8")) as rig:
+    with contextlib.closing(tuning._Rig(splade_artifact, "int8", Device("cpu"))) as rig:
         layout = default_layout(2)
         assert rig.one_text(layout, 0.0) > 0
         assert rig.corpus(layout, np.array([3, 8, 8])) > 0
