@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import onnx_ir
 from embedrt_export.comparison import TOLERANCE
+from embedrt_export.graph_values import add_weight
 from embedrt_export.parity_texts import PARITY_TEXTS
-from embedrt_export.rewrite.values import add_weight
 
 from embedrt.errors import CheckpointError, InputError, ParityError
 from embedrt.manifest import Serving

@@ -10,7 +10,7 @@ https://onnx.ai/onnx/operators/onnx__Attention.html
 
 import numpy as np
 import onnx_ir
-from embedrt_export.rewrite.values import add_weight, constant, is_whole_number, produced_by
+from embedrt_export.graph_values import add_weight, constant, is_whole_number, produced_by
 from embedrt_export.tidy import drop_unused
 
 from embedrt.errors import InputError
