@@ -49,9 +49,9 @@ def quantize_products(model: onnx_ir.Model, chosen: list[Chosen], *, weight_limi
     outputs: dict[Linear, _Outputs] = {}
     in_blocks: set[LinearGroup] = set()
     for group, scheme in chosen:
-        projection, expansion = _value_projection(group, groups), _expansion(group, groups)
         if scheme.alpha is None:
             continue
+        projection, expansion = _value_projection(group, groups), _expansion(group, groups)
         if projection is not None:
             outputs[projection] = _Outputs(factors=np.float32(1) / scheme.smoothing)
         elif scheme.order is not None and expansion is not None:

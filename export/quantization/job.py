@@ -100,10 +100,10 @@ def quantize(
     """
     wanted = options or QuantizeOptions()
     found = _checked(artifact, precision)
-    stages = Stages(quiet=quiet)
-    model = onnx_ir.load(found.graph)
     if wanted.attention == "lengths" and precision != "fp16":
         raise InputError(f"attention by lengths is for fp16 on a GPU, and {precision} was asked for: leave it out")
+    stages = Stages(quiet=quiet)
+    model = onnx_ir.load(found.graph)
     if precision == "fp16":
         with stages.stage("float16") as facts:
             quantized = _Quantized(_to_float16(model, found, wanted, facts), None, [])

@@ -47,8 +47,7 @@ class Plan:
         """The int8 graph for ``setting``; :attr:`model` stays as it is."""
         model = self.model.clone()
         groups = find_groups(model)
-        opset = model.opset_imports[""]
-        chosen = [(group, self._scheme(group, groups, setting, opset)) for group in groups]
+        chosen = [(group, self._scheme(group, groups, setting)) for group in groups]
         kept = [(group, scheme) for group, scheme in chosen if scheme.error > _STANDS_OUT]
         taken = [(group, scheme) for group, scheme in chosen if scheme.error <= _STANDS_OUT]
         quantize_products(model, taken, weight_limit=self.weight_limit)
@@ -64,7 +63,7 @@ class Plan:
             blamed=_names(sorted(chosen, key=lambda choice: -choice[1].error))[:_BLAMED],
         )
 
-    def _scheme(self, group: LinearGroup, groups: list[LinearGroup], setting: Setting, opset: int) -> Scheme:
+    def _scheme(self, group: LinearGroup, groups: list[LinearGroup], setting: Setting) -> Scheme:
         return choose_scheme(
             group,
             self.rows[group.source.name or ""],
@@ -72,7 +71,7 @@ class Plan:
             static=self.static,
             smooth=can_smooth(group, groups, static=self.static),
             weight_limit=self.weight_limit,
-            reorder=self.static and can_reorder(group, groups, opset),
+            reorder=self.static and can_reorder(group, groups, self.model.opset_imports[""]),
         )
 
 

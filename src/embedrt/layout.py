@@ -74,7 +74,7 @@ def layout_for(graph_sha256: str | None, runtime: str, *, threads: int | None, d
     default = default_layout(threads, kind=device.kind)
     if graph_sha256 is None:
         return default
-    tuned = read_tuned(tuned_path(graph_sha256, runtime, device=device, folder=_folder()))
+    tuned = read_tuned(tuned_path(graph_sha256, runtime, device=device))
     if tuned is None or threads is None:
         return tuned or default
     workers = threads if device.kind == "cpu" else tuned.workers

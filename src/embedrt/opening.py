@@ -37,6 +37,7 @@ class Opening:
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise InputError(f"threads is {self.threads}, expected at least 1")
+        parse_device(self.device)  # one that is none is told before a model is looked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,6 @@ def open_model(model: str | os.PathLike[str], opening: Opening, *, kind: str | N
         ArtifactError: there is no such model, or it is damaged, foreign, or of another kind.
         UnavailableError: the device or provider is not on this machine.
     """
-    parse_device(opening.device)  # a device that is none is told before a model is looked for
     where = Path(model) if isinstance(model, os.PathLike) else model
     artifact = locate(where, variant=opening.variant, revision=opening.revision)
     if artifact.manifest is not None:

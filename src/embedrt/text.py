@@ -24,8 +24,6 @@ __all__ = ["Piece", "TextTokenizer", "TokenRows", "as_texts", "token_rows"]
 
 _FEW_TEXTS, _FEW_THREADS = 64, 2
 """Looking words up takes one thread, and Python's lock: for more texts than these, more threads than these are faster without."""
-_FIRST = np.zeros(1, dtype=np.int64)
-_FIRST.setflags(write=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +168,7 @@ def token_rows(rows: Sequence[Sequence[int]]) -> TokenRows:
     """Token ids of several texts, laid end to end."""
     if len(rows) == 1:  # what latency is measured on: a third of the time
         only = np.array(rows[0], dtype=np.int64)
-        return TokenRows(ids=only, lengths=np.array([len(only)]), starts=_FIRST)
+        return TokenRows(ids=only, lengths=np.array([len(only)]), starts=np.zeros(1, dtype=np.int64))
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     ids = np.fromiter(itertools.chain.from_iterable(rows), np.int64, int(lengths.sum()))
     return TokenRows(ids=ids, lengths=lengths, starts=np.cumsum(lengths) - lengths)

@@ -114,8 +114,7 @@ class _Rig:
         self._artifact, self._device = locate(model, variant=variant), device
         self._sessions: dict[tuple[int, bool], GraphSession] = {}
         self._runners: dict[Layout, Runner] = {}
-        threads = 1 if device.kind == "cpu" else default_layout(kind=device.kind).latency_threads
-        self._loaded: Loaded = load(self._artifact, lambda: self._session(threads, fusions=False))
+        self._loaded: Loaded = load(self._artifact, lambda: self._session(1, fusions=False))
 
     def one_text(self, layout: Layout, slot: float) -> float:
         """Median seconds for a text of 16 tokens, over ``slot`` seconds."""
@@ -156,10 +155,9 @@ class _Rig:
 
     def _runner(self, layout: Layout) -> Runner:
         if layout not in self._runners:
-            workers_threads = 1 if self._device.kind == "cpu" else layout.latency_threads  # on a card, the same session
             self._runners[layout] = Runner(
                 self._session(layout.latency_threads, fusions=layout.fusions),
-                lambda: self._session(workers_threads, fusions=layout.fusions),
+                lambda: self._session(1, fusions=layout.fusions),
                 serving=self._loaded.serving,
                 layout=layout,
                 kind=self._device.kind,
@@ -167,6 +165,8 @@ class _Rig:
         return self._runners[layout]
 
     def _session(self, threads: int, *, fusions: bool) -> GraphSession:
+        if self._device.kind != "cpu":  # weights lie on a card once, whatever the threads
+            threads = default_layout(kind=self._device.kind).latency_threads
         if (threads, fusions) not in self._sessions:
             self._sessions[threads, fusions] = GraphSession(
                 self._artifact.graph, device=self._device, threads=threads, fusions=fusions
