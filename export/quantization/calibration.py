@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir
 import onnxruntime
-from embedrt_export.quantization.linears import LinearGroup
 from tqdm import tqdm
 
 from embedrt.errors import InputError
@@ -57,16 +56,16 @@ def _own(name: str) -> list[str]:
 
 def sample_activations(
     model: onnx_ir.Model,
-    groups: Sequence[LinearGroup],
+    sources: Sequence[onnx_ir.Value],
     tokens: TokenRows,
     *,
     quiet: bool = False,
 ) -> dict[str, Floats]:
-    """Rows of every group's source, (rows, inputs) by its name: all rows, or an even sample of them.
+    """Rows of values (batch, sequence, width) of the graph, (rows, width) by name: all rows, or an even sample of them.
 
     The inputs of ``tokens`` run one by one, so that no padding is among the rows.
     """
-    names = [group.source.name or "" for group in groups]
+    names = [source.name or "" for source in sources]
     watched = model.clone()
     values = {value.name: value for node in watched.graph for value in node.outputs}
     watched.graph.outputs.extend(values[name] for name in names if not values[name].is_graph_output())

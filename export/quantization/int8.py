@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir
 from embedrt_export.quantization.graph_writer import MICROSOFT, GraphWriter, Quantized, Weights
-from embedrt_export.quantization.linears import Linear, LinearGroup
+from embedrt_export.quantization.linears import Linear, LinearGroup, expansion_before, giving
 from embedrt_export.quantization.scheme import Order, Rows, Scheme, quantize_weight
 
 __all__ = ["can_reorder", "can_smooth", "quantize_products"]
@@ -36,9 +36,7 @@ def can_smooth(group: LinearGroup, groups: list[LinearGroup], *, static: bool) -
 
 def can_reorder(group: LinearGroup, groups: list[LinearGroup], opset: int) -> bool:
     """Whether the channels that ``group`` reads may stand in any order, and be quantized in blocks."""
-    shape = group.source.shape
-    narrowed = shape is not None and shape[1] == 1  # one row a text: nothing to save
-    return opset >= _BLOCKS_FROM and not narrowed and _expansion(group, groups) is not None
+    return opset >= _BLOCKS_FROM and not group.one_row and expansion_before(group, groups) is not None
 
 
 def quantize_products(model: onnx_ir.Model, chosen: list[Chosen], *, weight_limit: int) -> None:
@@ -51,7 +49,7 @@ def quantize_products(model: onnx_ir.Model, chosen: list[Chosen], *, weight_limi
     for group, scheme in chosen:
         if scheme.alpha is None:
             continue
-        projection, expansion = _value_projection(group, groups), _expansion(group, groups)
+        projection, expansion = _value_projection(group, groups), expansion_before(group, groups)
         if projection is not None:
             outputs[projection] = _Outputs(factors=np.float32(1) / scheme.smoothing)
         elif scheme.order is not None and expansion is not None:
@@ -62,8 +60,8 @@ def quantize_products(model: onnx_ir.Model, chosen: list[Chosen], *, weight_limi
     for group, scheme in chosen:
         quantized = _quantized_source(writer, group, scheme, in_blocks=group in in_blocks)
         order = scheme.order if group in in_blocks else None
-        for linear in group.linears:
-            weights = _weights(linear, scheme, outputs.get(linear, _Outputs()), order, weight_limit)
+        for linear, shift in zip(group.linears, _shifts(group, scheme), strict=True):
+            weights = _weights(linear, scheme, shift, outputs.get(linear, _Outputs()), order, weight_limit)
             writer.place = linear.product
             writer.replace(linear.result, writer.product(quantized, weights))
 
@@ -84,23 +82,7 @@ def _value_projection(group: LinearGroup, groups: list[LinearGroup]) -> Linear |
     if group.kind != "attention" or attention is None:
         return None
     heads = attention.attributes.get_int("q_num_heads", 0), attention.attributes.get_int("kv_num_heads", 0)
-    return _giving(attention.inputs[2], groups) if heads[0] == heads[1] else None
-
-
-def _expansion(group: LinearGroup, groups: list[LinearGroup]) -> Linear | None:
-    """The product whose result goes through GELU to ``group``, and nowhere else."""
-    gelu = group.source.producer()
-    readers = {use.node for use in group.source.uses()}
-    if gelu is None or gelu.op_type != "Gelu" or readers != {linear.product for linear in group.linears}:
-        return None
-    return None if group.source.is_graph_output() else _giving(gelu.inputs[0], groups)
-
-
-def _giving(value: onnx_ir.Value | None, groups: list[LinearGroup]) -> Linear | None:
-    """The product whose result is ``value``, where that is read once."""
-    if value is None or value.is_graph_output() or len(list(value.uses())) != 1:
-        return None
-    return next((linear for group in groups for linear in group.linears if linear.result is value), None)
+    return giving(attention.inputs[2], groups) if heads[0] == heads[1] else None
 
 
 def _quantized_source(writer: GraphWriter, group: LinearGroup, scheme: Scheme, *, in_blocks: bool) -> Quantized:
@@ -113,12 +95,26 @@ def _quantized_source(writer: GraphWriter, group: LinearGroup, scheme: Scheme, *
     return writer.quantize_static(source, scheme.activations)
 
 
-def _weights(linear: Linear, scheme: Scheme, outputs: _Outputs, order: Order | None, limit: int) -> Weights:
-    """``linear`` balanced by c, its rows in ``order``, its columns as ``outputs`` says."""
+def _shifts(group: LinearGroup, scheme: Scheme) -> list[npt.NDArray[np.float32]]:
+    """What belongs into the bias of each product."""
+    widths = [linear.weight.shape[1] for linear in group.linears]
+    shift = np.zeros(sum(widths), dtype=np.float32) if scheme.shift is None else scheme.shift
+    return np.split(shift, np.cumsum(widths)[:-1])
+
+
+def _weights(
+    linear: Linear,
+    scheme: Scheme,
+    shift: npt.NDArray[np.float32],
+    outputs: _Outputs,
+    order: Order | None,
+    limit: int,
+) -> Weights:
+    """``linear`` balanced by c, its rows in ``order``, its columns as ``outputs`` says; a bias takes ``shift`` in."""
     factors = np.float32(1) if outputs.factors is None else outputs.factors
     rows = slice(None) if order is None else order
     columns = slice(None) if outputs.order is None else outputs.order
     balanced = linear.weight * scheme.smoothing[:, None] * factors
     weight, scales = quantize_weight(balanced[rows][:, columns], limit)
-    bias = None if linear.bias is None else np.asarray((linear.bias * factors)[columns], dtype=np.float32)
+    bias = None if linear.bias is None else np.asarray(((linear.bias + shift) * factors)[columns], dtype=np.float32)
     return Weights(linear.name, weight, scales, bias)

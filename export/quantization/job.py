@@ -17,6 +17,7 @@ from embedrt_export.quantization.linears import find_groups
 from embedrt_export.quantization.padding_lengths import attend_by_lengths
 from embedrt_export.quantization.plan import Plan
 from embedrt_export.quantization.search import search_setting
+from embedrt_export.quantization.silu import find_gelus, gelus_as_silu
 from embedrt_export.quantization.tables import quantize_tables
 from embedrt_export.stages import Stages
 from embedrt_export.tidy import drop_unused
@@ -150,7 +151,14 @@ def _to_int8(
     judge = judge_of(serving)
     with stages.stage("calibrate") as facts:
         tokenizer = TextTokenizer(found.tokenizer, max_seq_length=serving.max_seq_length)
-        rows = sample_activations(model, groups, judge.tokens(tokenizer, serving, texts), quiet=stages.quiet)
+        tokens = judge.tokens(tokenizer, serving, texts)
+        silu = 0
+        if precision == "int8-static" and (gelus := find_gelus(groups)):
+            inputs = sample_activations(model, [gelu.source for gelu in gelus], tokens, quiet=stages.quiet)
+            silu = gelus_as_silu(model, gelus, inputs)
+            groups = find_groups(model)
+            facts.append(f"{silu} of {len(gelus)} GELU as SiLU")
+        rows = sample_activations(model, [group.source for group in groups], tokens, quiet=stages.quiet)
         facts.append(f"{len(texts)} texts, {len(next(iter(rows.values())))} tokens")
     plan = Plan(model, rows, static=precision == "int8-static", weight_limit=2 ** (bits - 1) - 1)
     with stages.stage("search") as facts:
@@ -170,6 +178,7 @@ def _to_int8(
         kept_float=tuple(built.kept_float),
         tables=built.tables,
         worst_layer_error=built.worst_error,
+        gelu_as_silu=silu,
     )
     return _Quantized(built.model, described, built.blamed)
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir
 
-__all__ = ["InputKind", "Linear", "LinearGroup", "find_groups"]
+__all__ = ["InputKind", "Linear", "LinearGroup", "expansion_before", "find_groups", "giving"]
 
 Floats = npt.NDArray[np.float32]
 InputKind = Literal["norm", "attention", "gelu", "other"]
@@ -20,6 +20,7 @@ _KINDS: dict[str, InputKind] = {
     "SimplifiedLayerNormalization": "norm",
     "Attention": "attention",
     "Gelu": "gelu",
+    "QuickGelu": "gelu",  # ONNX Runtime's name for SiLU, which has the same shape
 }
 
 
@@ -47,6 +48,11 @@ class LinearGroup:
     linears: tuple[Linear, ...]
 
     @property
+    def one_row(self) -> bool:
+        """Whether a text has one row here: in a last layer that was narrowed to the pooled token."""
+        return self.source.shape is not None and self.source.shape[1] == 1
+
+    @property
     def weights(self) -> Floats:
         """All weights side by side, (inputs, outputs of all)."""
         return np.concatenate([linear.weight for linear in self.linears], axis=1)
@@ -61,6 +67,22 @@ def find_groups(model: onnx_ir.Model) -> list[LinearGroup]:
     for source, linear in _linears(model):
         by_source.setdefault(source, []).append(linear)
     return [LinearGroup(source, _kind(source), tuple(linears)) for source, linears in by_source.items()]
+
+
+def expansion_before(group: LinearGroup, groups: list[LinearGroup]) -> Linear | None:
+    """The product whose result goes through GELU to ``group``, and nowhere else."""
+    gelu = group.source.producer()
+    readers = {use.node for use in group.source.uses()}
+    if gelu is None or _KINDS.get(gelu.op_type) != "gelu" or readers != {linear.product for linear in group.linears}:
+        return None
+    return None if group.source.is_graph_output() else giving(gelu.inputs[0], groups)
+
+
+def giving(value: onnx_ir.Value | None, groups: list[LinearGroup]) -> Linear | None:
+    """The product whose result is ``value``, where that is read once."""
+    if value is None or value.is_graph_output() or len(list(value.uses())) != 1:
+        return None
+    return next((linear for group in groups for linear in group.linears if linear.result is value), None)
 
 
 def _linears(model: onnx_ir.Model) -> Iterator[tuple[onnx_ir.Value, Linear]]:

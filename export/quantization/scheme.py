@@ -90,6 +90,9 @@ class Scheme:
     """‖x W − its int8 product‖ / ‖x W‖ over the calibration rows."""
     order: Order | None = None
     """(inputs,) the channels in blocks of equal size, each with one factor; None: they stay, each with a factor of its own."""
+    shift: Floats | None = None
+    """(outputs of all,) the mean of x W − its int8 product over the calibration rows, which products with a bias make good
+    (arXiv 1906.04721, section 4.2); None: zeros."""
 
     @property
     def block_factors(self) -> Floats:
@@ -131,7 +134,8 @@ def choose_scheme(
     for activations in _candidates(group.kind, rows / smoothing, setting, static=static):
         found = quantized_product(checked / smoothing, activations, weight, scales)
         error = float(np.linalg.norm(found - exact)) / max(float(np.linalg.norm(exact)), _TINY)
-        schemes.append(Scheme(smoothing, activations, alpha, error, order))
+        shift = (exact - found).mean(axis=0)
+        schemes.append(Scheme(smoothing, activations, alpha, error, order, shift))
     return min(schemes, key=lambda scheme: scheme.error)
 
 

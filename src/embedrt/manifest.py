@@ -127,6 +127,8 @@ class Quantization:
     """Embedding tables in int8."""
     worst_layer_error: float
     """Largest relative error of any product on the calibration texts."""
+    gelu_as_silu: int = 0
+    """GELUs that are computed as SiLU, with refitted weights behind them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

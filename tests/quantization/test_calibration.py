@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from embedrt_export.quantization import calibration
 from embedrt_export.quantization.calibration import calibration_texts, held_out_texts, sample_activations
-from embedrt_export.quantization.linears import find_groups
+from embedrt_export.quantization.linears import LinearGroup, find_groups
 
 from embedrt.errors import InputError
 from embedrt.text import TextTokenizer
@@ -66,10 +66,14 @@ def all_rows(transformer: Path, name: str) -> np.ndarray:
     return np.concatenate(rows)
 
 
+def sources(groups: list[LinearGroup]) -> list[onnx_ir.Value]:
+    return [group.source for group in groups]
+
+
 def test_rows_are_those_of_the_tokens(graph: onnx_ir.Model, transformer: Path) -> None:
     groups = find_groups(graph)
     tokenizer = TextTokenizer(transformer / "tokenizer.json")
-    rows = sample_activations(graph, groups, tokenizer.encode(TEXTS), quiet=True)
+    rows = sample_activations(graph, sources(groups), tokenizer.encode(TEXTS), quiet=True)
     assert set(rows) == {"norm0", "attended", "norm1", "gelu", "norm2", "tanh"}
     for name in rows:
         np.testing.assert_array_equal(rows[name], all_rows(transformer, name))
@@ -82,7 +86,7 @@ def test_sample_is_even_over_all_texts(
 ) -> None:
     monkeypatch.setattr(calibration, "_ROWS", limit)
     tokenizer = TextTokenizer(transformer / "tokenizer.json")
-    rows = sample_activations(graph, find_groups(graph), tokenizer.encode(TEXTS), quiet=True)["gelu"]
+    rows = sample_activations(graph, sources(find_groups(graph)), tokenizer.encode(TEXTS), quiet=True)["gelu"]
     whole = all_rows(transformer, "gelu")
     np.testing.assert_array_equal(rows, whole[:: max(1, len(whole) // limit)])
 
@@ -90,7 +94,9 @@ def test_sample_is_even_over_all_texts(
 def test_a_source_that_is_an_output_already(graph: onnx_ir.Model, transformer: Path) -> None:
     groups = find_groups(graph)
     graph.graph.outputs.append(groups[-1].source)
-    rows = sample_activations(graph, groups, TextTokenizer(transformer / "tokenizer.json").encode(TEXTS), quiet=True)
+    rows = sample_activations(
+        graph, sources(groups), TextTokenizer(transformer / "tokenizer.json").encode(TEXTS), quiet=True
+    )
     np.testing.assert_array_equal(rows["tanh"], all_rows(transformer, "tanh"))
 
 
@@ -98,7 +104,7 @@ def test_progress_is_shown_unless_quiet(
     graph: onnx_ir.Model, transformer: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tokenizer = TextTokenizer(transformer / "tokenizer.json")
-    sample_activations(graph, find_groups(graph), tokenizer.encode(TEXTS), quiet=True)
+    sample_activations(graph, sources(find_groups(graph)), tokenizer.encode(TEXTS), quiet=True)
     assert capsys.readouterr().err == ""
-    sample_activations(graph, find_groups(graph), tokenizer.encode(TEXTS))
+    sample_activations(graph, sources(find_groups(graph)), tokenizer.encode(TEXTS))
     assert "calibrate" in capsys.readouterr().err

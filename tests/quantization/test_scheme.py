@@ -254,3 +254,20 @@ def test_channels_stay_where_blocks_are_uneven_or_nothing_is_balanced(width: int
         group_of("gelu", weights), rows, BALANCED, static=True, smooth=smooth, weight_limit=127, reorder=True
     )
     assert found.order is None
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_the_shift_is_the_mean_of_what_int8_lacks(static: bool) -> None:
+    weight, rows = (
+        draw(0, 24, 5),
+        np.abs(draw(1, 300, 24)) ** 3,
+    )  # one-sided: a few levels, and rounding leans to one side
+    chosen = choose_scheme(
+        group_of("gelu", weight), rows, Setting(0.7, 90.0), static=static, smooth=False, weight_limit=127
+    )
+    whole, scales = quantize_weight(weight * chosen.smoothing[:, None], 127)
+    lacking = np.subtract(rows @ weight, quantized_product(rows / chosen.smoothing, chosen.activations, whole, scales))
+    assert chosen.shift is not None
+    np.testing.assert_allclose(chosen.shift, lacking.mean(axis=0), rtol=1e-4, atol=1e-4)
+    if static:  # a tenth is clipped
+        assert np.abs(chosen.shift).max() > 0.1
