@@ -266,7 +266,8 @@ def test_the_shift_is_the_mean_of_what_int8_lacks(static: bool) -> None:
         group_of("gelu", weight), rows, Setting(0.7, 90.0), static=static, smooth=False, weight_limit=127
     )
     whole, scales = quantize_weight(weight * chosen.smoothing[:, None], 127)
-    lacking = np.subtract(rows @ weight, quantized_product(rows / chosen.smoothing, chosen.activations, whole, scales))
+    balanced: Floats = np.asarray(rows / chosen.smoothing, dtype=np.float32)
+    lacking = np.subtract(rows @ weight, quantized_product(balanced, chosen.activations, whole, scales))
     assert chosen.shift is not None
     np.testing.assert_allclose(chosen.shift, lacking.mean(axis=0), rtol=1e-4, atol=1e-4)
     if static:  # a tenth is clipped
