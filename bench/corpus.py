@@ -29,7 +29,7 @@ class Corpus:
     """Sentences to measure with."""
 
     sentences: tuple[str, ...]
-    """An even sample of the texts at hand, as many as asked for."""
+    """An even sample of the texts at hand, as many as asked for, in random order."""
     label: str
     """For ``settings.texts`` of a result."""
     seed: int
@@ -37,13 +37,18 @@ class Corpus:
 
 
 def read_corpus(folder: Path | None, count: int, *, seed: int) -> Corpus:
-    """``count`` sentences: of the STS files in ``folder``, or composed ones where it is None."""
+    """``count`` sentences in random order: of the STS files in ``folder``, or composed ones where it is None.
+
+    MLPerf's offline scenario draws its samples at random too. In the order of the files, neighbours are of one set and of
+    like length, so that engines which batch texts as they come would pad less than they do in use.
+    """
     if folder is None:
         label = f"{count} composed sentences (the STS files are not at hand)"
         return Corpus(sentences=tuple(composed_sentences(count, seed=seed)), label=label, seed=seed)
     every = sts_texts(folder)
     sample = every[:: max(1, len(every) // count)][:count]  # evenly: the sets differ in length
-    label = f"{len(sample)} STS sentences, evenly from all sets"
+    random.Random(seed).shuffle(sample)
+    label = f"{len(sample)} STS sentences, evenly from all sets, in random order"
     return Corpus(sentences=tuple(sample), label=label, seed=seed)
 
 

@@ -32,8 +32,12 @@ def test_corpus_is_an_even_sample(tmp_path: Path) -> None:
     for split in ("train", "dev", "test"):
         (tmp_path / f"sts-en/stsb-{split}.csv").touch()
     found = read_corpus(tmp_path, 6, seed=0)
-    assert found.label == "6 STS sentences, evenly from all sets"
-    assert found.sentences == tuple(f"of {year}, {row}" for year in (2012, 2013, 2014) for row in (0, 10))
+    assert found.label == "6 STS sentences, evenly from all sets, in random order"
+    in_order = [f"of {year}, {row}" for year in (2012, 2013, 2014) for row in (0, 10)]
+    assert sorted(found.sentences) == in_order
+    orders = {read_corpus(tmp_path, 6, seed=seed).sentences for seed in (0, 1, 0)}
+    assert len(orders) == 2  # by seed
+    assert tuple(in_order) not in orders
 
 
 def test_profiles(corpus: Corpus) -> None:
