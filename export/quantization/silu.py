@@ -46,11 +46,11 @@ class Gelu:
         return self.before.result
 
 
-def find_gelus(groups: Sequence[LinearGroup]) -> list[Gelu]:
+def find_gelus(groups: list[LinearGroup]) -> list[Gelu]:
     """Those of every token; in a last layer that was narrowed to one row a text there is nothing to save."""
     found = []
     for group in groups:
-        node, before = group.source.producer(), expansion_before(group, list(groups))
+        node, before = group.source.producer(), expansion_before(group, groups)
         if node is not None and before is not None and node.op_type == "Gelu" and not group.one_row:
             found.append(Gelu(node, before, group))
     return found
@@ -104,13 +104,13 @@ def _silu(x: Floats) -> Floats:
 
 def _refit(silu: Floats, exact: Floats, linear: Linear) -> _Refit:
     missing = (exact - silu / _A) @ linear.weight  # (rows, outputs)
-    has_bias = linear.bias is not None
-    means = (silu.mean(axis=0), missing.mean(axis=0)) if has_bias else (np.float32(0), np.float32(0))
-    centred = silu - means[0]
+    centre = np.float32(linear.bias is not None)  # 0: there is nowhere to put a mean
+    silu_mean, missing_mean = centre * silu.mean(axis=0), centre * missing.mean(axis=0)
+    centred = silu - silu_mean
     gram = (centred.T @ centred).astype(np.float64)
     gram[np.diag_indices_from(gram)] += _RIDGE * np.trace(gram) / len(gram) + _TINY
-    added = np.linalg.solve(gram, (centred.T @ (missing - means[1])).astype(np.float64)).astype(np.float32)
-    shift = means[1] - means[0] @ added if has_bias else np.float32(0)
+    added = np.linalg.solve(gram, (centred.T @ (missing - missing_mean)).astype(np.float64)).astype(np.float32)
+    shift = missing_mean - silu_mean @ added
     left = missing - silu @ added - shift
     error = float(np.linalg.norm(left)) / max(float(np.linalg.norm(exact @ linear.weight)), _TINY)
     bias = None if linear.bias is None else np.asarray(linear.bias + shift, dtype=np.float32)

@@ -258,10 +258,8 @@ def test_channels_stay_where_blocks_are_uneven_or_nothing_is_balanced(width: int
 
 @pytest.mark.parametrize("static", [True, False])
 def test_the_shift_is_the_mean_of_what_int8_lacks(static: bool) -> None:
-    weight, rows = (
-        draw(0, 24, 5),
-        np.abs(draw(1, 300, 24)) ** 3,
-    )  # one-sided: a few levels, and rounding leans to one side
+    weight = draw(0, 24, 5)
+    rows = np.abs(draw(1, 300, 24)) ** 3  # one-sided, so that clipping leans to one side
     chosen = choose_scheme(
         group_of("gelu", weight), rows, Setting(0.7, 90.0), static=static, smooth=False, weight_limit=127
     )

@@ -31,7 +31,7 @@ def draw(seed: int, *shape: int) -> Floats:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def layer(text: str = LAYER, *, outputs: str = "z", width: int = OUTPUTS, square: bool = False) -> onnx_ir.Model:
+def layer(text: str = LAYER, *, outputs: str = "z", square: bool = False) -> onnx_ir.Model:
     """8 channels into 48, GELU, and 48 into 6, or into 8 again."""
     out = INPUTS if square else OUTPUTS
     constants: dict[str, npt.NDArray[Any]] = {
