@@ -1,5 +1,6 @@
 """Nodes and constants of the int8 form, put into a graph; which products take which form is decided in :mod:`.int8`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,9 +10,11 @@ import onnx_ir
 from embedrt_export.quantization.linears import LinearGroup
 from embedrt_export.quantization.scheme import Rows, Static
 
-__all__ = ["MICROSOFT", "GraphWriter", "Quantized", "Weights"]
+__all__ = ["BLOCKS_FROM", "MICROSOFT", "GraphWriter", "Quantized", "Weights"]
 
 MICROSOFT = "com.microsoft"
+BLOCKS_FROM = 21
+"""The opset since which a part of a row can have a scale of its own."""
 _SMALLEST_MAXIMUM = 1e-12
 _AXES_ARE_AN_INPUT_FROM = 18  # opset
 
@@ -34,13 +37,13 @@ class Quantized:
     """Activations in u8, as the products read them."""
 
     value: onnx_ir.Value
-    """(batch, sequence, inputs), or (tokens, inputs) with row scales"""
+    """(batch, sequence, inputs)"""
     zero_point: onnx_ir.Value
     scale: onnx_ir.Value
-    """One number, or (tokens, 1)"""
+    """One number, or (batch, sequence, 1)"""
     by_row: bool
-    one_row: bool = False
-    """Whether a text has one row: in a last layer that was narrowed to the pooled token."""
+    folded: Callable[[int], onnx_ir.Value] | None = None
+    """Where value and scale are matrices instead, (tokens, …): the shape of the product, by its width."""
 
 
 @dataclass(slots=True)
@@ -51,9 +54,11 @@ class GraphWriter:
     place: onnx_ir.Node | None = None
     _constants: dict[tuple[Any, ...], onnx_ir.Value] = field(default_factory=dict)
     _order: dict[onnx_ir.Node, int] = field(default_factory=dict)
+    _first: onnx_ir.Node | None = None
 
     def __post_init__(self) -> None:
         self._order = {node: index for index, node in enumerate(self.model.graph)}
+        self._first = next(iter(self.model.graph))
 
     def position(self, node: onnx_ir.Node) -> int:
         """Where ``node`` stood when writing began."""
@@ -118,38 +123,43 @@ class GraphWriter:
         self, source: onnx_ir.Value, activations: Static, factors: npt.NDArray[np.float32]
     ) -> Quantized:
         """As :meth:`quantize_static`, of ``factors`` (blocks,) times as coarse a scale in each block of channels."""
-        if source.shape is None or not isinstance(width := source.shape[-1], int):
-            raise ValueError(f"{source.name} has no known width")
         shape = self._token_shape(len(factors))
         coarse = self.constant((activations.scale * factors).astype(np.float32), "scales")
         zero = self.constant(np.uint8(activations.zero_point), "zero_point")
-        scales, zeros = self.add("Expand", coarse, shape), self.add("Expand", zero, shape)
-        size = width // len(factors)
-        quantized = self.add("QuantizeLinear", source, scales, zeros, axis=-1, block_size=size)
+        scales, size = self.add("Expand", coarse, shape), _width(source) // len(factors)
+        quantized = self.add("QuantizeLinear", source, scales, self._spread(zero, shape), axis=-1, block_size=size)
         scale = self.constant(np.float32(activations.scale), "scale")
         return Quantized(quantized, zero, scale, by_row=False)
 
     def quantize_rows(self, source: onnx_ir.Value, activations: Rows) -> Quantized:
-        """A scale for each token: (tokens,) and with it (tokens, inputs) in u8."""
-        width = source.shape[-1] if source.shape is not None else -1
-        rows = self.add("Reshape", source, self.constant(np.array([-1, width], dtype=np.int64), "shape"))
-        axes, levels = self.constant(np.array([1], dtype=np.int64), "axis"), np.float32(255 - activations.zero_point)
-        compared = rows if activations.floor is not None else self.add("Abs", rows)
-        largest = self._row_maximum(compared, axes)
-        floor = self.constant(np.float32(activations.floor or _SMALLEST_MAXIMUM), "floor")
-        scale = self.add("Mul", self.add("Max", largest, floor), self.constant(1 / levels, "level"))
+        """A scale for each token, which is one block."""
+        if self.model.opset_imports[""] < BLOCKS_FROM:
+            return self._quantize_matrix(source, activations)
+        scale = self._row_scale(source, activations, axis=-1, keepdims=1)  # (batch, sequence, 1)
         zero = self.constant(np.uint8(activations.zero_point), "zero_point")
-        zeros = self.add("Expand", zero, self.add("Shape", scale))  # QuantizeLinear wants one a scale
-        column = self.add("Unsqueeze", scale, axes)  # (tokens, 1)
-        one_row = source.shape is not None and source.shape[1] == 1
-        quantized = self.add("QuantizeLinear", rows, scale, zeros, axis=0)
-        return Quantized(quantized, zero, column, by_row=True, one_row=one_row)
+        zeros = self._one_each(zero, scale) if _has_one_row(source) else self._spread(zero, self._token_shape(1))
+        quantized = self.add("QuantizeLinear", source, scale, zeros, axis=-1, block_size=_width(source))
+        return Quantized(quantized, zero, scale, by_row=True)
 
-    def _row_maximum(self, rows: onnx_ir.Value, axes: onnx_ir.Value) -> onnx_ir.Value:
-        """Of (tokens, inputs), (tokens,); grafted graphs may be of an opset where the axes are an attribute still."""
+    def _quantize_matrix(self, source: onnx_ir.Value, activations: Rows) -> Quantized:
+        """The same without blocks: the rows of a matrix can have a scale each."""
+        rows = self.add("Reshape", source, self._whole_numbers(-1, _width(source)))
+        scale = self._row_scale(rows, activations, axis=1, keepdims=0)  # (tokens,)
+        zero = self.constant(np.uint8(activations.zero_point), "zero_point")
+        column = self.add("Unsqueeze", scale, self._whole_numbers(1))
+        quantized = self.add("QuantizeLinear", rows, scale, self._one_each(zero, scale), axis=0)
+        folded = (lambda width: self._whole_numbers(-1, 1, width)) if _has_one_row(source) else self._token_shape
+        return Quantized(quantized, zero, column, by_row=True, folded=folded)
+
+    def _row_scale(self, rows: onnx_ir.Value, activations: Rows, *, axis: int, keepdims: int) -> onnx_ir.Value:
+        levels = np.float32(255 - activations.zero_point)
+        compared = rows if activations.floor is not None else self.add("Abs", rows)
         if self.model.opset_imports[""] < _AXES_ARE_AN_INPUT_FROM:
-            return self.add("ReduceMax", rows, axes=[1], keepdims=0)
-        return self.add("ReduceMax", rows, axes, keepdims=0)
+            largest = self.add("ReduceMax", compared, axes=[axis], keepdims=keepdims)
+        else:
+            largest = self.add("ReduceMax", compared, self._whole_numbers(axis), keepdims=keepdims)
+        floor = self.constant(np.float32(activations.floor or _SMALLEST_MAXIMUM), "floor")
+        return self.add("Mul", self.add("Max", largest, floor), self.constant(1 / levels, "level"))
 
     def product(self, left: Quantized, right: Weights) -> onnx_ir.Value:
         """(batch, sequence, outputs) in float32."""
@@ -160,21 +170,43 @@ class GraphWriter:
             return self.add("MatMulIntegerToFloat", *operands, domain=MICROSOFT)
         one = self.constant(np.float32(1), "one")
         plain = self.add("MatMulIntegerToFloat", left.value, weight, one, scales, left.zero_point, domain=MICROSOFT)
-        result = self.add("Mul", plain, left.scale)  # (tokens, outputs)
+        result = self.add("Mul", plain, left.scale)
         if bias is not None:
             result = self.add("Add", result, bias)
-        width = right.weight.shape[1]
-        one_row = self.constant(np.array([-1, 1, width], dtype=np.int64), "shape") if left.one_row else None
-        return self.add("Reshape", result, one_row or self._token_shape(width))
+        return result if left.folded is None else self.add("Reshape", result, left.folded(right.weight.shape[1]))
+
+    def _whole_numbers(self, *numbers: int) -> onnx_ir.Value:
+        return self.constant(np.array(numbers, dtype=np.int64), "numbers")
+
+    def _one_each(self, zero: onnx_ir.Value, scale: onnx_ir.Value) -> onnx_ir.Value:
+        """A zero point for each scale, which QuantizeLinear asks for."""
+        return self.add("Expand", zero, self.add("Shape", scale))
+
+    def _spread(self, zero: onnx_ir.Value, shape: onnx_ir.Value) -> onnx_ir.Value:
+        """The same for all layers, of a :meth:`_token_shape`."""
+        return self._once(("spread", zero, shape), lambda: self.add("Expand", zero, shape))
 
     def _token_shape(self, width: int) -> onnx_ir.Value:
-        """[batch, sequence, width], computed once in the graph."""
-        key = ("token shape", width)
+        """The shape (batch, sequence, width)."""
+        shape = self._once(("tokens",), lambda: self.add("Shape", self.model.graph.inputs[0]))
+        return self._once(("token shape", width), lambda: self.add("Concat", shape, self._whole_numbers(width), axis=0))
+
+    def _once(self, key: tuple[Any, ...], build: Callable[[], onnx_ir.Value]) -> onnx_ir.Value:
+        """What :meth:`add` puts at the beginning of the graph, for all layers."""
         if key not in self._constants:
-            place, self.place = self.place, next(iter(self.model.graph))
-            shape = self.add("Shape", self.model.graph.inputs[0])
-            self._constants[key] = self.add(
-                "Concat", shape, self.constant(np.array([width], dtype=np.int64), "width"), axis=0
-            )
+            place, self.place = self.place, self._first
+            self._constants[key] = build()
             self.place = place
         return self._constants[key]
+
+
+def _width(source: onnx_ir.Value) -> int:
+    width = source.shape[-1] if source.shape is not None else None
+    if isinstance(width, int):
+        return width
+    raise ValueError(f"{source.name} has no known width")
+
+
+def _has_one_row(source: onnx_ir.Value) -> bool:
+    """Whether a text has one row: in a last layer that was narrowed to the pooled token."""
+    return source.shape is not None and source.shape[1] == 1

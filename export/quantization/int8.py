@@ -2,7 +2,7 @@
 
 Static activations:   [Mul 1/c] → QuantizeLinear → MatMulIntegerToFloat (scales and bias in its epilogue)
 … behind GELU:        QuantizeLinear(block_size) → MatMulIntegerToFloat
-Scale a row:          → row maximum → scale → QuantizeLinear(axis=0) → MatMulIntegerToFloat → Mul(row scale) → Add(bias)
+Scale a row:          → row maximum → scale → QuantizeLinear(block_size) → MatMulIntegerToFloat → Mul(row scale) → Add(bias)
 
 ``MatMulIntegerToFloat`` is ONNX Runtime's operator for u8 × s8 with float32 results. One quantization is shared by all
 products that read the same activations. Balancing by 1/c is folded into the normalization before it where nothing else
@@ -15,13 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx_ir
-from embedrt_export.quantization.graph_writer import MICROSOFT, GraphWriter, Quantized, Weights
+from embedrt_export.quantization.graph_writer import BLOCKS_FROM, MICROSOFT, GraphWriter, Quantized, Weights
 from embedrt_export.quantization.linears import Linear, LinearGroup, expansion_before, giving
 from embedrt_export.quantization.scheme import Order, Rows, Scheme, quantize_weight
 
 __all__ = ["can_reorder", "can_smooth", "quantize_products"]
-
-_BLOCKS_FROM = 21  # opset
 
 Chosen = tuple[LinearGroup, Scheme]
 
@@ -36,7 +34,7 @@ def can_smooth(group: LinearGroup, groups: list[LinearGroup], *, static: bool) -
 
 def can_reorder(group: LinearGroup, groups: list[LinearGroup], opset: int) -> bool:
     """Whether the channels that ``group`` reads may stand in any order, and be quantized in blocks."""
-    return opset >= _BLOCKS_FROM and not group.one_row and expansion_before(group, groups) is not None
+    return opset >= BLOCKS_FROM and not group.one_row and expansion_before(group, groups) is not None
 
 
 def quantize_products(model: onnx_ir.Model, chosen: list[Chosen], *, weight_limit: int) -> None:

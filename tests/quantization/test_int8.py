@@ -68,12 +68,14 @@ def test_what_reads_the_same_shares_its_quantization(int8_graph: Path) -> None:
     assert sorted(read.values()) == [1, 1, 1, 1, 1, 3]
 
 
-def test_rows_are_quantized_along_the_row_axis(quantized: Path) -> None:
-    axes = [
-        [attribute.i for attribute in node.attribute if attribute.name == "axis"]
+def test_a_row_is_a_block(quantized: Path) -> None:
+    forms = [
+        {attribute.name: attribute.i for attribute in node.attribute}
         for node in nodes_of(quantized / GRAPHS["int8"], "QuantizeLinear")
     ]
-    assert sorted(axes) == [[], [], [], [0], [0], [0]]  # norms static; attention, gelu and tanh by rows
+    assert [form for form in forms if not form] == [{}] * 3  # behind the norms: one scale for all
+    blocks = {(form["axis"], form["block_size"]) for form in forms if form}  # behind attention, gelu and tanh
+    assert blocks == {(-1, 32), (-1, 64)}
     static = [node for node in nodes_of(quantized / GRAPHS["int8-static"], "QuantizeLinear") if node.attribute]
     [behind_gelu] = static  # in blocks of channels
     assert {attribute.name: attribute.i for attribute in behind_gelu.attribute} == {"axis": -1, "block_size": 8}
@@ -157,13 +159,17 @@ SCHEMES: dict[str, Static | Rows] = {
 @pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("name", SCHEMES)
 @pytest.mark.parametrize("with_bias", [False, True])
-def test_graph_computes_the_scheme(name: str, balanced: bool, limit: int, with_bias: bool) -> None:
+@pytest.mark.parametrize("opset", [23, 20, 13])
+def test_graph_computes_the_scheme(name: str, balanced: bool, limit: int, with_bias: bool, opset: int) -> None:
     weight, bias = draw(0, INPUTS, OUTPUTS), (draw(1, OUTPUTS) if with_bias else np.zeros(OUTPUTS, dtype=np.float32))
     text = "y = MatMul(x, w) z = Add(y, b)" if with_bias else "z0 = MatMul(x, w) z = Identity(z0)"
     model = one_product(text, {"w": weight, **({"b": bias} if with_bias else {})})
+    model.opset_imports[""] = opset
     smoothing = draw(2, INPUTS) / 2 if balanced else np.zeros(INPUTS, dtype=np.float32)
     scheme = Scheme(np.exp(smoothing), SCHEMES[name], 0.7 if balanced else None, 0.0)
     quantize_products(model, [(group, scheme) for group in find_groups(model)], weight_limit=limit)
+    in_matrices = opset < 21 and isinstance(scheme.activations, Rows)
+    assert Counter(node.op_type for node in model.graph)["Reshape"] == (2 if in_matrices else 0)
     x = draw(3, 3, 7, INPUTS)
     x[1, 2] = 0
     [found] = run(model, x)
@@ -187,6 +193,30 @@ def test_weights_stay_within_their_limit() -> None:
             if value.const_value is not None and value.const_value.dtype == onnx_ir.DataType.INT8
         ]
         assert np.abs(weight.astype(int)).max() == limit
+
+
+ROWS_AND_FIRST = "u = MatMul(x, w) t = Tanh(u) y = MatMul(t, m) f = Slice(x, start, stop, axis) z = MatMul(f, w)"
+
+
+@pytest.mark.parametrize("opset", [23, 20])
+def test_layers_share_their_zero_points(opset: int) -> None:
+    """Tokens have as many everywhere; behind pooling by the first token a text has one."""
+    places = {"start": np.array([0]), "stop": np.array([1]), "axis": np.array([1])}
+    constants = {"w": draw(0, INPUTS, INPUTS), "m": draw(1, INPUTS, INPUTS), **places}
+    model = one_product(ROWS_AND_FIRST, constants, outputs="y z")
+    x = draw(2, 3, 5, INPUTS)
+    exact = run(model, x)
+    model.opset_imports[""] = opset
+    first = next(node for node in model.graph if node.op_type == "Slice").outputs[0]
+    first.shape = onnx_ir.Shape(["batch", 1, INPUTS])  # inference tells one_product's graph no more than that it is short
+    scheme = Scheme(np.ones(INPUTS, dtype=np.float32), Rows(128), None, 0.0)
+    groups = find_groups(model)
+    assert [group.one_row for group in groups] == [False, False, True]
+    quantize_products(model, [(group, scheme) for group in groups], weight_limit=127)
+    assert Counter(node.op_type for node in model.graph)["Expand"] == (2 if opset == 23 else 3)
+    for found, expected in zip(run(model, x), exact, strict=True):
+        assert found.shape == expected.shape
+        assert np.linalg.norm(found - expected) < 0.03 * np.linalg.norm(expected)
 
 
 def test_a_product_may_be_an_output() -> None:
