@@ -208,7 +208,9 @@ def test_layers_share_their_zero_points(opset: int) -> None:
     exact = run(model, x)
     model.opset_imports[""] = opset
     first = next(node for node in model.graph if node.op_type == "Slice").outputs[0]
-    first.shape = onnx_ir.Shape(["batch", 1, INPUTS])  # inference tells one_product's graph no more than that it is short
+    first.shape = onnx_ir.Shape(
+        ["batch", 1, INPUTS]
+    )  # inference tells one_product's graph no more than that it is short
     scheme = Scheme(np.ones(INPUTS, dtype=np.float32), Rows(128), None, 0.0)
     groups = find_groups(model)
     assert [group.one_row for group in groups] == [False, False, True]
