@@ -5,6 +5,7 @@
 # make bench-all   every engine in every scenario: writes bench/results/cpu.json and a report; hours
 # make bench-jobs   whole commands from a cold process, and memory over 50 000 texts: writes bench/results/jobs.json
 # make bench-serving   embedrt serve under load: writes bench/results/serving.json and docs/serving.md's tables; needs wrk
+# make test-free-threaded   the runtime's tests where threads hold no common lock: FREE_THREADED=python3.14t, in .venv-free-threaded
 # make test-gpu, make bench-gpu   on a machine with a CUDA device; elsewhere they say so and end well
 # make lineage   poolings, whitening, distillation and word averages of one checkpoint: writes bench/results/lineage.json and docs/lineage.md
 # make compatibility   export every architecture, compare, and write docs/compatibility.md
@@ -12,6 +13,7 @@
 # make bench-peers   the environments of engines whose dependencies conflict, under .cache/peers
 
 PYTHON ?= python3
+FREE_THREADED ?= python3.14t
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -19,7 +21,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo test test-slow check lint types imports bench bench-all bench-jobs bench-peers bench-serving compatibility lineage test-gpu bench-gpu clean
+.PHONY: demo test test-slow check lint types imports bench bench-all bench-jobs bench-peers bench-serving compatibility lineage test-free-threaded test-gpu bench-gpu clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m embedrt_bench.demo
@@ -68,6 +70,13 @@ bench-peers: $(VENV)/.dev
 lineage: $(VENV)/.dev
 	$(BIN)/python -m embedrt_bench.lineage.run
 
+# what is built without PyTorch: there are no wheels of it for such a Python
+test-free-threaded:
+	$(FREE_THREADED) -m venv .venv-free-threaded
+	.venv-free-threaded/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[cpu]' pytest hypothesis onnx onnx-ir pyarrow
+	.venv-free-threaded/bin/python -c 'import sys, embedrt.text, embedrt.session; sys.exit(getattr(sys, "_is_gil_enabled", lambda: True)() and "threads of this Python hold a lock")'
+	.venv-free-threaded/bin/python -m pytest $$(grep -LE 'torch|sentence_transformers' tests/test_*.py)
+
 test-gpu: $(VENV)/.dev
 	$(BIN)/python -m pytest -m gpu -rs
 
@@ -91,4 +100,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) build demo *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-free-threaded build demo *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
