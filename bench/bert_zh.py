@@ -5,8 +5,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from embedrt_bench.cached import CACHE, cached
 from embedrt_bench.engines import specification
-from embedrt_bench.minilm import CACHE, with_variants
+from embedrt_bench.minilm import with_variants
 from embedrt_bench.peers import OWN, python_of
 from embedrt_bench.process import EngineProcess
 from embedrt_bench.scenarios.offline import offline
@@ -14,7 +15,6 @@ from embedrt_bench.scenarios.quality import require_right_vectors
 from embedrt_export.quantization import Precision
 
 from embedrt import SentenceEncoder
-from embedrt.manifest import MANIFEST_FILE
 
 __all__ = ["bert_zh_artifact", "bert_zh_checkpoint", "bert_zh_rates", "texts_of_length"]
 
@@ -39,11 +39,14 @@ def bert_zh_rates(data: Path, *, threads: int, rounds: int) -> dict[str, Any]:
 
 def bert_zh_artifact(data: Path, out: Path, precisions: tuple[Precision, ...] = ("int8",)) -> Path:
     """The artifact at ``out`` with these variants beside fp32, made if it is not there."""
-    if not (out / MANIFEST_FILE).is_file():
+
+    def make() -> None:
         import embedrt_export
 
         with tempfile.TemporaryDirectory() as place:
             embedrt_export.export(str(bert_zh_checkpoint(data, Path(place))), out, overwrite=True)
+
+    cached(out, make)
     return with_variants(out, precisions)
 
 

@@ -13,11 +13,10 @@ from typing import Any
 import embedrt_export
 import numpy as np
 from embedrt_bench.beside import interleaved
-from embedrt_bench.minilm import CACHE
+from embedrt_bench.cached import CACHE, cached
 from embedrt_bench.results import RESULTS, write_result
 
 from embedrt import HybridEncoder, MultiVectorEncoder, SentenceEncoder, SparseEncoder
-from embedrt.manifest import MANIFEST_FILE
 from embedrt.threads import available_threads
 
 __all__ = ["main", "save_wide"]
@@ -58,9 +57,12 @@ def save_wide(folder: Path) -> Path:
 def main() -> None:
     """Measure, interleaved, and write the result."""
     out = CACHE / "hybrid-wide"
-    if not (out / MANIFEST_FILE).is_file():
+
+    def make() -> None:
         with tempfile.TemporaryDirectory() as place:
             embedrt_export.export(str(save_wide(Path(place) / "bge-m3-wide")), out, overwrite=True)
+
+    cached(out, make)
     threads = available_threads()
     hybrid = HybridEncoder(out, threads=threads)
     dense, sparse = SentenceEncoder(out, threads=threads), SparseEncoder(out, threads=threads)

@@ -27,18 +27,21 @@ def embedrt(artifact: str, variant: str, threads: int, device: str = "cpu") -> L
     return encoder.encode, {"variant": variant, "device": device, **_versions(package, "tokenizers")}
 
 
-def sentence_transformers(checkpoint: str, dtype: str, threads: int, device: str = "cpu") -> Loaded:
-    """sentence-transformers on PyTorch, with its default batch size."""
+def sentence_transformers(
+    checkpoint: str, dtype: str, threads: int, device: str = "cpu", attention: str = "sdpa"
+) -> Loaded:
+    """sentence-transformers on PyTorch, with its default batch size; ``attention`` as transformers names it."""
     import torch
     from sentence_transformers import SentenceTransformer
 
     torch.set_num_threads(threads)
-    model = SentenceTransformer(checkpoint, device=device, model_kwargs={"dtype": getattr(torch, dtype)})
+    kwargs = {"dtype": getattr(torch, dtype), "attn_implementation": attention}
+    model = SentenceTransformer(checkpoint, device=device, model_kwargs=kwargs)
 
     def encode(texts: list[str]) -> Any:
         return np.asarray(model.encode(texts, batch_size=32, show_progress_bar=False), dtype=np.float32)
 
-    described = {"dtype": dtype, "device": device, "batch_size": "32"}
+    described = {"dtype": dtype, "device": device, "attention": attention, "batch_size": "32"}
     return encode, {**described, **_versions("sentence-transformers", "transformers", "torch")}
 
 

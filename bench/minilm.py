@@ -5,14 +5,14 @@ import time
 from importlib import resources
 from pathlib import Path
 
+from embedrt_bench.cached import CACHE, cached
 from embedrt_export.quantization import Precision, QuantizeOptions, quantize
 
 from embedrt.manifest import MANIFEST_FILE, Manifest
 
-__all__ = ["CACHE", "MINILM", "checkpoint_folder", "exported", "with_lengths", "with_variants"]
+__all__ = ["MINILM", "checkpoint_folder", "exported", "with_lengths", "with_variants"]
 
 MINILM = "all-MiniLM-L6-v2"
-CACHE = Path(__file__).resolve().parents[1] / ".cache"
 
 
 def checkpoint_folder() -> Path:
@@ -21,14 +21,16 @@ def checkpoint_folder() -> Path:
 
 
 def exported(out: Path = CACHE / "minilm", *, quiet: bool = False, again: bool = False) -> tuple[Path, float | None]:
-    """The artifact at ``out``, exported if it is not there or ``again``; and the seconds that took, if it was."""
-    if (out / MANIFEST_FILE).is_file() and not again:
-        return out, None
+    """The artifact at ``out``, see :mod:`embedrt_bench.cached`; and the seconds that it took, if it was made."""
     started = time.perf_counter()
-    import embedrt_export
 
-    embedrt_export.export(str(checkpoint_folder()), out, quiet=quiet, overwrite=True)
-    return out, time.perf_counter() - started
+    def make() -> None:
+        import embedrt_export
+
+        embedrt_export.export(str(checkpoint_folder()), out, quiet=quiet, overwrite=True)
+
+    made = cached(out, make, again=again)
+    return out, time.perf_counter() - started if made else None
 
 
 def with_variants(artifact: Path, precisions: tuple[Precision, ...], *, quiet: bool = False) -> Path:

@@ -12,7 +12,7 @@ import sys
 import venv
 from pathlib import Path
 
-from embedrt_bench.minilm import CACHE
+from embedrt_bench.cached import CACHE
 
 __all__ = ["OWN", "PEERS", "build", "main", "python_of", "why_missing"]
 

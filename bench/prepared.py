@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from embedrt_bench.minilm import CACHE
+from embedrt_bench.cached import CACHE
 from embedrt_bench.peers import python_of
 from embedrt_bench.process import EngineError, thread_environment
 

@@ -14,8 +14,9 @@ import embedrt_export
 import numpy as np
 import numpy.typing as npt
 import torch
+from embedrt_bench.cached import CACHE, cached
 from embedrt_bench.data import sts_benchmark
-from embedrt_bench.minilm import CACHE, checkpoint_folder
+from embedrt_bench.minilm import checkpoint_folder
 from embedrt_export.quantization import Precision, QuantizeOptions, quantize
 from sentence_transformers import CrossEncoder
 from tqdm import tqdm
@@ -56,8 +57,7 @@ def checkpoint(sts: Path, out: Path = CACHE / "reranker") -> Path:
 
 def artifact(sts: Path, precisions: Sequence[Precision] = (), *, out: Path = CACHE / "reranker-artifact") -> Path:
     """The artifact of that checkpoint at ``out``, with these variants; what is missing is made."""
-    if not (out / MANIFEST_FILE).is_file():
-        embedrt_export.export(str(checkpoint(sts)), out, overwrite=True)
+    cached(out, lambda: embedrt_export.export(str(checkpoint(sts)), out, overwrite=True))
     present = Manifest.from_json((out / MANIFEST_FILE).read_bytes()).variants
     for precision in precisions:
         if precision not in present:

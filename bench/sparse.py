@@ -15,7 +15,8 @@ from typing import Any
 import embedrt_export
 import numpy as np
 from embedrt_bench.beside import ORIGINAL, fidelity, interleaved, megabytes, sts_sample
-from embedrt_bench.minilm import CACHE, checkpoint_folder
+from embedrt_bench.cached import CACHE, cached
+from embedrt_bench.minilm import checkpoint_folder
 from embedrt_bench.results import RESULTS, write_result
 from embedrt_export.quantization import Precision, QuantizeOptions
 
@@ -66,10 +67,13 @@ def save_stand_in(folder: Path, texts: list[str]) -> Path:
 def _artifact(texts: list[str], sts: Path) -> tuple[Path, Path]:
     """Checkpoint and artifact with its variants, in the cache folder."""
     checkpoint, out = CACHE / "sparse" / "checkpoint", CACHE / "sparse" / "artifact"
-    if not (out / MANIFEST_FILE).is_file():
+
+    def make() -> None:
         save_stand_in(checkpoint, texts)
         options = QuantizeOptions(allow_below_gate=True, sts=sts)
         embedrt_export.export(str(checkpoint), out, precisions=_VARIANTS, quantize_options=options, overwrite=True)
+
+    cached(out, make)
     return checkpoint, out
 
 

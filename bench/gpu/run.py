@@ -1,13 +1,16 @@
-"""``make bench-gpu``: whole STS texts, texts of 128 tokens, and single texts, ours and sentence-transformers in turn.
+"""``make bench-gpu``: STS texts, texts of 128 tokens, single texts, requests, pairs; ours and the other in turn.
 
 Without a GPU it says so and ends well. Every engine lives in a process of its own and hands numpy arrays back, so that
 whatever still runs on the card has ended when the clock stops; each is warmed up first.
 """
 
 import argparse
+import importlib.util
 import json
+import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,18 +18,21 @@ from pathlib import Path
 from typing import Any
 
 from embedrt_bench.bert_zh import bert_zh_artifact, bert_zh_checkpoint, texts_of_length
+from embedrt_bench.cached import CACHE
 from embedrt_bench.corpus import TokenCounter, cut_to_tokens, read_corpus
 from embedrt_bench.data import data_folder
 from embedrt_bench.gpu.cards import copy_bandwidth, describe_card, matrix_rate, why_no_card
-from embedrt_bench.minilm import CACHE, checkpoint_folder, exported, with_lengths, with_variants
+from embedrt_bench.minilm import checkpoint_folder, exported, with_lengths, with_variants
 from embedrt_bench.peers import OWN, python_of
 from embedrt_bench.process import EngineProcess
 from embedrt_bench.results import RESULTS, rounded, stamp
 from embedrt_bench.roofline import matrix_operations
 from embedrt_bench.scenarios.offline import offline
 from embedrt_bench.scenarios.quality import require_right_vectors
+from embedrt_bench.scenarios.server import server
 from embedrt_bench.scenarios.single_stream import single_stream
 
+from embedrt.pairs import most_similar_pairs
 from embedrt.threads import available_threads
 
 __all__ = ["GpuModel", "GpuSettings", "lines", "main", "measure"]
@@ -34,6 +40,9 @@ __all__ = ["GpuModel", "GpuSettings", "lines", "main", "measure"]
 _REFERENCE = "sentence-transformers float32"
 _CLOSE = 0.99
 """Worst cosine to the reference that a 16-bit engine may show before its time counts."""
+_SCENARIOS = ("STS", "128 tokens")
+_FLASH = "sentence-transformers float16, FlashAttention"
+_TOP = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +53,7 @@ class GpuModel:
     checkpoint: Path
     artifact: Path
     texts: Mapping[str, Sequence[str]]
-    """By scenario: ``STS``, ``128 tokens``, ``one text``."""
+    """By scenario: ``STS`` (requests draw from them too), ``128 tokens``, ``one text``, ``pairs``."""
     by_lengths: Path | None = None
     """The artifact once more, with attention by lengths in its fp16."""
 
@@ -58,6 +67,10 @@ class GpuSettings:
     threads: int
     """For tokenization."""
     matrix_size: int = 8192
+    bound: float = 10.0
+    """Milliseconds within which 99 of 100 requests are to be answered."""
+    server_seconds: float = 4.0
+    """Of a trial of one rate of requests."""
 
 
 def measure(models: Sequence[GpuModel], settings: GpuSettings) -> dict[str, Any]:
@@ -68,7 +81,11 @@ def measure(models: Sequence[GpuModel], settings: GpuSettings) -> dict[str, Any]
         "copy_gigabytes_per_second": copy_bandwidth(device, megabytes=settings.matrix_size // 8),
     }
     found = {model.name: _measured(model, settings, limits["float16_gflops"]) for model in models}
-    result: dict[str, Any] = rounded({**stamp(), "card": describe_card(device), "limits": limits, "models": found})
+    reason = _why_no_flash_attention(device)
+    absent = {} if reason is None else {_FLASH: reason}
+    result: dict[str, Any] = rounded(
+        {**stamp(), "card": describe_card(device), "limits": limits, "not measured": absent, "models": found}
+    )
     return result
 
 
@@ -82,15 +99,37 @@ def _measured(model: GpuModel, settings: GpuSettings, peak: float) -> dict[str, 
             require_right_vectors(engine, check, right, _CLOSE)
         counter = TokenCounter(model.artifact)
         rates = {}
-        for scenario in ("STS", "128 tokens"):
+        for scenario in _SCENARIOS:
             texts = model.texts[scenario]
             tokens = sum(counter(texts))
             title = f"{model.name}, {scenario}"
             rates[scenario] = offline(engines, texts, tokens=tokens, rounds=settings.rounds, title=title)
         one = single_stream(engines, model.texts["one text"], rounds=settings.rounds, title=f"{model.name}, one text")
+        requests = server(
+            engines, model.texts["STS"], bound=settings.bound, seed=0, seconds=settings.server_seconds, halvings=3
+        )
+        pairs = {engine.name: _pair_seconds(engine, model.texts["pairs"], settings.rounds) for engine in engines}
     operations = matrix_operations(model.checkpoint)
     shares = {name: rate["tokens_per_second"] * operations / (peak * 1e9) for name, rate in rates["128 tokens"].items()}
-    return {"engines": settings_of, **rates, "one text": one, "share of the float16 peak at 128 tokens": shares}
+    return {
+        "engines": settings_of,
+        **rates,
+        "one text": one,
+        "requests": {"bound_milliseconds": settings.bound, **requests},
+        "pairs": {"sentences": len(model.texts["pairs"]), "seconds": pairs},
+        "share of the float16 peak at 128 tokens": shares,
+    }
+
+
+def _pair_seconds(engine: EngineProcess, texts: Sequence[str], rounds: int) -> float:
+    """From texts to the most similar of all their pairs, the model being loaded; the median of ``rounds``."""
+    vectors = engine.encode(texts)
+    seconds = []
+    for _ in range(rounds):
+        encoding, began = engine.time(texts), time.perf_counter()
+        most_similar_pairs(vectors, top=_TOP)
+        seconds.append(encoding + time.perf_counter() - began)
+    return statistics.median(seconds)
 
 
 def _engines(model: GpuModel, settings: GpuSettings) -> list[EngineProcess]:
@@ -101,6 +140,8 @@ def _engines(model: GpuModel, settings: GpuSettings) -> list[EngineProcess]:
         f"sentence-transformers {dtype}": {"checkpoint": str(model.checkpoint), "dtype": dtype}
         for dtype in ("float32", "float16", "bfloat16")
     }
+    if _why_no_flash_attention(settings.device) is None:
+        theirs[_FLASH] = {**theirs["sentence-transformers float16"], "attention": "flash_attention_2"}
     return [
         EngineProcess(
             name,
@@ -113,18 +154,34 @@ def _engines(model: GpuModel, settings: GpuSettings) -> list[EngineProcess]:
     ]
 
 
+def _why_no_flash_attention(device: str) -> str | None:
+    if not device.startswith("cuda"):
+        return "it runs on a card only"
+    return None if importlib.util.find_spec("flash_attn") else "the package flash_attn is not installed"
+
+
 def lines(result: dict[str, Any]) -> list[str]:
     """The result as a table for the terminal and for documents, in Markdown."""
-    rows = [
-        "| model | engine | STS texts/s | 128 tokens, texts/s | one text, p50 ms | share of the fp16 peak |",
-        "|---|---|---|---|---|---|",
-    ]
+    columns = (
+        "model",
+        "engine",
+        "STS texts/s",
+        "128 tokens, texts/s",
+        "one text, p50 ms",
+        "requests/s",
+        "all pairs, s",
+        "fp16 peak",
+    )
+    rows = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for name, model in result["models"].items():
         shares = model["share of the float16 peak at 128 tokens"]
         for engine in model["engines"]:
-            sts, long = (model[key][engine]["texts_per_second"]["median"] for key in ("STS", "128 tokens"))
-            p50 = model["one text"][engine]["p50"]
-            rows.append(f"| {name} | {engine} | {sts:.0f} | {long:.0f} | {p50:.2f} | {shares[engine]:.0%} |")
+            sts, long = (model[key][engine]["texts_per_second"]["median"] for key in _SCENARIOS)
+            p50, rate = model["one text"][engine]["p50"], model["requests"][engine]["requests_per_second"]
+            rows.append(
+                f"| {name} | {engine} | {sts:.0f} | {long:.0f} | {p50:.2f} | {rate:.0f} "
+                f"| {model['pairs']['seconds'][engine]:.2f} | {shares[engine]:.0%} |"
+            )
     return rows
 
 
@@ -140,11 +197,13 @@ def _models(place: Path) -> list[GpuModel]:
         "STS": corpus.sentences,
         "128 tokens": cut_to_tokens(corpus, counter, 128, texts=2000),
         "one text": cut_to_tokens(corpus, counter, 16, texts=50),
+        "pairs": corpus.sentences[:10_000],
     }
     chinese = {
         "STS": texts_of_length(data, bert, tokens=16, count=2000),
         "128 tokens": texts_of_length(data, bert, tokens=128, count=500),
         "one text": texts_of_length(data, bert, tokens=16, count=50),
+        "pairs": texts_of_length(data, bert, tokens=16, count=2000),
     }
     return [
         GpuModel(

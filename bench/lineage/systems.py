@@ -10,14 +10,14 @@ from typing import Any
 import embedrt_export
 import numpy as np
 import numpy.typing as npt
+from embedrt_bench.cached import CACHE, cached
 from embedrt_bench.data import data_folder, sts_benchmark
-from embedrt_bench.minilm import CACHE, checkpoint_folder
+from embedrt_bench.minilm import checkpoint_folder
 from embedrt_export.changes import Changes
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding
 
 from embedrt.errors import InputError
-from embedrt.manifest import MANIFEST_FILE
 
 __all__ = ["CORPUS", "SYSTEMS", "System", "artifact_of", "corpus_file", "inverse_document_frequencies"]
 
@@ -129,12 +129,14 @@ SYSTEMS: tuple[System, ...] = (
 
 
 def artifact_of(system: System) -> Path:
-    """The system's artifact, made if it is not there."""
-    if (system.folder / MANIFEST_FILE).is_file():
-        return system.folder
-    place = system.folder.with_suffix(".checkpoint")
-    checkpoint = system.save(place)
-    changes = Changes(static=system.static, whiten=corpus_file() if system.whitened else None)
-    embedrt_export.export(str(checkpoint), system.folder, changes=changes)
-    shutil.rmtree(place, ignore_errors=True)
+    """The system's artifact."""
+
+    def make() -> None:
+        place = system.folder.with_suffix(".checkpoint")
+        checkpoint = system.save(place)
+        changes = Changes(static=system.static, whiten=corpus_file() if system.whitened else None)
+        embedrt_export.export(str(checkpoint), system.folder, changes=changes, overwrite=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+    cached(system.folder, make)
     return system.folder

@@ -30,7 +30,9 @@ def _checkpoint(folder: Path) -> Path:
     return folder / "small"
 
 
-def test_a_run_on_the_cpu(tmp_path: Path) -> None:
+def test_a_run_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"_FIRST_RATE": 64.0, "_HIGHEST_RATE": 64.0, "_FEWEST": 3}.items():
+        monkeypatch.setattr(f"embedrt_bench.scenarios.server.{name}", value)
     checkpoint = _checkpoint(tmp_path)
     embedrt_export.export(str(checkpoint), tmp_path / "out", precisions=["fp16"], quiet=True)
     texts = composed_sentences(40)
@@ -38,10 +40,11 @@ def test_a_run_on_the_cpu(tmp_path: Path) -> None:
         name="small",
         checkpoint=checkpoint,
         artifact=tmp_path / "out",
-        texts={"STS": texts, "128 tokens": texts[:20], "one text": texts[:3]},
+        texts={"STS": texts, "128 tokens": texts[:20], "one text": texts[:3], "pairs": texts},
         by_lengths=with_lengths(tmp_path / "out", tmp_path / "lengths"),
     )
-    result = measure([model], GpuSettings(device="cpu", rounds=1, threads=2, matrix_size=64))
+    settings = GpuSettings(device="cpu", rounds=1, threads=2, matrix_size=64, bound=1e6, server_seconds=0.01)
+    result = measure([model], settings)
     found = result["models"]["small"]
     ours = ["embedrt fp32", "embedrt fp16", "embedrt fp16 by lengths"]
     engines = [*ours, *(f"sentence-transformers {kind}" for kind in _KINDS)]
@@ -49,7 +52,11 @@ def test_a_run_on_the_cpu(tmp_path: Path) -> None:
     for scenario in ("STS", "128 tokens"):
         assert all(found[scenario][name]["texts_per_second"]["median"] > 0 for name in engines)
     assert all(found["one text"][name]["p50"] > 0 for name in engines)
+    assert found["pairs"]["sentences"] == len(texts)
+    assert all(found["pairs"]["seconds"][name] > 0 for name in engines)
+    assert all(found["requests"][name]["requests_per_second"] >= 64 for name in engines)
     assert result["card"] == {"name": "cpu"}
+    assert result["not measured"] == {"sentence-transformers float16, FlashAttention": "it runs on a card only"}
     table = lines(result)
     assert len(table) == 2 + len(engines)
     assert table[2].startswith("| small | embedrt fp32 |")
