@@ -170,7 +170,7 @@ def lines(result: dict[str, Any]) -> list[str]:
         "one text, p50 ms",
         "requests/s",
         "all pairs, s",
-        "fp16 peak",
+        "share of the fp16 peak",
     )
     rows = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     for name, model in result["models"].items():

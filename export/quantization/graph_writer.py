@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx_ir
-from embedrt_export.quantization.linears import LinearGroup
+from embedrt_export.quantization.linears import LinearGroup, has_one_row
 from embedrt_export.quantization.scheme import Rows, Static
 
 __all__ = ["BLOCKS_FROM", "MICROSOFT", "GraphWriter", "Quantized", "Weights"]
@@ -137,7 +137,7 @@ class GraphWriter:
             return self._quantize_matrix(source, activations)
         scale = self._row_scale(source, activations, axis=-1, keepdims=1)  # (batch, sequence, 1)
         zero = self.constant(np.uint8(activations.zero_point), "zero_point")
-        zeros = self._one_each(zero, scale) if _has_one_row(source) else self._spread(zero, self._token_shape(1))
+        zeros = self._one_each(zero, scale) if has_one_row(source) else self._spread(zero, self._token_shape(1))
         quantized = self.add("QuantizeLinear", source, scale, zeros, axis=-1, block_size=_width(source))
         return Quantized(quantized, zero, scale, by_row=True)
 
@@ -148,7 +148,7 @@ class GraphWriter:
         zero = self.constant(np.uint8(activations.zero_point), "zero_point")
         column = self.add("Unsqueeze", scale, self._whole_numbers(1))
         quantized = self.add("QuantizeLinear", rows, scale, self._one_each(zero, scale), axis=0)
-        folded = (lambda width: self._whole_numbers(-1, 1, width)) if _has_one_row(source) else self._token_shape
+        folded = (lambda width: self._whole_numbers(-1, 1, width)) if has_one_row(source) else self._token_shape
         return Quantized(quantized, zero, column, by_row=True, folded=folded)
 
     def _row_scale(self, rows: onnx_ir.Value, activations: Rows, *, axis: int, keepdims: int) -> onnx_ir.Value:
@@ -205,8 +205,3 @@ def _width(source: onnx_ir.Value) -> int:
     if isinstance(width, int):
         return width
     raise ValueError(f"{source.name} has no known width")
-
-
-def _has_one_row(source: onnx_ir.Value) -> bool:
-    """Whether a text has one row: in a last layer that was narrowed to the pooled token."""
-    return source.shape is not None and source.shape[1] == 1

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir
 
-__all__ = ["InputKind", "Linear", "LinearGroup", "expansion_before", "find_groups", "giving"]
+__all__ = ["InputKind", "Linear", "LinearGroup", "expansion_before", "find_groups", "giving", "has_one_row"]
 
 Floats = npt.NDArray[np.float32]
 InputKind = Literal["norm", "attention", "gelu", "other"]
@@ -49,8 +49,8 @@ class LinearGroup:
 
     @property
     def one_row(self) -> bool:
-        """Whether a text has one row here: in a last layer that was narrowed to the pooled token."""
-        return self.source.shape is not None and self.source.shape[1] == 1
+        """Whether a text has one row here."""
+        return has_one_row(self.source)
 
     @property
     def weights(self) -> Floats:
@@ -67,6 +67,11 @@ def find_groups(model: onnx_ir.Model) -> list[LinearGroup]:
     for source, linear in _linears(model):
         by_source.setdefault(source, []).append(linear)
     return [LinearGroup(source, _kind(source), tuple(linears)) for source, linears in by_source.items()]
+
+
+def has_one_row(value: onnx_ir.Value) -> bool:
+    """Whether a text has one row in ``value``: in a last layer that was narrowed to the pooled token."""
+    return value.shape is not None and value.shape[1] == 1
 
 
 def expansion_before(group: LinearGroup, groups: list[LinearGroup]) -> Linear | None:
