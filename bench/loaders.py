@@ -28,20 +28,20 @@ def embedrt(artifact: str, variant: str, threads: int, device: str = "cpu") -> L
 
 
 def sentence_transformers(
-    checkpoint: str, dtype: str, threads: int, device: str = "cpu", attention: str = "sdpa"
+    checkpoint: str, dtype: str, threads: int, device: str = "cpu", attention: str | None = None
 ) -> Loaded:
-    """sentence-transformers on PyTorch, with its default batch size; ``attention`` as transformers names it."""
+    """sentence-transformers on PyTorch, with its default batch size; ``attention`` as transformers names it, None: its choice."""
     import torch
     from sentence_transformers import SentenceTransformer
 
     torch.set_num_threads(threads)
-    kwargs = {"dtype": getattr(torch, dtype), "attn_implementation": attention}
-    model = SentenceTransformer(checkpoint, device=device, model_kwargs=kwargs)
+    chosen = {} if attention is None else {"attn_implementation": attention}
+    model = SentenceTransformer(checkpoint, device=device, model_kwargs={"dtype": getattr(torch, dtype), **chosen})
 
     def encode(texts: list[str]) -> Any:
         return np.asarray(model.encode(texts, batch_size=32, show_progress_bar=False), dtype=np.float32)
 
-    described = {"dtype": dtype, "device": device, "attention": attention, "batch_size": "32"}
+    described = {"dtype": dtype, "device": device, **chosen, "batch_size": "32"}
     return encode, {**described, **_versions("sentence-transformers", "transformers", "torch")}
 
 
