@@ -65,7 +65,9 @@ class BenchSettings:
     lengths: tuple[int, ...] = LENGTHS
     """Tokens of single texts; those that the model cuts are left out."""
     single_texts: int = 20
-    """Single texts of each length, once a round."""
+    """Single texts of each length."""
+    single_seconds: float = 1.0
+    """How long they are repeated, once a round."""
     p99_bound_milliseconds: float = 50.0
     """Of the server scenario."""
     server_seconds: float = 4.0
@@ -180,7 +182,13 @@ class _Run:
                 continue
             texts = cut_to_tokens(self.corpus, self.counter, tokens, texts=self.settings.single_texts)
             title = f"one text, {tokens} tokens"
-            found[str(tokens)] = single_stream(self.lineup.running, texts, rounds=self.settings.rounds, title=title)
+            found[str(tokens)] = single_stream(
+                self.lineup.running,
+                texts,
+                rounds=self.settings.rounds,
+                title=title,
+                seconds=self.settings.single_seconds,
+            )
         return found
 
     def _server(self) -> dict[str, Any]:

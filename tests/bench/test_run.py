@@ -87,7 +87,7 @@ def settings(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ben
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return BenchSettings(
         artifact=tiny, checkpoint=tmp_path, engines=("embedrt fp32", "embedrt int8", REFERENCE), texts=24, rounds=2,
-        threads=1, lengths=(4, 8, 64), single_texts=3, server_seconds=0.01, server_halvings=0, soak_texts=30,
+        threads=1, lengths=(4, 8, 64), single_texts=3, single_seconds=0.01, server_seconds=0.01, server_halvings=0, soak_texts=30,
         p99_bound_milliseconds=0.001, peak_seconds=0.01,
     )  # fmt: skip
 

@@ -44,9 +44,15 @@ def test_offline(recorder: Recorders) -> None:
 def test_single_stream(recorder: Recorders) -> None:
     log: list[Any] = []
     engines = [recorder(name, log, seconds=0.001) for name in "ab"]
-    found = single_stream(engines, ["text"] * 5, rounds=2, title="one text")
+    found = single_stream(engines, ["text"] * 5, rounds=2, title="one text", seconds=0.001)
     assert log == [("a", "stream", 5), ("b", "stream", 5)] * 3  # the first turn warms up
     assert found["a"] == {"p50": 3.0, "p90": 5.0, "p99": 5.0, "runs": [3.0, 3.0]}  # of 1 2 3 4 5 1 2 3 4 5 milliseconds
+
+
+def test_single_texts_are_repeated_for_a_while(recorder: Recorders) -> None:
+    log: list[Any] = []
+    single_stream([recorder("a", log, seconds=0.001)], ["text"] * 5, rounds=1, title="one text", seconds=0.04)
+    assert log == [("a", "stream", 5)] * 4  # the warm-up, and three times 15 milliseconds
 
 
 def test_arrivals_are_poisson_and_the_same_for_the_same_seed() -> None:
