@@ -8,7 +8,7 @@ from pathlib import Path
 
 from embedrt.manifest import MANIFEST_FILE
 
-__all__ = ["CACHE", "cached"]
+__all__ = ["CACHE", "cached", "exporter_hash"]
 
 CACHE = Path(__file__).resolve().parents[1] / ".cache"
 

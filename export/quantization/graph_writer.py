@@ -42,8 +42,6 @@ class Quantized:
     scale: onnx_ir.Value
     """One number, or (batch, sequence, 1)"""
     by_row: bool
-    folded: Callable[[int], onnx_ir.Value] | None = None
-    """Where value and scale are matrices instead, (tokens, …): the shape of the product, by its width."""
 
 
 @dataclass(slots=True)
@@ -54,11 +52,9 @@ class GraphWriter:
     place: onnx_ir.Node | None = None
     _constants: dict[tuple[Any, ...], onnx_ir.Value] = field(default_factory=dict)
     _order: dict[onnx_ir.Node, int] = field(default_factory=dict)
-    _first: onnx_ir.Node | None = None
 
     def __post_init__(self) -> None:
         self._order = {node: index for index, node in enumerate(self.model.graph)}
-        self._first = next(iter(self.model.graph))
 
     def position(self, node: onnx_ir.Node) -> int:
         """Where ``node`` stood when writing began."""
@@ -132,32 +128,26 @@ class GraphWriter:
         return Quantized(quantized, zero, scale, by_row=False)
 
     def quantize_rows(self, source: onnx_ir.Value, activations: Rows) -> Quantized:
-        """A scale for each token, which is one block."""
-        if self.model.opset_imports[""] < BLOCKS_FROM:
-            return self._quantize_matrix(source, activations)
-        scale = self._row_scale(source, activations, axis=-1, keepdims=1)  # (batch, sequence, 1)
+        """A scale for each token, which is one block; before there were blocks, one row of a matrix."""
+        scale = self._row_scale(source, activations)
         zero = self.constant(np.uint8(activations.zero_point), "zero_point")
-        zeros = self._one_each(zero, scale) if has_one_row(source) else self._spread(zero, self._token_shape(1))
-        quantized = self.add("QuantizeLinear", source, scale, zeros, axis=-1, block_size=_width(source))
-        return Quantized(quantized, zero, scale, by_row=True)
+        if self.model.opset_imports[""] >= BLOCKS_FROM:
+            zeros = self._one_each(zero, scale) if has_one_row(source) else self._spread(zero, self._token_shape(1))
+            quantized = self.add("QuantizeLinear", source, scale, zeros, axis=-1, block_size=_width(source))
+            return Quantized(quantized, zero, scale, by_row=True)
+        rows, scales = self.add("Flatten", source, axis=2), self.add("Reshape", scale, self._whole_numbers(-1))
+        quantized = self.add("QuantizeLinear", rows, scales, self._one_each(zero, scales), axis=0)
+        unfolded = self.add("Reshape", quantized, self.add("Shape", source))
+        return Quantized(unfolded, zero, scale, by_row=True)
 
-    def _quantize_matrix(self, source: onnx_ir.Value, activations: Rows) -> Quantized:
-        """The same without blocks: the rows of a matrix can have a scale each."""
-        rows = self.add("Reshape", source, self._whole_numbers(-1, _width(source)))
-        scale = self._row_scale(rows, activations, axis=1, keepdims=0)  # (tokens,)
-        zero = self.constant(np.uint8(activations.zero_point), "zero_point")
-        column = self.add("Unsqueeze", scale, self._whole_numbers(1))
-        quantized = self.add("QuantizeLinear", rows, scale, self._one_each(zero, scale), axis=0)
-        folded = (lambda width: self._whole_numbers(-1, 1, width)) if has_one_row(source) else self._token_shape
-        return Quantized(quantized, zero, column, by_row=True, folded=folded)
-
-    def _row_scale(self, rows: onnx_ir.Value, activations: Rows, *, axis: int, keepdims: int) -> onnx_ir.Value:
+    def _row_scale(self, source: onnx_ir.Value, activations: Rows) -> onnx_ir.Value:
+        """Of each token, (batch, sequence, 1); in graphs of old opsets the axes are an attribute still."""
         levels = np.float32(255 - activations.zero_point)
-        compared = rows if activations.floor is not None else self.add("Abs", rows)
+        compared = source if activations.floor is not None else self.add("Abs", source)
         if self.model.opset_imports[""] < _AXES_ARE_AN_INPUT_FROM:
-            largest = self.add("ReduceMax", compared, axes=[axis], keepdims=keepdims)
+            largest = self.add("ReduceMax", compared, axes=[-1], keepdims=1)
         else:
-            largest = self.add("ReduceMax", compared, self._whole_numbers(axis), keepdims=keepdims)
+            largest = self.add("ReduceMax", compared, self._whole_numbers(-1), keepdims=1)
         floor = self.constant(np.float32(activations.floor or _SMALLEST_MAXIMUM), "floor")
         return self.add("Mul", self.add("Max", largest, floor), self.constant(1 / levels, "level"))
 
@@ -171,9 +161,7 @@ class GraphWriter:
         one = self.constant(np.float32(1), "one")
         plain = self.add("MatMulIntegerToFloat", left.value, weight, one, scales, left.zero_point, domain=MICROSOFT)
         result = self.add("Mul", plain, left.scale)
-        if bias is not None:
-            result = self.add("Add", result, bias)
-        return result if left.folded is None else self.add("Reshape", result, left.folded(right.weight.shape[1]))
+        return result if bias is None else self.add("Add", result, bias)
 
     def _whole_numbers(self, *numbers: int) -> onnx_ir.Value:
         return self.constant(np.array(numbers, dtype=np.int64), "numbers")
@@ -194,7 +182,7 @@ class GraphWriter:
     def _once(self, key: tuple[Any, ...], build: Callable[[], onnx_ir.Value]) -> onnx_ir.Value:
         """What :meth:`add` puts at the beginning of the graph, for all layers."""
         if key not in self._constants:
-            place, self.place = self.place, self._first
+            place, self.place = self.place, next(iter(self._order))
             self._constants[key] = build()
             self.place = place
         return self._constants[key]
