@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from embedrt.manifest import MANIFEST_FILE, Manifest
 __all__ = ["MINILM", "checkpoint_folder", "exported", "with_lengths", "with_variants"]
 
 MINILM = "all-MiniLM-L6-v2"
+_ANY_FIDELITY = QuantizeOptions(allow_below_gate=True)
 
 
 def checkpoint_folder() -> Path:
@@ -33,12 +35,14 @@ def exported(out: Path = CACHE / "minilm", *, quiet: bool = False, again: bool =
     return out, time.perf_counter() - started if made else None
 
 
-def with_variants(artifact: Path, precisions: tuple[Precision, ...], *, quiet: bool = False) -> Path:
-    """``artifact`` with the variants that it does not have yet."""
+def with_variants(
+    artifact: Path, precisions: Sequence[Precision], *, options: QuantizeOptions = _ANY_FIDELITY, quiet: bool = False
+) -> Path:
+    """``artifact`` with the variants that it does not have yet, however faithful they turn out unless ``options`` say else."""
     present = Manifest.from_json((artifact / MANIFEST_FILE).read_bytes()).variants
     for precision in precisions:
         if precision not in present:
-            quantize(artifact, precision, options=QuantizeOptions(allow_below_gate=True), quiet=quiet)
+            quantize(artifact, precision, options=options, quiet=quiet)
     return artifact
 
 

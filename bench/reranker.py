@@ -16,13 +16,11 @@ import numpy.typing as npt
 import torch
 from embedrt_bench.cached import CACHE, cached
 from embedrt_bench.data import sts_benchmark
-from embedrt_bench.minilm import checkpoint_folder
-from embedrt_export.quantization import Precision, QuantizeOptions, quantize
+from embedrt_bench.minilm import checkpoint_folder, with_variants
+from embedrt_export.quantization import Precision, QuantizeOptions
 from sentence_transformers import CrossEncoder
 from tqdm import tqdm
 from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
-
-from embedrt.manifest import MANIFEST_FILE, Manifest
 
 __all__ = ["artifact", "checkpoint"]
 
@@ -58,11 +56,7 @@ def checkpoint(sts: Path, out: Path = CACHE / "reranker") -> Path:
 def artifact(sts: Path, precisions: Sequence[Precision] = (), *, out: Path = CACHE / "reranker-artifact") -> Path:
     """The artifact of that checkpoint at ``out``, with these variants; what is missing is made."""
     cached(out, lambda: embedrt_export.export(str(checkpoint(sts)), out, overwrite=True))
-    present = Manifest.from_json((out / MANIFEST_FILE).read_bytes()).variants
-    for precision in precisions:
-        if precision not in present:
-            quantize(out, precision, options=QuantizeOptions(sts=sts / "sts-en"))
-    return out
+    return with_variants(out, precisions, options=QuantizeOptions(sts=sts / "sts-en"))
 
 
 def _features(model: Any, tokenizer: Any, first: list[str], second: list[str]) -> Features:
