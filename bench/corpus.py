@@ -53,19 +53,20 @@ def read_corpus(folder: Path | None, count: int, *, seed: int) -> Corpus:
 
 
 def profile_texts(corpus: Corpus, profile: str) -> list[str]:
-    """Texts of one of :data:`PROFILES`; passages and mixed ones are fewer, because they are longer."""
+    """Different texts of one of :data:`PROFILES`; passages and mixed ones are fewer, because they are longer."""
     chooser = random.Random(corpus.seed)
     sentences = list(corpus.sentences)
     count = max(3, len(sentences) // _SHARE.get(profile, 1))
     if profile == "STS":
         return sentences
-    if profile == "short queries":
-        return [" ".join(sentence.split()[:_QUERY_WORDS]) for sentence in sentences]
+    if profile == "short queries":  # many sentences begin alike, and equal texts of a call run once
+        return list(dict.fromkeys(" ".join(sentence.split()[:_QUERY_WORDS]) for sentence in sentences))
     if profile == "passages":
         return [_passage(sentences, chooser) for _ in range(count)]
     if profile == "mixed":
         queries, passages = (profile_texts(corpus, name) for name in ("short queries", "passages"))
-        return [chooser.choice(kind) for kind in (queries, sentences, passages) for _ in range(count // 3)]
+        kinds = (queries, sentences, passages)
+        return [text for kind in kinds for text in chooser.sample(kind, min(len(kind), count // 3))]
     raise InputError(f"there is no profile {profile!r}; there are: {', '.join(PROFILES)}")
 
 

@@ -68,7 +68,8 @@ def main() -> None:
     dense, sparse = SentenceEncoder(out, threads=threads), SparseEncoder(out, threads=threads)
     multi = MultiVectorEncoder(out, threads=threads)
     length = len(dense.tokenize(["cat " * 200])[0])
-    texts = ["cat " * max(1, _TOKENS * 200 // length)] * _TEXTS
+    words = max(1, _TOKENS * 200 // length)
+    texts = [f"{'cat ' * number}dog {'cat ' * (words - number - 1)}" for number in range(_TEXTS)]  # equal ones run once
     runs: dict[str, Callable[[], Any]] = {
         "SentenceEncoder": lambda: dense.encode(texts),
         "SparseEncoder": lambda: sparse.encode(texts),

@@ -1,6 +1,7 @@
 """Texts to encode where no data set is at hand: sentences composed from this project's own phrases, by seed."""
 
 import random
+from collections import Counter
 
 __all__ = ["composed_sentences"]
 
@@ -18,11 +19,17 @@ _WHEN = ("", "before sunrise", "on the way home", "in the middle of a storm", "a
 
 
 def composed_sentences(count: int, *, seed: int = 0) -> list[str]:
-    """``count`` English sentences of 6 to 25 words, the same ones for the same seed.
+    """``count`` different English sentences of 6 to 28 words, the same ones for the same seed.
+
+    Different, because equal texts of a call run once. What is composed a second time says so at its end.
 
     >>> composed_sentences(1)
     ['The youngest player cannot find the broken bridge after a long and rather quiet meeting.']
     """
-    chooser = random.Random(seed)
-    parts = (_WHO, _DOES, _WHAT, _WHEN)
-    return [" ".join(filter(None, (chooser.choice(part) for part in parts))) + "." for _ in range(count)]
+    chooser, times = random.Random(seed), Counter[str]()
+    found = []
+    for _ in range(count):
+        sentence = " ".join(filter(None, (chooser.choice(part) for part in (_WHO, _DOES, _WHAT, _WHEN)))) + "."
+        times[sentence] += 1
+        found.append(sentence if times[sentence] == 1 else f"{sentence} That is report {times[sentence]}.")
+    return found

@@ -13,7 +13,10 @@ from embedrt.devices import Device
 from embedrt.errors import ProviderError
 from embedrt.session import GraphSession
 
-TEXTS = [f"cat {'hello ' * (index % 13)}mat" for index in range(9000)]  # more than one window
+WORDS = ["how", "do", "i", "reset", "my", "password", "where", "is", "the", "invoice"]
+TEXTS = [  # different ones, and more than one window
+    f"{' '.join(WORDS[int(digit)] for digit in f'{index:04}')} {'hello ' * (index % 10)}" for index in range(9000)
+]
 
 
 class Session(GraphSession):

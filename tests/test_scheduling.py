@@ -182,7 +182,7 @@ def test_a_closed_encoder_leaves_no_threads(tiny: Path) -> None:
 
     before = workers()
     with SentenceEncoder(tiny, threads=6) as encoder:  # a number that no other test has
-        encoder.encode(["cat"] * 40, batch_size=1)
+        encoder.encode([f"{'cat ' * count}{end}" for count in range(10) for end in "!?.,"], batch_size=1)
         assert workers() > before
     assert workers() == before
 

@@ -18,7 +18,8 @@ import sys
 import embedrt
 
 with embedrt.SentenceEncoder(sys.argv[1], threads=2) as encoder:
-    vectors = encoder.encode(["hello world", "忘记密码怎么办？"] * 20, batch_size=1)
+    texts = [text + " cat" * index for index in range(10) for text in ("hello", "world", "my", "忘记密码怎么办？")]
+    vectors = encoder.encode(texts, batch_size=1)
     assert vectors.shape == (40, 8), vectors.shape
     assert encoder.similarity(vectors, vectors).shape == (40, 40)
     encoder.encode_query("cat", precision="ubinary")

@@ -123,6 +123,15 @@ def test_rounds_go_on_until_the_time_is_over(monkeypatch: pytest.MonkeyPatch) ->
     assert order == [1, 2, 3]
 
 
+def test_texts_that_are_timed_all_run() -> None:
+    """Equal texts would run once, and be counted each."""
+    lengths = typical_lengths(400)
+    texts = tuning._texts_of(lengths)
+    assert len(set(texts)) > 0.98 * len(texts)
+    assert [len(text.split()) for text in texts] == (lengths - 2).tolist()
+    assert {len(word) for text in texts for word in text.split()} == {1}
+
+
 def test_typical_lengths() -> None:
     lengths = typical_lengths()
     assert len(lengths) == 2000

@@ -54,7 +54,8 @@ def test_a_released_lease_may_be_used_and_released_again() -> None:
 def test_several_encoders_have_the_threads_of_one(tiny: Path) -> None:
     before = running()
     encoders = [SentenceEncoder(tiny, threads=COUNT) for _ in range(3)]
-    jobs = [threading.Thread(target=one.encode, args=(["cat"] * 60,), kwargs={"batch_size": 1}) for one in encoders]
+    texts = [f"{'cat ' * count}{end}" for count in range(12) for end in "!?.,:"]
+    jobs = [threading.Thread(target=one.encode, args=(texts,), kwargs={"batch_size": 1}) for one in encoders]
     for job in jobs:
         job.start()
     for job in jobs:
@@ -87,7 +88,7 @@ def test_busy_counts_callers_of_all_threads() -> None:
 FORKING = """
 import os, sys
 from embedrt import SentenceEncoder
-texts = ["cat", "hello world"] * 40
+texts = [f"{'cat ' * count}{end}" for count in range(10) for end in "!?.,:abc"]
 encoder = SentenceEncoder(sys.argv[1], threads=1)
 wide = SentenceEncoder(sys.argv[1], threads=2)
 expected = encoder.encode(texts, batch_size=1)

@@ -1,4 +1,4 @@
-"""Token rows through a graph, a window of inputs at a time: group by length, run, hand on; what all kinds of encoders share.
+"""Token rows through a graph, a window of inputs at a time: equal ones once, in groups of one length; what all kinds share.
 
 While workers run one window the next one is tokenized, and no more than two are held: memory does not grow with the
 input, only with the result.
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from embedrt.batching import Batch, plan_batches
 from embedrt.layout import Layout
 from embedrt.manifest import Serving
+from embedrt.repeats import run_once
 from embedrt.scheduling import Pending, Scheduler, Work
 from embedrt.session import GraphSession
 from embedrt.text import as_texts
@@ -58,7 +59,7 @@ class Runner:
 
     def run(self, work: Work[Result]) -> Result:
         """Run one window, and give its result when it is there."""
-        self._scheduler.run(work, self._planned(work))
+        self._scheduler.run(*self._planned(work))
         return work.result
 
     def over(self, count: int, work_of: Callable[[int, int], Work[Result]]) -> Iterator[Result]:
@@ -79,7 +80,7 @@ class Runner:
         try:
             with Busy():
                 for work in works:
-                    running = self._scheduler.submit(work, self._planned(work))
+                    running = self._scheduler.submit(*self._planned(work))
                     held.append((work.result, running))
                     if len(held) == _HELD:
                         yield _finished(held)
@@ -89,13 +90,13 @@ class Runner:
             for _, running in held:
                 running.cancel()
 
-    def _planned(self, work: Work[Result]) -> list[Batch]:
-        return plan_batches(
-            work.tokens.lengths,
-            token_budget=self._token_budget,
-            length_step=self._length_step,
-            batch_size=work.batch_size,
+    def _planned(self, work: Work[Result]) -> tuple[Work[Result], list[Batch]]:
+        """What is to run, each input once, and how it is batched."""
+        once, lengths = run_once(work)
+        batches = plan_batches(
+            lengths, token_budget=self._token_budget, length_step=self._length_step, batch_size=work.batch_size
         )
+        return once, batches
 
 
 def windows(items: Iterable[Item]) -> Iterator[list[Item]]:

@@ -7,10 +7,12 @@ is noise, and the default stays.
 """
 
 import statistics
+import string
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +120,7 @@ class _Rig:
 
     def one_text(self, layout: Layout, slot: float) -> float:
         """Median seconds for a text of 16 tokens, over ``slot`` seconds."""
-        text = [_text_of(_SHORT)]
+        text = _texts_of(np.array([_SHORT]))
         times: list[float] = []
         until = time.perf_counter() + slot
         while not times or time.perf_counter() < until:
@@ -129,7 +131,7 @@ class _Rig:
 
     def corpus(self, layout: Layout, lengths: npt.NDArray[np.int64]) -> float:
         """Seconds for a thousand tokens, over texts of these lengths."""
-        texts = [_text_of(int(length)) for length in lengths]
+        texts = _texts_of(lengths)
         started = time.perf_counter()
         self._run(layout, texts)
         return 1000 * (time.perf_counter() - started) / int(lengths.sum())
@@ -174,9 +176,10 @@ class _Rig:
         return self._sessions[threads, fusions]
 
 
-def _text_of(tokens: int) -> str:
-    """About so many tokens with any tokenizer: time depends on their number, and on nothing else."""
-    return " ".join(["a"] * max(1, tokens - 2))
+def _texts_of(lengths: npt.NDArray[np.int64]) -> list[str]:
+    """Texts of about so many tokens with any tokenizer, whose time depends on nothing else. They differ: equal ones run once."""
+    letters = iter(np.random.default_rng(0).choice(list(string.ascii_lowercase), size=int(lengths.sum())).tolist())
+    return [" ".join(islice(letters, max(1, int(length) - 2))) for length in lengths]
 
 
 def _thread_counts() -> list[int]:

@@ -44,7 +44,9 @@ def test_profiles(corpus: Corpus) -> None:
     texts = {profile: profile_texts(corpus, profile) for profile in PROFILES}
     words = {profile: [len(text.split()) for text in found] for profile, found in texts.items()}
     assert texts["STS"] == list(corpus.sentences)
-    assert [len(texts[profile]) for profile in PROFILES] == [400, 400, 50, 99]
+    assert all(len(set(found)) == len(found) for found in texts.values())
+    beginnings = {tuple(sentence.split()[:5]) for sentence in corpus.sentences}
+    assert [len(texts[profile]) for profile in PROFILES] == [len(beginnings), 400, 50, 99]
     assert max(words["short queries"]) == 5
     assert 110 <= min(words["passages"]) <= max(words["passages"]) < 140
     short = sum(count <= 5 for count in words["mixed"])

@@ -125,6 +125,14 @@ def test_windows_and_workers_change_nothing(reranker: CrossEncoder, monkeypatch:
     np.testing.assert_array_equal(reranker.predict(pairs, batch_size=2), whole)
 
 
+def test_equal_pairs_have_equal_scores(reranker: CrossEncoder) -> None:
+    """The same words are another pair where the border between query and document is another."""
+    pairs = [("cat", "hello world"), ("cat hello", "world"), ("cat", "hello world"), ("hello world", "cat")]
+    found = reranker.predict(pairs)
+    np.testing.assert_array_equal(found, [reranker.predict(pair) for pair in pairs])
+    assert len(set(found.tolist())) == 3
+
+
 def test_threads_share_a_model(reranker: CrossEncoder) -> None:
     expected, found = reranker.predict(PAIRS * 5), [None] * 8
 

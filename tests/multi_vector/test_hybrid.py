@@ -64,7 +64,7 @@ def test_each_class_loads_the_same_folder(hybrid_artifact: Path, hybrid_checkpoi
 
 
 def test_one_run_gives_what_the_classes_give(hybrid_artifact: Path) -> None:
-    texts = TEXTS * 3
+    texts = [*TEXTS, *(f"{text[:30]} cat" for text in TEXTS), *TEXTS]
     with (
         HybridEncoder(hybrid_artifact) as hybrid,
         SentenceEncoder(hybrid_artifact) as dense,
@@ -183,10 +183,10 @@ def _parts(found: HybridVectors) -> tuple[Any, Any, Any]:
 
 @pytest.mark.parametrize("variant", ["fp32", "int8"])
 def test_neighbors_change_no_bit(int8: Path, variant: str) -> None:
-    texts = TEXTS * 4
+    crowd = [f"{text[:30]} {word}" for word in ("cat", "roof", "hello", "猫") for text in TEXTS]
     with HybridEncoder(int8, variant=variant, threads=2) as hybrid:
-        together = hybrid.encode(texts)
-        for at, text in enumerate(texts[:6]):
+        together = hybrid.encode([*TEXTS, *crowd])
+        for at, text in enumerate(TEXTS):
             alone = hybrid.encode(text)
             (dense, sparse, tokens), (all_dense, all_sparse, all_tokens) = _parts(alone), _parts(together)
             np.testing.assert_array_equal(dense[0], all_dense[at])

@@ -50,9 +50,10 @@ def test_same_bits_in_any_company(splade_artifact: Path, variant: str) -> None:
     with SparseEncoder(splade_artifact, variant=variant, threads=2) as encoder:
         alone = [encoder.encode(text) for text in texts]
         assert sum(len(vector.indices) for vector in alone) > 100
-        for size in (None, 1, 3):
-            together = encoder.encode(texts * 40 if size is None else texts, batch_size=size)
-            assert all(same_bits(alone[row % len(texts)], together[row]) for row in range(len(together)))
+        crowd = [f"{text[:40]} word{number}" for number in range(40) for text in texts]
+        for size, more in ((None, crowd), (1, []), (3, crowd[:30])):
+            together = encoder.encode([*texts, *more], batch_size=size)
+            assert all(same_bits(vector, together[row]) for row, vector in enumerate(alone))
         backwards = encoder.encode(texts[::-1])
         assert all(same_bits(vector, backwards[-1 - row]) for row, vector in enumerate(alone))
 
@@ -97,10 +98,17 @@ def test_threads_share_an_encoder(encoder: SparseEncoder) -> None:
 
 
 def test_several_windows_keep_their_order(encoder: SparseEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = encoder.encode(TEXTS * 3)
+    texts = [*TEXTS, *(f"word{number} of the house" for number in range(9)), *TEXTS]
+    expected = encoder.encode(texts)
     monkeypatch.setattr("embedrt.runner._WINDOW", 4)
-    found = encoder.encode(TEXTS * 3)
+    found = encoder.encode(texts)
     assert all(same_bits(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_equal_texts_have_equal_terms(encoder: SparseEncoder) -> None:
+    texts = [TEXTS[0], TEXTS[2], TEXTS[0], "", TEXTS[2], *[TEXTS[0]] * 100]
+    for text, vector in zip(texts, encoder.encode(texts), strict=True):
+        assert same_bits(vector, encoder.encode(text))
 
 
 def test_progress_goes_to_stderr(encoder: SparseEncoder, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,11 +55,12 @@ def test_splade(splade_both: tuple[Path, Path]) -> None:
     assert manifest.variants["fp32"].attention == "operator"
     assert manifest.serving.pooling == (original[1].pooling_strategy,)
     with SparseEncoder(artifact, variant="fp32", threads=2) as encoder:
-        found, several = encoder.encode(TEXTS), encoder.encode(TEXTS * 30)
+        crowd = [f"{text[:40]} word{number}" for number in range(30) for text in TEXTS]
+        found, several = encoder.encode(TEXTS), encoder.encode([*crowd, *TEXTS])
         alone = [encoder.encode(text) for text in TEXTS]
     np.testing.assert_allclose(found.to_dense(), expected(original, TEXTS), atol=1e-5)
     np.testing.assert_array_equal(np.stack([vector.to_dense() for vector in alone]), found.to_dense())
-    np.testing.assert_array_equal(several.to_dense(), np.tile(found.to_dense(), (30, 1)))
+    np.testing.assert_array_equal(several[-len(TEXTS) :].to_dense(), found.to_dense())
     assert 10 < SparseEncoder.sparsity(found)["active_dims"] < 120
 
 
