@@ -6,6 +6,8 @@
 # make bench-jobs   whole commands from a cold process, and memory over 50 000 texts: writes bench/results/jobs.json
 # make bench-serving   embedrt serve under load: writes bench/results/serving.json and docs/serving.md's tables; needs wrk
 # make test-free-threaded   the runtime's tests where threads hold no common lock: FREE_THREADED=python3.14t, in .venv-free-threaded
+# make arm   MiniLM's vectors on emulated Arm processors beside this one's: writes bench/results/arm.json and docs/arm.md's table
+# make test-arm   the runtime's tests on such a processor; both want QEMU=qemu-aarch64 ARM_ROOT=FOLDER, see docs/arm.md
 # make test-gpu, make bench-gpu   on a machine with a CUDA device; elsewhere they say so and end well
 # make lineage   poolings, whitening, distillation and word averages of one checkpoint: writes bench/results/lineage.json and docs/lineage.md
 # make compatibility   export every architecture, compare, and write docs/compatibility.md
@@ -14,6 +16,9 @@
 
 PYTHON ?= python3
 FREE_THREADED ?= python3.14t
+QEMU ?= qemu-aarch64
+ARM_ROOT ?=
+ARM_PROCESSOR ?= cortex-a76
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -21,7 +26,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo test test-slow check lint types imports bench bench-all bench-jobs bench-peers bench-serving compatibility lineage test-free-threaded test-gpu bench-gpu clean
+.PHONY: demo test test-slow check lint types imports bench bench-all bench-jobs bench-peers bench-serving compatibility lineage arm test-arm test-free-threaded test-gpu bench-gpu clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m embedrt_bench.demo
@@ -76,6 +81,14 @@ test-free-threaded:
 	.venv-free-threaded/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[cpu]' pytest hypothesis onnx onnx-ir pyarrow
 	.venv-free-threaded/bin/python -c 'import sys, embedrt.text, embedrt.session; sys.exit(getattr(sys, "_is_gil_enabled", lambda: True)() and "threads of this Python hold a lock")'
 	.venv-free-threaded/bin/python -m pytest $$(grep -LE 'torch|sentence_transformers' tests/test_*.py)
+
+arm: $(VENV)/.dev
+	$(BIN)/python -m embedrt_bench.arm.run --qemu "$(QEMU)" --root "$(ARM_ROOT)"
+
+# server/ would need more wheels; what starts Python again does so a hundred times, ten seconds each
+test-arm: $(VENV)/.dev
+	python=$$($(BIN)/python -m embedrt_bench.arm.run --qemu "$(QEMU)" --root "$(ARM_ROOT)" --only-python $(ARM_PROCESSOR)) && \
+	$$python -m pytest -p no:cacheprovider $$(grep -LE 'torch|sentence_transformers|server|subprocess' tests/test_*.py tests/quantization/test_*.py)
 
 test-gpu: $(VENV)/.dev
 	$(BIN)/python -m pytest -m gpu -rs

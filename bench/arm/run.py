@@ -1,0 +1,162 @@
+"""``make arm``: MiniLM's vectors on emulated Arm processors beside this machine's, and whether company changes a bit there.
+
+Writes bench/results/arm.json and the table in docs/arm.md. Emulation says what is computed, and nothing about how fast. With
+``--only-python PROCESSOR`` it prints the path of that processor's interpreter instead, for ``make test-arm``.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from embedrt_bench.arm.emulation import ArmPython, arm_python
+from embedrt_bench.blocks import heading, line, processor, with_blocks
+from embedrt_bench.corpus import TokenCounter, read_corpus
+from embedrt_bench.data import data_folder
+from embedrt_bench.minilm import exported, with_variants
+from embedrt_bench.results import RESULTS, read_result, write_result
+from embedrt_export.parity_texts import PARITY_TEXTS
+from tqdm import tqdm
+
+from embedrt.errors import EmbedrtError
+
+__all__ = ["PROCESSORS", "Encoding", "Processor", "compared", "main", "measure", "table"]
+
+_RESULT, _PAGE = RESULTS / "arm.json", Path(__file__).resolve().parents[2] / "docs" / "arm.md"
+_ENCODE = Path(__file__).resolve().with_name("encode.py")
+_VARIANTS = ("fp32", "int8", "int8-static")
+_SENTENCES, _TOKENS = 16, 32
+_TAIL = 1500  # characters of stderr that a message shows
+_SHORT = ("Hello", "How do you do?", "忘记密码", "")
+Vectors = Mapping[str, npt.NDArray[np.float32]]
+"""What encode.py writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """A processor that QEMU emulates."""
+
+    name: str
+    """As QEMU's ``-cpu`` takes it."""
+    found_in: str
+    instructions: str
+    """What matters to matrix products, beyond those of the first ARMv8."""
+    slow: bool = False
+    """Emulated a hundred times slower, since its vectors are longer than this machine's: four short texts only."""
+
+
+PROCESSORS = (
+    Processor("cortex-a72", "Raspberry Pi 4, AWS Graviton", "none"),
+    Processor("cortex-a76", "Raspberry Pi 5", "dotprod"),
+    Processor("neoverse-n1", "AWS Graviton2, Ampere Altra", "dotprod"),
+    Processor("neoverse-n2", "Azure Cobalt 100", "dotprod, i8mm, bf16, SVE2"),
+    Processor("neoverse-v1", "AWS Graviton3", "dotprod, i8mm, bf16, SVE of 256 bits", slow=True),
+    Processor("max,pauth-impdef=on", "everything that QEMU has", "dotprod, i8mm, bf16, SVE2, SME", slow=True),
+)
+
+
+def measure(python: ArmPython, artifact: Path, processors: Sequence[Processor]) -> dict[str, Any]:
+    """By processor and variant: how far the vectors are from this machine's, and whether company changes a bit there."""
+    corpus = read_corpus(data_folder(), _SENTENCES, seed=0)
+    texts = {True: _SHORT, False: _of_few_tokens([*PARITY_TEXTS, *corpus.sentences], TokenCounter(artifact))}
+    rows: dict[str, dict[str, Any]] = {
+        machine.name: {"found_in": machine.found_in, "instructions": machine.instructions} for machine in processors
+    }
+    turns = [(variant, machine) for variant in _VARIANTS for machine in processors]
+    with tempfile.TemporaryDirectory() as place, tqdm(turns, unit="variant", file=sys.stderr, disable=None) as bar:
+        encoding = Encoding(artifact, Path(place))
+        for variant, machine in bar:
+            bar.set_postfix_str(f"{machine.name}, {variant}")
+            here = encoding.vectors(Path(sys.executable), variant, texts[machine.slow])
+            there = encoding.vectors(python.program(machine.name), variant, texts[machine.slow])
+            rows[machine.name][variant] = compared(there, here)
+    return {"texts": corpus.label, "machines": rows}
+
+
+def _of_few_tokens(texts: Sequence[str], count: TokenCounter) -> list[str]:
+    return [text for text, tokens in zip(texts, count(texts)) if tokens <= _TOKENS]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """An artifact, and a folder for what goes into encode.py and comes out."""
+
+    artifact: Path
+    place: Path
+
+    def vectors(self, interpreter: Path, variant: str, texts: Sequence[str]) -> Vectors:
+        """What encode.py finds there.
+
+        Raises:
+            EmbedrtError: it failed; with the end of what it said.
+        """
+        given, out = self.place / "texts.json", self.place / "vectors.npz"
+        given.write_text(json.dumps(list(texts)), encoding="utf-8")
+        command = [str(part) for part in (interpreter, _ENCODE, self.artifact, variant, given, out)]
+        run = subprocess.run(command, check=False, capture_output=True, text=True)
+        if run.returncode:
+            raise EmbedrtError(f"{' '.join(command)} failed:\n{run.stderr[-_TAIL:]}")
+        with np.load(out) as found:
+            return dict(found)
+
+
+def compared(there: Vectors, here: Vectors) -> dict[str, Any]:
+    """One machine's vectors and another's."""
+    ours, theirs = here["together"].astype(np.float64), there["together"].astype(np.float64)
+    return {
+        "texts": len(theirs),
+        "same_bits_in_any_company": all(np.array_equal(there["together"], there[how]) for how in ("alone", "crowded")),
+        "largest_difference": float(np.abs(ours - theirs).max()),
+        "smallest_cosine": float((ours * theirs).sum(axis=1).min()),
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """A row a processor, in Markdown."""
+    figures = [f"{variant}: largest difference, smallest cosine" for variant in _VARIANTS]
+    lines = heading(["QEMU's name", "found in", "instructions", "texts", *figures, "same bits in any company"], words=3)
+    for name, row in result["machines"].items():
+        found = [row[variant] for variant in _VARIANTS]
+        cells = [f"{one['largest_difference']:.1e}, {one['smallest_cosine']:.7f}" for one in found]
+        same = "yes" if all(one["same_bits_in_any_company"] for one in found) else "**no**"
+        lines.append(line([name, row["found_in"], row["instructions"], str(found[0]["texts"]), *cells, same]))
+    packages = result["machine"]["packages"]
+    note = (
+        f"Computed {result['date']} with onnxruntime {packages['onnxruntime']} for aarch64 in {result['qemu']}; "
+        f"compared with an {processor(result)}. Texts: those of `embedrt verify` up to {_TOKENS} tokens, and {result['texts']}."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def main() -> None:
+    """Compare, write the result, and bring it into the page."""
+    options = argparse.ArgumentParser(prog="make arm", description=__doc__)
+    options.add_argument("--qemu", default="qemu-aarch64", help="the emulator of programs for aarch64")
+    options.add_argument("--root", default="", help="an unpacked aarch64 image with a Python")
+    options.add_argument("--only-python", metavar="PROCESSOR", help="install, and print its interpreter")
+    asked = options.parse_args()
+    try:
+        python = arm_python(asked.qemu, asked.root)
+        python.install()
+        if asked.only_python:
+            print(python.program(asked.only_python))
+            return
+        artifact = with_variants(exported()[0], ("int8", "int8-static"))
+        write_result(_RESULT, {"qemu": python.emulator(), **measure(python, artifact, PROCESSORS)})
+    except EmbedrtError as error:
+        sys.exit(str(error))
+    result = read_result(_RESULT)
+    page = _PAGE.read_text(encoding="utf-8")
+    _PAGE.write_text(with_blocks(page, "table", lambda _name: table(result)), encoding="utf-8")
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""A Python for another processor, and what is compared there; the emulator is a script that says what it was asked for."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from embedrt_bench.arm.emulation import ArmPython, arm_python
+from embedrt_bench.arm.run import Encoding, compared, table
+
+from embedrt import SentenceEncoder
+from embedrt.errors import EmbedrtError, InputError, UnavailableError
+
+_TEXTS = ["how do i reset my password", "hello", "", "忘记密码怎么办", "a cat sat on the mat"]
+
+
+def _emulator(folder: Path, version: str = "8.2.1") -> Path:
+    path = folder / "qemu-aarch64"
+    path.write_text(
+        f'#!/bin/sh\nif [ "$1" = --version ]; then echo "qemu-aarch64 version {version}"; echo Copyright; exit; fi\n'
+        'for word in "$@"; do echo "$word"; done; echo "$PYTHONHOME"; echo "$PYTHONPATH"\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+def _image(folder: Path, *interpreters: str) -> Path:
+    for name in interpreters:
+        (folder / "image" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "image" / name).touch()
+    return folder / "image"
+
+
+def test_the_interpreter_is_a_program_that_can_start_itself_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = _image(tmp_path, "usr/bin/python3.12-config", "usr/bin/python3.12", "usr/bin/python3")
+    python = ArmPython(_emulator(tmp_path), image, image / "usr/bin/python3.12", tmp_path / "a room")
+    program = python.program("max,sve=off")
+    monkeypatch.setenv("PYTHONPATH", "/mine")
+    said = subprocess.run([program, "-c", "two words"], capture_output=True, text=True, check=True).stdout
+    assert program == tmp_path / "a room/max/python"
+    assert said.splitlines() == [
+        *("-cpu", "max,sve=off", "-0", str(program), "-L", str(image)),
+        *(str(image / "usr/bin/python3.12"), "-c", "two words"),
+        *(str(image / "usr"), f"{tmp_path}/a room/site:/mine"),
+    ]
+
+
+def test_what_is_found(tmp_path: Path) -> None:
+    image = _image(tmp_path, "usr/bin/python3.11", "usr/local/bin/python3.13-config", "usr/local/bin/python3.13")
+    python = arm_python(str(_emulator(tmp_path)), str(image))
+    assert (python.python, python.version) == (image / "usr/local/bin/python3.13", "3.13")
+    assert python.emulator() == "qemu-aarch64 version 8.2.1"
+
+
+@pytest.mark.parametrize(
+    ("version", "interpreter", "error", "message"),
+    [
+        (None, "usr/bin/python3.11", UnavailableError, "nowhere was not found: install .* or type QEMU=PATH"),
+        (
+            "7.2.19",
+            "usr/bin/python3.11",
+            UnavailableError,
+            r"'qemu-aarch64 version 7\.2\.19', expected version 8 or newer",
+        ),
+        ("10.0.3", "usr/bin/python3", InputError, r"ARM_ROOT is '.*image', expected .* usr/bin/python3\.N"),
+        ("10.0.3", None, InputError, "ARM_ROOT is '', expected"),
+    ],
+)
+def test_what_is_missing(
+    tmp_path: Path, version: str | None, interpreter: str | None, error: type[Exception], message: str
+) -> None:
+    qemu = "nowhere" if version is None else str(_emulator(tmp_path, version))
+    root = "" if interpreter is None else str(_image(tmp_path, interpreter))
+    with pytest.raises(error, match=message):
+        arm_python(qemu, root)
+
+
+def test_texts_in_three_companies(tiny: Path, tmp_path: Path, encoder: SentenceEncoder) -> None:
+    found = Encoding(tiny, tmp_path).vectors(Path(sys.executable), "fp32", _TEXTS)
+    assert sorted(found) == ["alone", "crowded", "together"]
+    for vectors in found.values():
+        np.testing.assert_array_equal(vectors, encoder.encode(_TEXTS))
+
+
+def test_what_failed_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(EmbedrtError, match=r"encode\.py .* failed:\n(.|\n)*nothing-here"):
+        Encoding(tmp_path / "nothing-here", tmp_path).vectors(Path(sys.executable), "fp32", _TEXTS)
+
+
+def _in_companies(change: Callable[[dict[str, npt.NDArray[np.float32]]], object]) -> dict[str, npt.NDArray[np.float32]]:
+    vectors = np.array([[0.6, 0.8], [1, 0]], np.float32)
+    found = {name: vectors.copy() for name in ("together", "alone", "crowded")}
+    change(found)
+    return found
+
+
+def test_vectors_of_two_machines() -> None:
+    here, there = _in_companies(lambda _: None), _in_companies(lambda found: None)
+    for vectors in there.values():
+        vectors[0] = 0.8, 0.6
+    found = compared(there, here)
+    assert found["smallest_cosine"] == pytest.approx(0.96)
+    assert found["largest_difference"] == pytest.approx(0.2)
+    assert (found["texts"], found["same_bits_in_any_company"]) == (2, True)
+
+
+@pytest.mark.parametrize("company", ["alone", "crowded"])
+def test_one_bit_in_one_company_counts(company: str) -> None:
+    def change(found: dict[str, npt.NDArray[np.float32]]) -> None:
+        found[company][1, 0] = np.nextafter(np.float32(1), np.float32(0))
+
+    assert compared(_in_companies(change), _in_companies(lambda _: None))["same_bits_in_any_company"] is False
+
+
+def test_a_row_a_processor() -> None:
+    def figures(same: bool) -> dict[str, Any]:
+        return {
+            "texts": 4,
+            "same_bits_in_any_company": same,
+            "largest_difference": 0.000123,
+            "smallest_cosine": 0.99987654,
+        }
+
+    good = dict.fromkeys(("fp32", "int8", "int8-static"), figures(True))
+    known = {"found_in": "a board", "instructions": "dotprod"}
+    result = {
+        "date": "2026-01-02",
+        "machine": {"packages": {"onnxruntime": "1.2"}, "cpu": "A CPU", "cpu_family_model": "1/2"},
+        "qemu": "qemu-aarch64 version 9",
+        "texts": "some sentences",
+        "machines": {"cortex-x": known | good, "cortex-y": known | good | {"int8": figures(False)}},
+    }
+    lines = table(result).splitlines()
+    assert lines[2].startswith("| cortex-x | a board | dotprod | 4 | 1.2e-04, 0.9998765 |")
+    assert [line.rpartition("any company")[2].split(" | ")[-1] for line in lines[2:4]] == ["yes |", "**no** |"]
+    assert "qemu-aarch64 version 9" in lines[-1]
+    assert "some sentences" in lines[-1]
