@@ -22,6 +22,7 @@ from embedrt_bench.cached import CACHE
 from embedrt_bench.corpus import TokenCounter, cut_to_tokens, read_corpus
 from embedrt_bench.data import data_folder
 from embedrt_bench.gpu.cards import copy_bandwidth, describe_card, matrix_rate, why_no_card
+from embedrt_bench.gpu.ways import SHAPES, lines_of_ways, measure_ways
 from embedrt_bench.minilm import checkpoint_folder, exported, with_lengths, with_variants
 from embedrt_bench.peers import OWN, python_of
 from embedrt_bench.process import EngineProcess
@@ -32,7 +33,9 @@ from embedrt_bench.scenarios.quality import require_right_vectors
 from embedrt_bench.scenarios.server import server
 from embedrt_bench.scenarios.single_stream import single_stream
 
+from embedrt.artifact import locate
 from embedrt.pairs import most_similar_pairs
+from embedrt.session import parse_device
 from embedrt.threads import available_threads
 
 __all__ = ["GpuModel", "GpuSettings", "lines", "main", "measure"]
@@ -71,6 +74,8 @@ class GpuSettings:
     """Milliseconds within which 99 of 100 requests are to be answered."""
     server_seconds: float = 4.0
     """Of a trial of one rate of requests."""
+    shapes: Sequence[tuple[int, int]] = SHAPES
+    """(batch, sequence) of the batches that are handed over in several ways."""
 
 
 def measure(models: Sequence[GpuModel], settings: GpuSettings) -> dict[str, Any]:
@@ -109,6 +114,9 @@ def _measured(model: GpuModel, settings: GpuSettings, peak: float) -> dict[str, 
             engines, model.texts["STS"], bound=settings.bound, seed=0, seconds=settings.server_seconds, halvings=3
         )
         pairs = {engine.name: _pair_seconds(engine, model.texts["pairs"], settings.rounds) for engine in engines}
+    with tempfile.TemporaryDirectory() as cache:
+        graph, device = locate(model.artifact, variant="fp16").graph, parse_device(settings.device)
+        ways = measure_ways(graph, device, Path(cache), shapes=settings.shapes)
     operations = matrix_operations(model.checkpoint)
     shares = {name: rate["tokens_per_second"] * operations / (peak * 1e9) for name, rate in rates["128 tokens"].items()}
     return {
@@ -118,6 +126,7 @@ def _measured(model: GpuModel, settings: GpuSettings, peak: float) -> dict[str, 
         "requests": {"bound_milliseconds": settings.bound, **requests},
         "pairs": {"sentences": len(model.texts["pairs"]), "seconds": pairs},
         "share of the float16 peak at 128 tokens": shares,
+        "ways of fp16": ways,
     }
 
 
@@ -182,6 +191,8 @@ def lines(result: dict[str, Any]) -> list[str]:
                 f"| {name} | {engine} | {sts:.0f} | {long:.0f} | {p50:.2f} | {rate:.0f} "
                 f"| {model['pairs']['seconds'][engine]:.2f} | {shares[engine]:.0%} |"
             )
+    for name, model in result["models"].items():
+        rows += ["", f"{name}, fp16: milliseconds of a batch", "", *lines_of_ways(model["ways of fp16"])]
     return rows
 
 

@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import embedrt_export
+import numpy as np
 import pytest
 from embedrt_bench.gpu.cards import copy_bandwidth, matrix_rate, why_no_card
 from embedrt_bench.gpu.run import GpuModel, GpuSettings, lines, measure
+from embedrt_bench.gpu.ways import WAYS, Card, Feed, Vectors, lines_of_ways, measure_ways
 from embedrt_bench.minilm import with_lengths
 from embedrt_bench.workloads import composed_sentences
+
+from embedrt.devices import Device
 
 
 def _checkpoint(folder: Path) -> Path:
@@ -43,7 +48,9 @@ def test_a_run_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         texts={"STS": texts, "128 tokens": texts[:20], "one text": texts[:3], "pairs": texts},
         by_lengths=with_lengths(tmp_path / "out", tmp_path / "lengths"),
     )
-    settings = GpuSettings(device="cpu", rounds=1, threads=2, matrix_size=64, bound=1e6, server_seconds=0.01)
+    settings = GpuSettings(
+        device="cpu", rounds=1, threads=2, matrix_size=64, bound=1e6, server_seconds=0.01, shapes=((1, 8), (3, 16))
+    )
     result = measure([model], settings)
     found = result["models"]["small"]
     ours = ["embedrt fp32", "embedrt fp16", "embedrt fp16 by lengths"]
@@ -57,9 +64,34 @@ def test_a_run_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert all(found["requests"][name]["requests_per_second"] >= 64 for name in engines)
     assert result["card"] == {"name": "cpu"}
     assert result["not measured"] == {"sentence-transformers float16, FlashAttention": "it runs on a card only"}
+    assert list(found["ways of fp16"]) == ["1 x 8", "3 x 16"]
     table = lines(result)
-    assert len(table) == 2 + len(engines)
+    assert len(table) == 2 + len(engines) + 3 + 2 + len(WAYS)
     assert table[2].startswith("| small | embedrt fp32 |")
+
+
+def test_ways_to_hand_a_batch_over(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that a processor has give what ``run`` gives; the others say why there is nothing to measure."""
+
+    def wrong(card: Card, feed: Feed) -> Callable[[], Vectors]:
+        right = WAYS["run"](card, feed)
+        return lambda: right() + np.float32(0.5)
+
+    monkeypatch.setattr("embedrt_bench.gpu.ways.WAYS", {**WAYS, "wrong": wrong})
+    found = measure_ways(tiny / "onnx/model.onnx", Device("cpu"), tmp_path, shapes=[(1, 4), (5, 3)], seconds=0.001)
+    assert list(found) == ["1 x 4", "5 x 3"]
+    for one in found.values():
+        assert all(one[name]["p50"] > 0 and one[name]["first_milliseconds"] > 0 for name in ("run", "bound", "wrong"))
+        assert [one[name]["largest_difference"] for name in ("run", "bound")] == [0, 0]
+        assert one["wrong"]["largest_difference"] == pytest.approx(0.5)
+        assert {one[name]["reason"] for name in ("bound, page-locked", "on the card", "CUDA graph")} == {
+            "a processor has no memory of its own"
+        }
+        assert one["TensorRT"] == {"reason": "this ONNX Runtime has no TensorrtExecutionProvider"}
+    table = lines_of_ways(found)
+    assert table[0] == "| way | 1 x 4 | 5 x 3 |"
+    assert table[3].startswith("| bound | 0.")
+    assert table[5].count("a processor has no memory of its own") == 2
 
 
 _KINDS = ("float32", "float16", "bfloat16")
