@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from embedrt import SentenceEncoder
 from embedrt.batching import Batch
 from embedrt.encoding import Request
-from embedrt.repeats import first_equals, run_once
+from embedrt.repeats import different_rows, first_equals, run_once
 from embedrt.scheduling import Work
 from embedrt.session import GraphSession
 from embedrt.text import TokenRows
@@ -91,6 +91,18 @@ def test_every_input_is_counted_and_few_results_are_copied_at_once(tiny: Path) -
 )
 def test_what_is_equal(tokens: TokenRows, expected: list[int]) -> None:
     assert first_equals(tokens).tolist() == expected
+
+
+def test_rows_without_their_repeats() -> None:
+    tokens = _rows([5, 6], [7], [5, 6], [8], [7], attended=np.array([2, 1, 2, 1, 0], dtype=np.int64))
+    rows, place = different_rows(tokens)
+    assert place is not None
+    assert place.tolist() == [0, 1, 0, 2, 3]
+    assert [rows.row(index).tolist() for index in range(len(rows))] == [[5, 6], [7], [8], [7]]
+    assert rows.attended is not None
+    assert rows.attended.tolist() == [2, 1, 1, 0]
+    for different in (_rows([1]), _rows([1], [2])):
+        assert different_rows(different) == (different, None)
 
 
 def test_results_go_to_the_inputs_that_they_are_of() -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,11 @@ WORDS = (
     *("how", "do", "i", "reset", "my", "password", "where", "is", "the", "invoice"),
     *("a", "cat", "sat", "on", "mat", "hello", "world"),
 )
+
+
+def _different(count: int) -> list[str]:
+    """Texts of three words: equal ones of a request would be one in the queue."""
+    return [" ".join(words) for words in islice(product(WORDS, repeat=3), count)]
 
 
 class _Gate:
@@ -87,10 +93,23 @@ def test_texts_of_many_clients_run_together(gated: tuple[Server, _Gate], ask: As
     assert [len(batch.members) for batch in gate.batches] == [1, len(WORDS)]
 
 
+def test_equal_texts_of_a_request_are_one_in_the_queue(
+    gated: tuple[Server, _Gate], ask: Ask, original: SentenceEncoder
+) -> None:
+    server, gate = gated
+    gate.open.set()
+    texts = ["hello world", "cat", "hello world", "Hello  World", "cat", "a cat sat"]
+    answer = ask(server, "POST", "/v1/embeddings", {"input": texts, "model": "tiny"}).json
+    assert sum(len(batch.members) for batch in gate.batches) == 3
+    found = np.array([entry["embedding"] for entry in answer["data"]], dtype=np.float32)
+    np.testing.assert_array_equal(found, np.stack([original.encode(text) for text in texts]))
+    assert answer["usage"]["prompt_tokens"] == sum(len(row) for row in original.tokenize(texts))
+
+
 def test_two_thousand_texts_do_not_starve_a_single_one(gated: tuple[Server, _Gate], ask: Ask) -> None:
     server, gate = gated
     with ThreadPoolExecutor(2) as clients:
-        large = clients.submit(_embed, ask, server, ["hello world"] * 2000)
+        large = clients.submit(_embed, ask, server, _different(2000))
         _wait_until(lambda: len(gate.batches) == 1)
         small = clients.submit(_embed, ask, server, ["a cat sat on the mat"])
         running = len(gate.batches[0].members)
@@ -109,7 +128,7 @@ def test_a_client_that_hung_up_is_skipped(gated: tuple[Server, _Gate], ask: Ask)
         first = clients.submit(_embed, ask, server, ["cat"])
         _wait_until(lambda: len(gate.batches) == 1)
         leaving = _connected(server)
-        body = json.dumps({"inputs": ["hello world"] * 30}).encode()
+        body = json.dumps({"inputs": _different(30)}).encode()
         leaving.sendall(b"POST /embed HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
         _wait_until(lambda: server.engine.queue.waiting == 30)
         leaving.close()
@@ -131,7 +150,7 @@ def test_ten_thousand_queued(gated: tuple[Server, _Gate], ask: Ask) -> None:
     with ThreadPoolExecutor(20) as clients:
         first = clients.submit(_embed, ask, server, ["cat"])
         _wait_until(lambda: len(gate.batches) == 1)
-        body = {"inputs": ["hello world"] * 500}
+        body = {"inputs": _different(500)}
         answers = [clients.submit(ask, server, "POST", "/embed", body) for _ in range(20)]
         _wait_until(lambda: sum(answer.done() for answer in answers) == 12)
         refused = [answer.result() for answer in answers if answer.done()]

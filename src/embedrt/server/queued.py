@@ -9,6 +9,7 @@ import numpy.typing as npt
 from embedrt.batching import without_prompt
 from embedrt.errors import InputError
 from embedrt.prompts import prompt_for, tokens_left_out
+from embedrt.repeats import different_rows
 from embedrt.server.engine import Engine
 from embedrt.server.exchange import Exchange
 from embedrt.server.held import Held
@@ -68,10 +69,12 @@ class QueuedModel(ServedModel):
         return tokens
 
     async def _results(self, tokens: TokenRows, output: str, exchange: Exchange, *, prefix: str = "") -> list[Result]:
-        """One result a row of ``tokens``, which begin with ``prefix``, through the queue."""
-        job = exchange.job = Job(self, tokens, output=output, skipped=self._skipped(prefix))
+        """One result a row of ``tokens``, which begin with ``prefix``, through the queue; equal rows are one there."""
+        rows, place = different_rows(tokens)
+        job = exchange.job = Job(self, rows, output=output, skipped=self._skipped(prefix))
         await self._attached().run(job, exchange)
-        return [result for result in job.results if result is not None]
+        results = [result for result in job.results if result is not None]
+        return results if place is None else [results[row] for row in place]
 
     def _of_nothing(self, output: str) -> Result:
         """What an input without a token has, as the graph would give ``output`` for it."""
