@@ -108,9 +108,23 @@ def export(
 
 
 def verify(
-    artifact: str | Path, *, against: str, variant: str | None = None, quiet: bool = False
+    artifact: str | Path,
+    *,
+    against: str,
+    variant: str | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    quiet: bool = False,
 ) -> tuple[Manifest, Parity]:
     """Repeat the comparison of an artifact with the checkpoint that it came from.
+
+    Args:
+        artifact: folder that :func:`export` wrote.
+        against: the checkpoint, a local folder or a Hub id.
+        variant: of the artifact; None: the manifest's default.
+        revision: branch, tag or commit of the Hub repository ``against``.
+        trust_remote_code: run Python code that the checkpoint brings along.
+        quiet: no progress on stderr.
 
     Raises:
         IntegrityError: a file is not the one that the manifest names.
@@ -131,6 +145,8 @@ def verify(
             kind="hybrid" if len(serving.kinds) > 1 else serving.kind,
             pooling=serving.pooling if serving.kind == "dense" and _is_plain(against) else None,
             route=found.manifest.source.route,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
         )
         checkpoint = changed_again(checkpoint, found, quiet=quiet)
         facts.append(against)

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import embedrt_export
 import numpy as np
@@ -12,6 +14,7 @@ from sentence_transformers import SentenceTransformer
 from embedrt import SentenceEncoder
 from embedrt.errors import CheckpointError
 
+Run = Callable[..., Any]
 TEXTS = ["how do i reset my password ?", "", "the cat sleeps on the roof .", "a " * 60]
 CODE = '''
 from transformers import BertConfig, BertModel
@@ -61,3 +64,14 @@ def test_traced_like_any_other_where_it_is_trusted(doubled: Path, tiny_checkpoin
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
     plain = SentenceTransformer(str(tiny_checkpoint), device="cpu").encode(TEXTS)
     assert np.abs(found - plain).max() > 1e-2, "its code ran"
+
+
+def test_verified_like_any_other_where_it_is_trusted(doubled: Path, tmp_path: Path, run: Run) -> None:
+    embedrt_export.export(str(doubled), tmp_path / "out", trust_remote_code=True, quiet=True)
+    command = ("verify", tmp_path / "out", "--against", doubled)
+    refused = run(*command)
+    assert refused.code == 1
+    assert "if you trust it, pass --trust-remote-code" in " ".join(refused.err.split())
+    trusted = run(*command, "--trust-remote-code", "--json")
+    assert trusted.code == 0, trusted.err
+    assert json.loads(trusted.out)["parity"]["max_abs_difference"] < 1e-5

@@ -16,6 +16,7 @@ from embedrt.cli.options import (
     Quiet,
     Revision,
     Sts,
+    TrustRemoteCode,
 )
 from embedrt.cli.word_vectors import (
     Corpus,
@@ -103,9 +104,7 @@ def export(
     gate: Gate = None,
     allow_below_gate: AllowBelowGate = False,
     sts: Sts = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run Python code that the checkpoint brings along.")
-    ] = False,
+    trust_remote_code: TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is an artifact.")] = False,
     revision: Revision = None,
     json: Json = False,

@@ -12,6 +12,9 @@ Variant = Annotated[str | None, typer.Option(help="A variant of the artifact; wi
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Without it, as many as affinity and CPU quota allow.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub repository.")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run Python code that the checkpoint brings along.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 PromptName = Annotated[str | None, typer.Option(help="Name of a prompt of the checkpoint.")]
 Prompt = Annotated[str | None, typer.Option(help="A text that is put before each text.")]

@@ -8,7 +8,7 @@ import typer
 
 from embedrt.artifact import check_files, locate
 from embedrt.cli.export import require_exporter
-from embedrt.cli.options import Json, Quiet, Variant
+from embedrt.cli.options import Json, Quiet, Revision, TrustRemoteCode, Variant
 from embedrt.errors import ManifestError
 
 __all__ = ["verify"]
@@ -20,6 +20,8 @@ def verify(
         str | None, typer.Option(metavar="MODEL", help="The checkpoint to compare with, in PyTorch.")
     ] = None,
     variant: Variant = None,
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -35,7 +37,14 @@ def verify(
         require_exporter()
         import embedrt_export
 
-        _, parity = embedrt_export.verify(artifact, against=against, variant=variant, quiet=quiet)
+        _, parity = embedrt_export.verify(
+            artifact,
+            against=against,
+            variant=variant,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            quiet=quiet,
+        )
         answer = {"hashes": "ok", "parity": dataclasses.asdict(parity)}
         sentence = f"differs from PyTorch by at most {parity.max_abs_difference:.1e} over {parity.texts} texts"
     typer.echo(json_module.dumps(answer, indent=2) if json else f"{artifact}: {sentence}")
