@@ -88,7 +88,7 @@ arm: $(VENV)/.dev
 # server/ would need more wheels; what starts Python again does so a hundred times, ten seconds each
 test-arm: $(VENV)/.dev
 	python=$$($(BIN)/python -m embedrt_bench.arm.run --qemu "$(QEMU)" --root "$(ARM_ROOT)" --only-python $(ARM_PROCESSOR)) && \
-	$$python -m pytest -p no:cacheprovider $$(grep -LE 'torch|sentence_transformers|server|subprocess' tests/test_*.py tests/quantization/test_*.py)
+	$$python -m pytest -p no:cacheprovider $$(grep -LE 'torch|sentence_transformers|scipy|server|subprocess' tests/test_*.py tests/quantization/test_*.py)
 
 test-gpu: $(VENV)/.dev
 	$(BIN)/python -m pytest -m gpu -rs

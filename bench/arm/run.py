@@ -74,9 +74,10 @@ def measure(python: ArmPython, artifact: Path, processors: Sequence[Processor]) 
         encoding = Encoding(artifact, Path(place))
         for variant, machine in bar:
             bar.set_postfix_str(f"{machine.name}, {variant}")
-            here = encoding.vectors(Path(sys.executable), variant, texts[machine.slow])
-            there = encoding.vectors(python.program(machine.name), variant, texts[machine.slow])
-            rows[machine.name][variant] = compared(there, here)
+            some = texts[machine.slow]
+            here, exact = (encoding.vectors(Path(sys.executable), name, some) for name in (variant, "fp32"))
+            there = encoding.vectors(python.program(machine.name), variant, some)
+            rows[machine.name][variant] = compared(there, here, exact["together"])
     return {"texts": corpus.label, "machines": rows}
 
 
@@ -107,32 +108,43 @@ class Encoding:
             return dict(found)
 
 
-def compared(there: Vectors, here: Vectors) -> dict[str, Any]:
-    """One machine's vectors and another's."""
+def compared(there: Vectors, here: Vectors, exact: npt.NDArray[np.float32]) -> dict[str, Any]:
+    """One machine's vectors and another's, and how faithful each is to the ``exact`` ones of fp32."""
     ours, theirs = here["together"].astype(np.float64), there["together"].astype(np.float64)
     return {
         "texts": len(theirs),
         "same_bits_in_any_company": all(np.array_equal(there["together"], there[how]) for how in ("alone", "crowded")),
         "largest_difference": float(np.abs(ours - theirs).max()),
         "smallest_cosine": float((ours * theirs).sum(axis=1).min()),
+        "mean_cosine_to_fp32": [float((vectors * exact).sum(axis=1).mean()) for vectors in (theirs, ours)],
     }
 
 
 def table(result: dict[str, Any]) -> str:
     """A row a processor, in Markdown."""
-    figures = [f"{variant}: largest difference, smallest cosine" for variant in _VARIANTS]
-    lines = heading(["QEMU's name", "found in", "instructions", "texts", *figures, "same bits in any company"], words=3)
+    rounded = [variant for variant in _VARIANTS if variant != "fp32"]
+    figures = [
+        f"{variant}: {figure}" for variant in rounded for figure in ("smallest cosine", "mean to fp32, there and here")
+    ]
+    columns = ["QEMU's name", "found in", "instructions", "texts", "fp32: largest difference", *figures]
+    lines = heading([*columns, "same bits in any company"], words=3)
     for name, row in result["machines"].items():
-        found = [row[variant] for variant in _VARIANTS]
-        cells = [f"{one['largest_difference']:.1e}, {one['smallest_cosine']:.7f}" for one in found]
-        same = "yes" if all(one["same_bits_in_any_company"] for one in found) else "**no**"
-        lines.append(line([name, row["found_in"], row["instructions"], str(found[0]["texts"]), *cells, same]))
+        found = [row[variant] for variant in rounded]
+        cosines = [cell for one in found for cell in (f"{one['smallest_cosine']:.5f}", _means(one))]
+        cells = [str(row["fp32"]["texts"]), f"{row['fp32']['largest_difference']:.1e}", *cosines]
+        same = "yes" if all(one["same_bits_in_any_company"] for one in (row["fp32"], *found)) else "**no**"
+        lines.append(line([name, row["found_in"], row["instructions"], *cells, same]))
     packages = result["machine"]["packages"]
     note = (
         f"Computed {result['date']} with onnxruntime {packages['onnxruntime']} for aarch64 in {result['qemu']}; "
-        f"compared with an {processor(result)}. Texts: those of `embedrt verify` up to {_TOKENS} tokens, and {result['texts']}."
+        f"compared with what it gives here, on an {processor(result)}. "
+        f"Texts: those of `embedrt verify` up to {_TOKENS} tokens, and {result['texts']}."
     )
     return "\n".join([*lines, "", note])
+
+
+def _means(one: dict[str, Any]) -> str:
+    return ", ".join(f"{mean:.5f}" for mean in one["mean_cosine_to_fp32"])
 
 
 def main() -> None:

@@ -104,7 +104,8 @@ def test_vectors_of_two_machines() -> None:
     here, there = _in_companies(lambda _: None), _in_companies(lambda found: None)
     for vectors in there.values():
         vectors[0] = 0.8, 0.6
-    found = compared(there, here)
+    found = compared(there, here, np.array([[0.6, 0.8], [0.8, 0.6]], np.float32))
+    assert found["mean_cosine_to_fp32"] == pytest.approx([(0.96 + 0.8) / 2, (1 + 0.8) / 2])
     assert found["smallest_cosine"] == pytest.approx(0.96)
     assert found["largest_difference"] == pytest.approx(0.2)
     assert (found["texts"], found["same_bits_in_any_company"]) == (2, True)
@@ -115,7 +116,8 @@ def test_one_bit_in_one_company_counts(company: str) -> None:
     def change(found: dict[str, npt.NDArray[np.float32]]) -> None:
         found[company][1, 0] = np.nextafter(np.float32(1), np.float32(0))
 
-    assert compared(_in_companies(change), _in_companies(lambda _: None))["same_bits_in_any_company"] is False
+    here = _in_companies(lambda _: None)
+    assert compared(_in_companies(change), here, here["together"])["same_bits_in_any_company"] is False
 
 
 def test_a_row_a_processor() -> None:
@@ -125,6 +127,7 @@ def test_a_row_a_processor() -> None:
             "same_bits_in_any_company": same,
             "largest_difference": 0.000123,
             "smallest_cosine": 0.99987654,
+            "mean_cosine_to_fp32": [0.9991, 0.9992],
         }
 
     good = dict.fromkeys(("fp32", "int8", "int8-static"), figures(True))
@@ -137,7 +140,7 @@ def test_a_row_a_processor() -> None:
         "machines": {"cortex-x": known | good, "cortex-y": known | good | {"int8": figures(False)}},
     }
     lines = table(result).splitlines()
-    assert lines[2].startswith("| cortex-x | a board | dotprod | 4 | 1.2e-04, 0.9998765 |")
-    assert [line.rpartition("any company")[2].split(" | ")[-1] for line in lines[2:4]] == ["yes |", "**no** |"]
+    assert lines[2].startswith("| cortex-x | a board | dotprod | 4 | 1.2e-04 | 0.99988 | 0.99910, 0.99920 | 0.99988 |")
+    assert [line.split(" | ")[-1] for line in lines[2:4]] == ["yes |", "**no** |"]
     assert "qemu-aarch64 version 9" in lines[-1]
     assert "some sentences" in lines[-1]
