@@ -49,7 +49,7 @@ class Processor:
     instructions: str
     """What matters to matrix products, beyond those of the first ARMv8."""
     slow: bool = False
-    """Emulated a hundred times slower, since its vectors are longer than this machine's: four short texts only."""
+    """Emulated fifty times slower, for its long vectors: four short texts only."""
 
 
 PROCESSORS = (
