@@ -19,7 +19,7 @@ _WHEN = ("", "before sunrise", "on the way home", "in the middle of a storm", "a
 
 
 def composed_sentences(count: int, *, seed: int = 0) -> list[str]:
-    """``count`` different English sentences of 6 to 28 words, the same ones for the same seed.
+    """``count`` different English sentences of 6 to 25 words, the same ones for the same seed.
 
     Different, because equal texts of a call run once. What is composed a second time says so at its end.
 
@@ -31,5 +31,5 @@ def composed_sentences(count: int, *, seed: int = 0) -> list[str]:
     for _ in range(count):
         sentence = " ".join(filter(None, (chooser.choice(part) for part in (_WHO, _DOES, _WHAT, _WHEN)))) + "."
         times[sentence] += 1
-        found.append(sentence if times[sentence] == 1 else f"{sentence} That is report {times[sentence]}.")
+        found.append(sentence if times[sentence] == 1 else f"{sentence} Report {times[sentence]}.")
     return found

@@ -72,12 +72,16 @@ def measure(python: ArmPython, artifact: Path, processors: Sequence[Processor]) 
     turns = [(variant, machine) for variant in _VARIANTS for machine in processors]
     with tempfile.TemporaryDirectory() as place, tqdm(turns, unit="variant", file=sys.stderr, disable=None) as bar:
         encoding = Encoding(artifact, Path(place))
+        here = {
+            (slow, variant): encoding.vectors(Path(sys.executable), variant, some)
+            for slow, some in texts.items()
+            for variant in _VARIANTS
+        }
         for variant, machine in bar:
             bar.set_postfix_str(f"{machine.name}, {variant}")
-            some = texts[machine.slow]
-            here, exact = (encoding.vectors(Path(sys.executable), name, some) for name in (variant, "fp32"))
-            there = encoding.vectors(python.program(machine.name), variant, some)
-            rows[machine.name][variant] = compared(there, here, exact["together"])
+            there = encoding.vectors(python.program(machine.name), variant, texts[machine.slow])
+            exact = here[machine.slow, "fp32"]["together"]
+            rows[machine.name][variant] = compared(there, here[machine.slow, variant], exact)
     return {"texts": corpus.label, "machines": rows}
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+from embedrt_export.diagnosis import first_line
 from tqdm import tqdm
 
-from embedrt.devices import CUDA_PROVIDER, Device
-from embedrt.session import SENTENCE_EMBEDDING
+from embedrt.devices import CPU_PROVIDER, Device, wanted_providers
+from embedrt.session import SENTENCE_EMBEDDING, available_providers, runtime_version
 
 __all__ = ["SHAPES", "WAYS", "Card", "Feed", "Vectors", "lines_of_ways", "measure_ways"]
 
@@ -38,19 +39,19 @@ class Card:
         self.graph, self.device, self.cache = graph, device, cache
         if device.kind == "cuda":
             onnxruntime.preload_dlls()
+        self._inputs = onnxruntime.InferenceSession(str(graph), providers=[CPU_PROVIDER]).get_inputs()
 
     def session(self, shape: tuple[int, ...] | None = None, **options: str) -> Any:
         """ONNX Runtime's session with further ``options`` of the provider; with ``shape`` for inputs of that shape alone."""
-        return self._opened([(self.device.provider, self._provider_options(options))], shape)
+        return self._opened([self._provider(options)], shape)
 
     def tensorrt_session(self) -> Any:
         """The same through TensorRT, which keeps its engines in the folder."""
-        if _TENSORRT_PROVIDER not in onnxruntime.get_available_providers():
+        if _TENSORRT_PROVIDER not in available_providers():
             raise LookupError(f"this ONNX Runtime has no {_TENSORRT_PROVIDER}")
         kept = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(self.cache), "trt_fp16_enable": "1"}
-        session = self._opened(
-            [(_TENSORRT_PROVIDER, self._provider_options(kept)), (CUDA_PROVIDER, self._provider_options({}))], None
-        )
+        tensorrt = (_TENSORRT_PROVIDER, {"device_id": str(self.device.index), **kept})
+        session = self._opened([tensorrt, self._provider({})], None)
         if session.get_providers()[0] != _TENSORRT_PROVIDER:
             raise LookupError("TensorRT's libraries did not load")
         return session
@@ -73,17 +74,22 @@ class Card:
         if self.device.kind != "cuda":
             raise LookupError("a processor has no memory of its own")
 
-    def _provider_options(self, more: Mapping[str, str]) -> dict[str, str]:
-        return {"device_id": str(self.device.index), **more} if self.device.kind == "cuda" else {}
+    def feed(self, shape: tuple[int, int]) -> Feed:
+        """Random tokens, none of them padding, for every input of the graph."""
+        tokens = np.random.default_rng(0).integers(1, _IDS, shape, dtype=np.int64)
+        values = {"input_ids": tokens, "token_type_ids": np.zeros_like(tokens)}
+        return {value.name: values.get(value.name, np.ones_like(tokens)) for value in self._inputs}
+
+    def _provider(self, more: Mapping[str, str]) -> Any:
+        """As the runtime asks for it, with ``more`` options."""
+        [wanted] = wanted_providers(self.device, None, available_providers(), runtime_version())
+        return wanted if isinstance(wanted, str) else (wanted[0], {**wanted[1], **more})
 
     def _opened(self, providers: list[Any], shape: tuple[int, ...] | None) -> Any:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if shape is not None:
-            names = (
-                onnxruntime.InferenceSession(str(self.graph), providers=["CPUExecutionProvider"]).get_inputs()[0].shape
-            )
-            for name, size in zip(names, shape, strict=True):
+            for name, size in zip(self._inputs[0].shape, shape, strict=True):
                 options.add_free_dimension_override_by_name(name, size)
         return onnxruntime.InferenceSession(str(self.graph), options, providers=providers)
 
@@ -182,7 +188,7 @@ def measure_ways(
     """By shape and way: milliseconds of the first call, ``p50``, the largest difference to ``run``; or the ``reason`` why not."""
     card, found = Card(graph, device, cache), {}
     for shape in tqdm(shapes, desc="ways", unit="shape", disable=None, leave=False):
-        found[f"{shape[0]} x {shape[1]}"] = _of_one_shape(card, _feed(graph, shape), seconds)
+        found[f"{shape[0]} x {shape[1]}"] = _of_one_shape(card, card.feed(shape), seconds)
     return found
 
 
@@ -196,7 +202,7 @@ def _of_one_shape(card: Card, feed: Feed, seconds: float) -> dict[str, dict[str,
             call = way(card, feed)
             vectors = call()
         except Exception as error:  # noqa: BLE001  whatever a way fails with is what there is to say of it
-            found[name] = {"reason": str(error).partition("\n")[0] or type(error).__name__}
+            found[name] = {"reason": first_line(error)}
             continue
         right = vectors if right is None else right
         calls[name] = call
@@ -219,14 +225,6 @@ def _in_turns(calls: Mapping[str, Callable[[], object]], seconds: float) -> dict
                 call()
                 times[name].append(time.perf_counter() - began)
     return times
-
-
-def _feed(graph: Path, shape: tuple[int, int]) -> Feed:
-    """Random tokens, none of them padding, for every input of the graph."""
-    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    tokens = np.random.default_rng(0).integers(1, _IDS, shape, dtype=np.int64)
-    values = {"input_ids": tokens, "token_type_ids": np.zeros_like(tokens)}
-    return {value.name: values.get(value.name, np.ones_like(tokens)) for value in session.get_inputs()}
 
 
 def _binding(session: Any) -> tuple[Any, Callable[[], None]]:

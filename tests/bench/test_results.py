@@ -30,5 +30,5 @@ def test_composed_sentences() -> None:
     assert sentences[0] == ("The youngest player cannot find the broken bridge after a long and rather quiet meeting.")
     lengths = {len(sentence.split()) for sentence in sentences}
     assert min(lengths) >= 6
-    assert 20 <= max(lengths) <= 28
+    assert 20 <= max(lengths) <= 25
     assert len(set(composed_sentences(30_000))) == 30_000

@@ -1,6 +1,7 @@
 """Servers on free ports of this machine, started once for many tests, and a client that hides nothing."""
 
 import http.client
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -44,6 +45,33 @@ def _settings(*sources: ModelSource, **more: Any) -> ServerSettings:
     """Settings for a test: a free port, two workers, limits by keyword ``limits={...}``."""
     limits = Limits(**more.pop("limits", {}))
     return ServerSettings(models=sources, **{"port": 0, "threads": 2, "log_level": "error", **more, "limits": limits})
+
+
+def _different(count: int) -> list[str]:
+    words = (
+        "how",
+        "do",
+        "i",
+        "reset",
+        "my",
+        "password",
+        "where",
+        "is",
+        "the",
+        "invoice",
+        "a",
+        "cat",
+        "sat",
+        "on",
+        "mat",
+    )
+    return [" ".join(some) for some in itertools.islice(itertools.product(words, repeat=4), count)]
+
+
+@pytest.fixture(scope="session")
+def different() -> Callable[[int], list[str]]:
+    """So many texts of four words: equal ones of a request would be one in the queue."""
+    return _different
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice, product
 from typing import Any
 
 import numpy as np
@@ -17,15 +16,11 @@ from embedrt.server import Server
 from embedrt.server.jobs import Batch, Result
 
 Ask = Callable[..., Any]
+Different = Callable[[int], list[str]]
 WORDS = (
     *("how", "do", "i", "reset", "my", "password", "where", "is", "the", "invoice"),
     *("a", "cat", "sat", "on", "mat", "hello", "world"),
 )
-
-
-def _different(count: int) -> list[str]:
-    """Texts of three words: equal ones of a request would be one in the queue."""
-    return [" ".join(words) for words in islice(product(WORDS, repeat=3), count)]
 
 
 class _Gate:
@@ -106,10 +101,12 @@ def test_equal_texts_of_a_request_are_one_in_the_queue(
     assert answer["usage"]["prompt_tokens"] == sum(len(row) for row in original.tokenize(texts))
 
 
-def test_two_thousand_texts_do_not_starve_a_single_one(gated: tuple[Server, _Gate], ask: Ask) -> None:
+def test_two_thousand_texts_do_not_starve_a_single_one(
+    gated: tuple[Server, _Gate], ask: Ask, different: Different
+) -> None:
     server, gate = gated
     with ThreadPoolExecutor(2) as clients:
-        large = clients.submit(_embed, ask, server, _different(2000))
+        large = clients.submit(_embed, ask, server, different(2000))
         _wait_until(lambda: len(gate.batches) == 1)
         small = clients.submit(_embed, ask, server, ["a cat sat on the mat"])
         running = len(gate.batches[0].members)
@@ -122,13 +119,13 @@ def test_two_thousand_texts_do_not_starve_a_single_one(gated: tuple[Server, _Gat
     assert len(gate.batches) > 10
 
 
-def test_a_client_that_hung_up_is_skipped(gated: tuple[Server, _Gate], ask: Ask) -> None:
+def test_a_client_that_hung_up_is_skipped(gated: tuple[Server, _Gate], ask: Ask, different: Different) -> None:
     server, gate = gated
     with ThreadPoolExecutor(1) as clients:
         first = clients.submit(_embed, ask, server, ["cat"])
         _wait_until(lambda: len(gate.batches) == 1)
         leaving = _connected(server)
-        body = json.dumps({"inputs": _different(30)}).encode()
+        body = json.dumps({"inputs": different(30)}).encode()
         leaving.sendall(b"POST /embed HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
         _wait_until(lambda: server.engine.queue.waiting == 30)
         leaving.close()
@@ -144,13 +141,13 @@ def _connected(server: Server) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=10)
 
 
-def test_ten_thousand_queued(gated: tuple[Server, _Gate], ask: Ask) -> None:
+def test_ten_thousand_queued(gated: tuple[Server, _Gate], ask: Ask, different: Different) -> None:
     """What the queue cannot hold is refused at once, what it holds is answered, and it is empty again afterwards."""
     server, gate = gated
     with ThreadPoolExecutor(20) as clients:
         first = clients.submit(_embed, ask, server, ["cat"])
         _wait_until(lambda: len(gate.batches) == 1)
-        body = {"inputs": _different(500)}
+        body = {"inputs": different(500)}
         answers = [clients.submit(ask, server, "POST", "/embed", body) for _ in range(20)]
         _wait_until(lambda: sum(answer.done() for answer in answers) == 12)
         refused = [answer.result() for answer in answers if answer.done()]

@@ -1,7 +1,6 @@
 """What an operator sees: health, metrics, logs, and a stop that loses nothing."""
 
 import http.client
-import itertools
 import json
 import os
 import signal
@@ -23,6 +22,7 @@ from embedrt.server.logs import JsonLog
 from embedrt.server.tracing import traces_to
 
 Ask = Callable[..., Any]
+Different = Callable[[int], list[str]]
 Start = Callable[..., Server]
 _LEGS = "a worker died or hangs, and is being replaced"
 
@@ -279,33 +279,13 @@ def process(served: Path) -> Iterator[tuple[subprocess.Popen[str], Any]]:
         running.kill()
 
 
-def _different(count: int) -> list[str]:
-    """Texts of four words: equal ones of a request would run once."""
-    words = (
-        "how",
-        "do",
-        "i",
-        "reset",
-        "my",
-        "password",
-        "where",
-        "is",
-        "the",
-        "invoice",
-        "a",
-        "cat",
-        "sat",
-        "on",
-        "mat",
-    )
-    return [" ".join(some) for some in itertools.islice(itertools.product(words, repeat=4), count)]
-
-
-def test_sigterm_under_load_answers_every_request_that_was_accepted(process: Any, ask: Ask) -> None:
+def test_sigterm_under_load_answers_every_request_that_was_accepted(
+    process: Any, ask: Ask, different: Different
+) -> None:
     """Connections are kept alive until an answer says that it is the last: no request is lost between."""
     running, place = process
     _wait_until(lambda: _reachable(ask, place))
-    body = json.dumps({"inputs": _different(50)}).encode()
+    body = json.dumps({"inputs": different(50)}).encode()
     answered: list[int] = []
 
     def client() -> str:
@@ -331,11 +311,11 @@ def test_sigterm_under_load_answers_every_request_that_was_accepted(process: Any
     assert running.wait(20) == 0
 
 
-def test_a_stop_answers_what_is_under_way_and_says_so(process: Any, ask: Ask) -> None:
+def test_a_stop_answers_what_is_under_way_and_says_so(process: Any, ask: Ask, different: Different) -> None:
     running, place = process
     _wait_until(lambda: _reachable(ask, place))
     with ThreadPoolExecutor(4) as clients:
-        body = {"inputs": _different(40_000)}
+        body = {"inputs": different(40_000)}
         large = [clients.submit(ask, place, "POST", "/embed", body) for _ in range(3)]
         _wait_until(lambda: b"embedrt_active_requests 4.0" in ask(place, "GET", "/metrics").body)
         running.send_signal(signal.SIGTERM)
