@@ -72,6 +72,8 @@ class GpuSettings:
     matrix_size: int = 8192
     bound: float = 10.0
     """Milliseconds within which 99 of 100 requests are to be answered."""
+    single_seconds: float = 1.0
+    """Of a turn of single texts."""
     server_seconds: float = 4.0
     """Of a trial of one rate of requests."""
     shapes: Sequence[tuple[int, int]] = SHAPES
@@ -109,7 +111,13 @@ def _measured(model: GpuModel, settings: GpuSettings, peak: float) -> dict[str, 
             tokens = sum(counter(texts))
             title = f"{model.name}, {scenario}"
             rates[scenario] = offline(engines, texts, tokens=tokens, rounds=settings.rounds, title=title)
-        one = single_stream(engines, model.texts["one text"], rounds=settings.rounds, title=f"{model.name}, one text")
+        one = single_stream(
+            engines,
+            model.texts["one text"],
+            rounds=settings.rounds,
+            title=f"{model.name}, one text",
+            seconds=settings.single_seconds,
+        )
         requests = server(
             engines, model.texts["STS"], bound=settings.bound, seed=0, seconds=settings.server_seconds, halvings=3
         )

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import embedrt_export
 import numpy as np
+import numpy.typing as npt
+import onnxruntime
 import pytest
 from embedrt_bench.gpu.cards import copy_bandwidth, matrix_rate, why_no_card
 from embedrt_bench.gpu.run import GpuModel, GpuSettings, lines, measure
@@ -49,7 +52,14 @@ def test_a_run_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         by_lengths=with_lengths(tmp_path / "out", tmp_path / "lengths"),
     )
     settings = GpuSettings(
-        device="cpu", rounds=1, threads=2, matrix_size=64, bound=1e6, server_seconds=0.01, shapes=((1, 8), (3, 16))
+        device="cpu",
+        rounds=1,
+        threads=2,
+        matrix_size=64,
+        bound=1e6,
+        single_seconds=0.01,
+        server_seconds=0.01,
+        shapes=((1, 8), (3, 16)),
     )
     result = measure([model], settings)
     found = result["models"]["small"]
@@ -77,16 +87,19 @@ def test_ways_to_hand_a_batch_over(tiny: Path, tmp_path: Path, monkeypatch: pyte
         right = WAYS["run"](card, feed)
         return lambda: right() + np.float32(0.5)
 
-    monkeypatch.setattr("embedrt_bench.gpu.ways.WAYS", {**WAYS, "wrong": wrong})
+    def stale(card: Card, feed: Feed) -> Callable[[], Vectors]:
+        vectors = WAYS["run"](card, feed)()
+        return lambda: vectors
+
+    monkeypatch.setattr("embedrt_bench.gpu.ways.WAYS", {**WAYS, "wrong": wrong, "stale": stale})
     found = measure_ways(tiny / "onnx/model.onnx", Device("cpu"), tmp_path, shapes=[(1, 4), (5, 3)], seconds=0.001)
     assert list(found) == ["1 x 4", "5 x 3"]
     for one in found.values():
         assert all(one[name]["p50"] > 0 and one[name]["first_milliseconds"] > 0 for name in ("run", "bound", "wrong"))
         assert [one[name]["largest_difference"] for name in ("run", "bound")] == [0, 0]
         assert one["wrong"]["largest_difference"] == pytest.approx(0.5)
-        assert {one[name]["reason"] for name in ("bound, page-locked", "on the card", "CUDA graph")} == {
-            "a processor has no memory of its own"
-        }
+        assert one["stale"]["largest_difference"] > 0.01
+        assert {one[name]["reason"] for name in _ON_A_CARD} == {"a processor has no memory of its own"}
         assert one["TensorRT"] == {"reason": "this ONNX Runtime has no TensorrtExecutionProvider"}
     table = lines_of_ways(found)
     assert table[0] == "| way | 1 x 4 | 5 x 3 |"
@@ -94,6 +107,26 @@ def test_ways_to_hand_a_batch_over(tiny: Path, tmp_path: Path, monkeypatch: pyte
     assert table[5].count("a processor has no memory of its own") == 2
 
 
+def test_ways_of_a_card_with_a_processor_in_its_place(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies into memory of the host, arrays over it, values bound by hand: all but the card itself."""
+
+    def in_memory(_card: Card, like: npt.NDArray[Any]) -> Any:
+        return onnxruntime.OrtValue.ortvalue_from_shape_and_type(like.shape, like.dtype)
+
+    def session(card: Card, _shape: object = None, **_options: str) -> Any:
+        return onnxruntime.InferenceSession(str(card.graph), providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(Card, "require_a_card", lambda _card: None)
+    monkeypatch.setattr(Card, "_in_page_locked_memory", in_memory)
+    monkeypatch.setattr(Card, "session", session)
+    [found] = measure_ways(tiny / "onnx/model.onnx", Device("cpu"), tmp_path, shapes=[(5, 3)], seconds=0.001).values()
+    assert [found[name]["largest_difference"] for name in _ON_A_CARD] == [0] * 4
+    assert all(found[name]["p50"] > 0 for name in _ON_A_CARD)
+
+
+_ON_A_CARD = ("page-locked", "bound, page-locked", "on the card", "CUDA graph")
 _KINDS = ("float32", "float16", "bfloat16")
 
 
