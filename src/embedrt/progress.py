@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 __all__ = ["Advance", "progress"]
 
@@ -11,12 +11,19 @@ Advance = Callable[[float], None]
 """Told how many more are done, texts unless said otherwise; from any thread."""
 
 
-@contextmanager
-def progress(total: int, *, shown: bool, doing: str = "Encoding", unit: str = "text") -> Iterator[Advance]:
+def progress(
+    total: int, *, shown: bool, doing: str = "Encoding", unit: str = "text"
+) -> AbstractContextManager[Advance]:
     """A bar on stderr, or nothing; it says what is being ``doing`` to how many ``unit`` and how long the rest will take."""
-    if not shown:
-        yield lambda _count: None
-        return
+    return _bar(total, doing, unit) if shown else nullcontext(_unseen)
+
+
+def _unseen(_count: float) -> None:
+    pass
+
+
+@contextmanager
+def _bar(total: int, doing: str, unit: str) -> Iterator[Advance]:
     from tqdm import tqdm  # 30 ms that only a bar is worth
 
     lock = threading.Lock()

@@ -21,11 +21,8 @@ _FEW = 100
 
 def truncated(vectors: Floats, dim: int | None) -> Floats:
     """The first ``dim`` components of (n, width) vectors (Matryoshka); all of them for None."""
-    if dim is None:
-        return vectors
-    if not 0 < dim <= vectors.shape[-1]:
-        raise InputError(f"truncate_dim is {dim}, expected 1 to {vectors.shape[-1]}")
-    return np.ascontiguousarray(vectors[:, :dim])
+    _require_width(dim, vectors.shape[-1])
+    return vectors if dim is None else np.ascontiguousarray(vectors[:, :dim])
 
 
 def quantize_embeddings(
@@ -71,7 +68,7 @@ def finishing(
         InputError: an unknown precision, or a width that is not there; here already, before anything was encoded.
     """
     require_precision(precision)
-    truncated(np.empty((0, dimension), dtype=np.float32), dim)
+    _require_width(dim, dimension)
 
     def finish(vectors: Floats) -> npt.NDArray[Any]:
         cut = truncated(vectors, dim)
@@ -88,6 +85,11 @@ def require_precision(precision: str) -> None:
     """
     if precision not in _KNOWN:
         raise InputError(f"precision is {precision!r}, expected one of {', '.join(_KNOWN)}")
+
+
+def _require_width(dim: int | None, dimension: int) -> None:
+    if dim is not None and not 0 < dim <= dimension:
+        raise InputError(f"truncate_dim is {dim}, expected 1 to {dimension}")
 
 
 def _ranges(embeddings: Floats) -> Floats:
