@@ -5,6 +5,7 @@ than the operators that they replace and stay off, and weights are mapped from t
 (:mod:`embedrt.graphfile`).
 """
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from embedrt.devices import CPU_PROVIDER, CUDA_PROVIDER, Device, Providers, devi
 from embedrt.errors import GraphError, MissingDependencyError, ProviderError
 from embedrt.graph_outputs import with_outputs
 from embedrt.graphfile import graph_pointing_into
+from embedrt.huge_pages import WorkingMemory
 from embedrt.placement import Placed, placements, strays
 from embedrt.processor import saturates_byte_sums
 from embedrt.threads import available_threads
@@ -131,6 +133,7 @@ class GraphSession:
             onnxruntime.preload_dlls()  # CUDA's libraries where they were installed as Python packages
         # on a GPU the fused operators are one kernel instead of two
         options = _options(self.threads, profile_prefix, fusions=fusions or names[0] != CPU_PROVIDER)
+        self._memory = WorkingMemory() if names[0] == CPU_PROVIDER else None
         self._session = _load(path, options, wanted, outputs)
         self._check_providers(names)
         self.inputs = {value.name: value for value in self._session.get_inputs()}
@@ -198,11 +201,19 @@ class GraphSession:
             nothing = np.zeros((1, self.inputs[QUERY_EMBEDDINGS].shape[1]), np.float32)
             feed |= {QUERY_EMBEDDINGS: nothing, SCORING_MASK: attention_mask}
         feed |= extra or {}
+        began = time.perf_counter()
         try:
             results: list[npt.NDArray[np.float32]] = self._session.run(list(outputs), feed)
         except Exception as error:
             raise GraphError(f"the graph cannot be run on input_ids of shape {input_ids.shape}: {error}") from error
+        if self._memory is not None:
+            self._memory.worked(time.perf_counter() - began)
         return results
+
+    def settle(self) -> None:
+        """Give the session's memory now the form that it would have after seconds of work, for who measures."""
+        if self._memory is not None:
+            self._memory.settle()
 
     def end_profiling(self) -> Path:
         """Write the recorded times and give the file: JSON in Chrome's trace format."""
