@@ -130,24 +130,26 @@ def build_module(checkpoint: Checkpoint, *, token_embeddings: bool = False) -> S
     finish = [finishing(module) for module in modules[at + 1 :] if not isinstance(module, Dropout)]
     if (width := getattr(checkpoint.model, "truncate_dim", None)) is not None:  # a SparseEncoder cuts nothing
         finish.append(FirstComponents(width))
+    unit = bool(finish) and isinstance(finish[0], UnitLength)
     return SentenceModule(
         checkpoint.transformer,
-        OwnPooling(modules[0].auto_model.text_projection) if pooled else _token_pooling(modules[1:at], checkpoint),
+        OwnPooling(modules[0].auto_model.text_projection)
+        if pooled
+        else _token_pooling(modules[1:at], checkpoint, direction_alone=unit),
         nn.Sequential(*finish),
         pooling_mask=not checkpoint.serving().include_prompt,
         token_embeddings=token_embeddings,
     ).eval()
 
 
-def _token_pooling(modules: list[Any], checkpoint: Checkpoint) -> TokenPooling:
+def _token_pooling(modules: list[Any], checkpoint: Checkpoint, *, direction_alone: bool) -> TokenPooling:
     mean = None
     if modules and isinstance(modules[0], WeightedLayerPooling):
         first, *modules = modules
         if checkpoint.transformer.config.output_hidden_states:  # without, sentence-transformers passes by it
             mean = LayerMean(first)
-    return TokenPooling(
-        mean, [token_module(module) for module in modules], ProductPooling(checkpoint.serving().pooling)
-    )
+    pooling = ProductPooling(checkpoint.serving().pooling, direction_alone=direction_alone)
+    return TokenPooling(mean, [token_module(module) for module in modules], pooling)
 
 
 def finishing(module: Any) -> nn.Module:

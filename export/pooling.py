@@ -20,19 +20,29 @@ _SMALLEST_COUNT = 1e-9
 class ProductPooling(nn.Module):
     """Pooling by the named modes, concatenated: (batch, sequence, hidden) to (batch, modes * hidden)."""
 
-    def __init__(self, modes: Sequence[str]) -> None:
+    def __init__(self, modes: Sequence[str], *, direction_alone: bool = False) -> None:
+        """``direction_alone``: what follows gives every vector length 1, so that a sum of tokens does for their mean."""
         super().__init__()
         self.modes = tuple(modes)
+        self.divided = not direction_alone or len(self.modes) > 1
 
     def forward(self, hidden: Tensor, attention_mask: Tensor, pooling_mask: Tensor) -> Tensor:
         """``hidden`` (batch, sequence, hidden); both masks int64 (batch, sequence)."""
         pooled = [
             _maximum(hidden, pooling_mask)
             if mode == "max"
-            else torch.bmm(_WEIGHTS[mode](attention_mask, pooling_mask, hidden.dtype).unsqueeze(1), hidden).squeeze(1)
+            else torch.bmm(
+                self._weights(mode, attention_mask, pooling_mask, hidden.dtype).unsqueeze(1), hidden
+            ).squeeze(1)
             for mode in self.modes
         ]  # each (batch, hidden)
         return torch.cat(pooled, dim=-1)  # (batch, modes * hidden)
+
+    def _weights(self, mode: str, attention_mask: Tensor, pooling_mask: Tensor, dtype: torch.dtype) -> Tensor:
+        weights = _WEIGHTS[mode](attention_mask, pooling_mask, dtype)  # (batch, sequence)
+        if mode not in _DIVISORS or not self.divided:
+            return weights
+        return weights / _DIVISORS[mode](weights.sum(dim=1, keepdim=True).clamp(min=_SMALLEST_COUNT))
 
 
 def _maximum(hidden: Tensor, pooling_mask: Tensor) -> Tensor:
@@ -40,21 +50,14 @@ def _maximum(hidden: Tensor, pooling_mask: Tensor) -> Tensor:
     return masked.amax(dim=1)  # (batch, hidden)
 
 
-def _mean(_attention_mask: Tensor, pooling_mask: Tensor, dtype: torch.dtype) -> Tensor:
-    weights = pooling_mask.to(dtype)  # (batch, sequence)
-    return weights / weights.sum(dim=1, keepdim=True).clamp(min=_SMALLEST_COUNT)
+def _each(_attention_mask: Tensor, pooling_mask: Tensor, dtype: torch.dtype) -> Tensor:
+    return pooling_mask.to(dtype)  # (batch, sequence)
 
 
-def _mean_sqrt_len(_attention_mask: Tensor, pooling_mask: Tensor, dtype: torch.dtype) -> Tensor:
-    weights = pooling_mask.to(dtype)  # (batch, sequence)
-    return weights / weights.sum(dim=1, keepdim=True).clamp(min=_SMALLEST_COUNT).sqrt()
-
-
-def _weighted_mean(attention_mask: Tensor, pooling_mask: Tensor, dtype: torch.dtype) -> Tensor:
+def _rising(attention_mask: Tensor, pooling_mask: Tensor, dtype: torch.dtype) -> Tensor:
     """Weights 1, 2, 3 … from the first real token on."""
     positions = attention_mask.cumsum(dim=1).to(dtype)  # (batch, sequence)
-    weights = pooling_mask.to(dtype) * positions
-    return weights / weights.sum(dim=1, keepdim=True).clamp(min=_SMALLEST_COUNT)
+    return pooling_mask.to(dtype) * positions
 
 
 def _first(_attention_mask: Tensor, pooling_mask: Tensor, dtype: torch.dtype) -> Tensor:
@@ -69,9 +72,15 @@ def _last(_attention_mask: Tensor, pooling_mask: Tensor, dtype: torch.dtype) -> 
 
 
 _WEIGHTS: dict[str, Callable[[Tensor, Tensor, torch.dtype], Tensor]] = {
-    "mean": _mean,
-    "mean_sqrt_len_tokens": _mean_sqrt_len,
-    "weightedmean": _weighted_mean,
+    "mean": _each,
+    "mean_sqrt_len_tokens": _each,
+    "weightedmean": _rising,
     "cls": _first,
     "lasttoken": _last,
 }
+_DIVISORS: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda total: total,
+    "mean_sqrt_len_tokens": torch.sqrt,
+    "weightedmean": lambda total: total,
+}
+"""By what weights are divided, of their total (batch, 1)."""

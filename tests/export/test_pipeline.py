@@ -168,6 +168,16 @@ def test_the_artifact_is_what_its_manifest_says(tiny_checkpoint: Path, tmp_path:
     assert json.loads((tmp_path / "out/config.json").read_text())["model_type"] == "bert"
 
 
+def test_a_mean_is_a_sum_where_normalize_follows_at_once(build_checkpoint: Any, tmp_path: Path) -> None:
+    """The lengths of texts are counted only where something reads them."""
+    counted = {}
+    for name, finish in {"unit": [Normalize()], "bare": [], "dense": [Dense(32, 8), Normalize()]}.items():
+        embedrt_export.export(str(build_checkpoint("mean", finish)), tmp_path / name, quiet=True)
+        graph = onnx.load(tmp_path / name / "onnx/model.onnx").graph
+        counted[name] = sum(node.op_type == "ReduceSum" for node in graph.node)
+    assert counted == {"unit": 0, "bare": 1, "dense": 1}
+
+
 def test_a_wrong_graph_is_refused_with_text_and_layer(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
