@@ -14,6 +14,7 @@ from embedrt.session import GraphSession
 
 BLOCK = 2 << 20
 PAGE = 4096
+_NOWHERE = 1 << 45  # an address where no process has anything
 linux = pytest.mark.skipif(sys.platform != "linux" or mmap.PAGESIZE != PAGE, reason="needs Linux with pages of 4 KB")
 
 MAPS = """\
@@ -77,8 +78,10 @@ def test_what_was_moved_is_in_huge_pages_and_the_same() -> None:
     own = Own(2)
     own.blocks[:] = np.random.default_rng(0).integers(0, 256, own.blocks.shape, dtype=np.uint8)
     before = own.blocks.copy()
-    if move([own.first], BLOCK) == 0:
+    if move([own.first, _NOWHERE], BLOCK) == 0:
         pytest.skip("this kernel moves nothing (MADV_COLLAPSE came with Linux 6.1)")
+    assert move([own.first, _NOWHERE], BLOCK) == 1
+    assert move([_NOWHERE, own.first], BLOCK) == 0
     assert _huge_kilobytes(own.region) == BLOCK // 1024
     np.testing.assert_array_equal(own.blocks, before)
 

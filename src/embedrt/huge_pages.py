@@ -125,7 +125,8 @@ def move(blocks: Sequence[int], size: int) -> int:
     advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     moved = 0
     for block in blocks:
-        if advise(block, size, _COLLAPSE) != 0 and moved == 0:
-            return 0
-        moved += 1
+        if advise(block, size, _COLLAPSE) == 0:
+            moved += 1
+        elif not moved:
+            break
     return moved
