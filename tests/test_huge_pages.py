@@ -24,6 +24,7 @@ MAPS = """\
 7f0000800000-7f0000900000 ---p 00000000 00:00 0
 7f0001000000-7f0001200000 rw-p 00000000 fd:00 77 /models/a file.onnx
 7f0002000000-7f0002200000 rw-s 00000000 00:01 0
+7f0003000000-7f0003200000 rw-p 00000000 00:00 0 [anon: glibc: malloc]
 7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0 [stack]
 """
 
@@ -53,7 +54,11 @@ def test_the_size_of_a_huge_page_and_whether_they_are_wanted(tmp_path: Path) -> 
 
 def test_regions_are_those_of_no_file_that_may_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "maps").write_text(MAPS)
-    assert anonymous_regions(tmp_path / "maps") == [(0x500000, 0x700000), (0x7F0000000000, 0x7F0000800000)]
+    assert anonymous_regions(tmp_path / "maps") == [
+        (0x500000, 0x700000),
+        (0x7F0000000000, 0x7F0000800000),
+        (0x7F0003000000, 0x7F0003200000),
+    ]
     assert anonymous_regions(tmp_path / "nothing") == []
 
 

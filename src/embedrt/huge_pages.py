@@ -31,6 +31,7 @@ _MOST = 512
 """Blocks that are moved at most: 1 GB, in some two seconds of one thread."""
 _POLICY = Path("/sys/kernel/mm/transparent_hugepage")
 _MAPS, _PAGE_MAP = Path("/proc/self/maps"), Path("/proc/self/pagemap")
+_OWN = ("[heap]", "[anon")  # names of memory that is no file's; most has none
 _COLLAPSE = 25  # MADV_COLLAPSE
 _ENTRY = 8  # bytes of a page in the page map, whose highest bit says that it is in memory
 _PRESENT = np.uint64(63)
@@ -81,7 +82,7 @@ def anonymous_regions(maps: Path = _MAPS) -> list[Region]:
 def _region(line: str) -> Region | None:
     """``55d0-55f0 rw-p 0 00:00 0 [heap]``: addresses, rights, offset, device, inode, and what it is."""
     addresses, rights, _, _, _, *name = line.split()
-    if rights != "rw-p" or (name and name[0] != "[heap]"):
+    if rights != "rw-p" or (name and not name[0].startswith(_OWN)):
         return None
     first, _, end = addresses.partition("-")
     return int(first, 16), int(end, 16)
