@@ -100,7 +100,7 @@ class Encoding:
 
 def _filling(vectors: Vectors, advance: Advance) -> Consume:
     def store(batch: Batch, results: Arrays, _mask: Mask) -> None:
-        vectors[batch.rows if len(vectors) > 1 else 0] = results[0]  # without an index array one text takes 8 µs less
+        vectors[batch.rows if len(vectors) > 1 else 0] = results[0]  # without an index array one text takes 7 µs less
         advance(len(batch.rows))
 
     return store

@@ -15,7 +15,7 @@ import ctypes
 import itertools
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,7 @@ class WorkingMemory:
             before = self._before.pop()
         except IndexError:
             return 0
-        return move(blocks_in_use(anonymous_regions(), before, self._size)[:_MOST], self._size)
+        return move(blocks_in_use(anonymous_regions(), before, self._size), self._size)
 
 
 def block_size(policy: Path = _POLICY) -> int:
@@ -91,31 +91,32 @@ def _region(line: str) -> Region | None:
 def blocks_in_use(
     regions: Sequence[Region], before: Sequence[Region], size: int, *, page_map: Path = _PAGE_MAP
 ) -> list[int]:
-    """First addresses of blocks that lie in ``regions`` and not in those of ``before``, and whose pages are all in memory."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    found: list[int] = []
+    """First addresses of blocks that lie in ``regions`` and reach into none of ``before``, and whose pages are all in memory.
+
+    No more are looked for than are moved at most.
+    """
+    new = (block for region in regions for block in _whole_blocks(region, size) if not _reaches(block, size, before))
     try:
         with page_map.open("rb", buffering=0) as file:
-            for first, count in _new_blocks(regions, before, size):
-                entries = np.frombuffer(
-                    os.pread(file.fileno(), count * size // page * _ENTRY, first // page * _ENTRY), np.uint64
-                )
-                full = (entries >> _PRESENT).reshape(-1, size // page).all(axis=1)  # (blocks,)
-                found += [first + int(index) * size for index in np.flatnonzero(full)]
-    except (OSError, ValueError):
+            return list(itertools.islice((block for block in new if _in_use(file.fileno(), block, size)), _MOST))
+    except OSError:
         return []
-    return found
 
 
-def _new_blocks(regions: Sequence[Region], before: Sequence[Region], size: int) -> Iterator[tuple[int, int]]:
-    """Runs of whole blocks that no region of ``before`` reaches into: the first address, and how many."""
-    for first, end in regions:
-        edges = sorted({first, end, *(edge for region in before for edge in region if first < edge < end)})
-        for begin, stop in itertools.pairwise(edges):
-            start = -(-begin // size) * size
-            known = any(begin < old_end and old_first < stop for old_first, old_end in before)
-            if not known and start + size <= stop:
-                yield start, (stop - start) // size
+def _whole_blocks(region: Region, size: int) -> range:
+    first, end = region
+    return range(-(-first // size) * size, end - size + 1, size)
+
+
+def _reaches(block: int, size: int, regions: Sequence[Region]) -> bool:
+    return any(block < end and first < block + size for first, end in regions)
+
+
+def _in_use(page_map: int, block: int, size: int) -> bool:
+    """Whether all pages of a block are in memory, by the open file that says it of each."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    entries = np.frombuffer(os.pread(page_map, size // page * _ENTRY, block // page * _ENTRY), np.uint64)
+    return int(np.count_nonzero(entries >> _PRESENT)) == size // page
 
 
 def move(blocks: Sequence[int], size: int) -> int:
