@@ -7,11 +7,11 @@ padding_lengths (attention for GPUs), fidelity and sts (what it costs), job (all
 
 from embedrt_export.quantization.job import (
     PRECISIONS,
-    AttentionForm,
+    PaddingForm,
     Precision,
     Processor,
     QuantizeOptions,
     quantize,
 )
 
-__all__ = ["PRECISIONS", "AttentionForm", "Precision", "Processor", "QuantizeOptions", "quantize"]
+__all__ = ["PRECISIONS", "PaddingForm", "Precision", "Processor", "QuantizeOptions", "quantize"]

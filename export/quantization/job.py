@@ -28,12 +28,12 @@ from embedrt.errors import InputError, ManifestError
 from embedrt.manifest import MANIFEST_FILE, Manifest, Parity, Quantization, Variant
 from embedrt.text import TextTokenizer
 
-__all__ = ["PRECISIONS", "AttentionForm", "Precision", "Processor", "QuantizeOptions", "quantize"]
+__all__ = ["PRECISIONS", "PaddingForm", "Precision", "Processor", "QuantizeOptions", "quantize"]
 
 Precision = Literal["int8", "int8-static", "fp16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Processor = Literal["any", "avx2"]
-AttentionForm = Literal["mask", "lengths"]
+PaddingForm = Literal["mask", "lengths"]
 _FILES: dict[Precision, str] = {
     "int8": "onnx/model_int8.onnx",
     "int8-static": "onnx/model_int8_static.onnx",
@@ -66,12 +66,12 @@ class QuantizeOptions:
     """Write the variant even so."""
     sts: Path | None = None
     """A folder of STS files; the change of the scores goes into the manifest."""
-    attention: AttentionForm = "mask"
-    """``lengths``: in fp16, attention reads how many tokens of each text are real, which CUDA has Flash Attention for."""
+    attention: PaddingForm = "mask"
+    """``lengths``: attention reads how many tokens of each text are real, for ONNX Runtime 1.25 and later."""
 
     def __post_init__(self) -> None:
-        if self.attention not in get_args(AttentionForm):
-            raise InputError(f"attention is {self.attention!r}, expected one of {', '.join(get_args(AttentionForm))}")
+        if self.attention not in get_args(PaddingForm):
+            raise InputError(f"attention is {self.attention!r}, expected one of {', '.join(get_args(PaddingForm))}")
         if self.processor not in _WEIGHT_BITS:
             raise InputError(f"processor is {self.processor!r}, expected one of {', '.join(_WEIGHT_BITS)}")
         if self.gate is not None and not 0 <= self.gate <= 1:
@@ -101,13 +101,16 @@ def quantize(
     """
     wanted = options or QuantizeOptions()
     found = _checked(artifact, precision)
-    if wanted.attention == "lengths" and precision != "fp16":
-        raise InputError(f"attention by lengths is for fp16 on a GPU, and {precision} was asked for: leave it out")
     stages = Stages(quiet=quiet)
     model = onnx_ir.load(found.graph)
+    if wanted.attention == "lengths":
+        assert found.manifest is not None  # noqa: S101  _checked saw it
+        with stages.stage("attention") as facts:
+            count = attend_by_lengths(model, padding_side=found.manifest.serving.padding_side)
+            facts.append(f"{count} by lengths")
     if precision == "fp16":
-        with stages.stage("float16") as facts:
-            quantized = _Quantized(_to_float16(model, found, wanted, facts), None, [])
+        with stages.stage("float16"):
+            quantized = _Quantized(to_float16(model), None, [])
     else:
         quantized = _to_int8(model, found, precision, wanted, stages)
     return _measured_and_placed(found, precision, quantized, stages, wanted, make_default=make_default)
@@ -124,14 +127,6 @@ def _checked(artifact: str | Path, precision: str) -> Artifact:
     found = locate(artifact, variant="fp32")
     check_files(found)
     return found
-
-
-def _to_float16(model: onnx_ir.Model, found: Artifact, options: QuantizeOptions, facts: list[str]) -> onnx_ir.Model:
-    assert found.manifest is not None  # noqa: S101  _checked saw it
-    if options.attention == "lengths":
-        count = attend_by_lengths(model, padding_side=found.manifest.serving.padding_side)
-        facts.append(f"{count} attentions by lengths")
-    return to_float16(model)
 
 
 def _to_int8(

@@ -104,8 +104,13 @@ def given(monkeypatch: pytest.MonkeyPatch, prompted: Path) -> dict[str, Any]:
     return received
 
 
-QUANTIZE = ("--calibration", "a.txt", "--processor", "avx2", "--gate", "0.9", "--sts", "sts", "--allow-below-gate")
-WANTED = QuantizeOptions(calibration=Path("a.txt"), processor="avx2", gate=0.9, sts=Path("sts"), allow_below_gate=True)
+QUANTIZE = (
+    *("--calibration", "a.txt", "--processor", "avx2", "--gate", "0.9", "--sts", "sts", "--allow-below-gate"),
+    *("--attention", "lengths"),
+)
+WANTED = QuantizeOptions(
+    calibration=Path("a.txt"), processor="avx2", gate=0.9, sts=Path("sts"), allow_below_gate=True, attention="lengths"
+)
 
 
 def test_export_passes_everything_on(run: Run, prompted: Path, given: dict[str, Any]) -> None:
@@ -166,6 +171,27 @@ def test_export_passes_everything_on(run: Run, prompted: Path, given: dict[str, 
         "quantize_options": WANTED,
         **dict.fromkeys(off, True),
     }
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--calibration", "a.txt"),
+        ("--processor", "avx2"),
+        ("--gate", "0"),
+        ("--allow-below-gate",),
+        ("--attention", "lengths"),
+        ("--sts", "sts"),
+    ],
+)
+def test_export_refuses_what_only_variants_read(
+    run: Run, given: dict[str, Any], assert_refused: Refused, option: tuple[str, ...]
+) -> None:
+    message = f"{option[0]} is for variants beside fp32: pass --precision int8 too, or leave it out"
+    assert_refused(run("export", "MODEL", "OUT", "--precision", "fp32", *option), 2, message)
+    assert "changes" not in given
+    ended = run("export", "VECTORS", "--word-vectors", "words.txt", *option)
+    assert_refused(ended, 2, f"{option[0]} is for checkpoints, and a file of word vectors is none: leave it out")
 
 
 def test_export_distills(run: Run, given: dict[str, Any]) -> None:

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
 import onnx_ir
 import onnxruntime
 import pytest
-from embedrt_export.quantization import QuantizeOptions, quantize
+from embedrt_export.quantization import PaddingForm, Precision, QuantizeOptions, quantize
 from embedrt_export.quantization.padding_lengths import attend_by_lengths
 
 from embedrt import SentenceEncoder, opening
@@ -18,6 +18,11 @@ from embedrt.manifest import Manifest
 
 CPU = ["CPUExecutionProvider"]
 LENGTHS = QuantizeOptions(attention="lengths")
+PADDED = (
+    np.random.default_rng(0).integers(4, 40, (4, 9)),
+    (np.arange(9)[None, :] < np.array([[9], [4], [1], [7]])).astype(np.int64),
+)
+"""Ids and mask of four texts in one run."""
 
 
 def run(model: onnx_ir.Model, ids: Any, mask: Any) -> Any:
@@ -31,15 +36,14 @@ def attention_of(model: onnx_ir.Model) -> onnx_ir.Node:
 
 
 def test_the_numbers_are_those_of_the_mask(graph: onnx_ir.Model) -> None:
-    ids = np.random.default_rng(0).integers(4, 40, (4, 9))
-    mask = (np.arange(9)[None, :] < np.array([[9], [4], [1], [7]])).astype(np.int64)
+    ids, mask = PADDED
     expected = run(graph, ids, mask)
     assert attend_by_lengths(graph, padding_side="right") == 1
     found = run(graph, ids, mask)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
     assert np.abs(run(graph, ids, np.ones_like(mask)) - expected)[1:].max() > 1e-3  # the mask does something here
-    ids[mask == 0] = 5
-    np.testing.assert_array_equal(run(graph, ids, mask), found)  # what stands in padding does not
+    other = np.where(mask == 0, 5, ids)
+    np.testing.assert_array_equal(run(graph, other, mask), found)  # what stands in padding does not
 
 
 def test_the_form_of_the_graph(graph: onnx_ir.Model) -> None:
@@ -80,17 +84,19 @@ def other_difference(model: onnx_ir.Model) -> None:
     next(node for node in model.graph if node.op_type == "Sub").replace_input_with(0, two)
 
 
-def no_attention(model: onnx_ir.Model) -> None:
-    attention_of(model).op_type = "Identity"
-
-
-@pytest.mark.parametrize("change", [causal, another_mask, no_mask, weak_mask, other_difference, no_attention])
+@pytest.mark.parametrize("change", [causal, another_mask, no_mask, weak_mask, other_difference])
 def test_masks_that_are_more_than_padding_are_kept(graph: onnx_ir.Model, change: Callable[[Any], None]) -> None:
     change(graph)
     before = onnx_ir.to_proto(graph).SerializeToString()
     with pytest.raises(InputError, match="this graph has others: keep the mask"):
         attend_by_lengths(graph, padding_side="right")
     assert onnx_ir.to_proto(graph).SerializeToString() == before
+
+
+def test_a_graph_without_the_operator_is_refused(graph: onnx_ir.Model) -> None:
+    attention_of(graph).op_type = "Identity"
+    with pytest.raises(InputError, match="Attention operators, and this graph has none: keep the mask"):
+        attend_by_lengths(graph, padding_side="right")
 
 
 def test_padding_in_front_is_refused(graph: onnx_ir.Model) -> None:
@@ -107,9 +113,18 @@ def test_a_variant_by_lengths(copied: Path) -> None:
         assert ((exact.encode(texts) * halved.encode(texts)).sum(axis=1) > 0.999).all()
 
 
-def test_it_is_for_fp16(copied: Path) -> None:
-    with pytest.raises(InputError, match="is for fp16 on a GPU, and int8 was asked for"):
-        quantize(copied, "int8", options=LENGTHS, quiet=True)
+@pytest.mark.parametrize("precision", ["int8", "int8-static"])
+def test_int8_has_the_bits_that_it_has_with_a_mask(precision: Precision, copied: Path) -> None:
+    vectors = []
+    for form, opset in (("mask", 23), ("lengths", 24)):
+        options = QuantizeOptions(attention=cast("PaddingForm", form), allow_below_gate=True)
+        variant = quantize(copied, precision, options=options, quiet=True).variants[precision]
+        assert variant.opset == opset
+        vectors.append(run(onnx_ir.load(copied / variant.file), *PADDED))
+    np.testing.assert_array_equal(*vectors)
+
+
+def test_another_form_is_refused() -> None:
     with pytest.raises(InputError, match="attention is 'flash', expected one of mask, lengths"):
         QuantizeOptions(attention="flash")  # type: ignore[arg-type]
 

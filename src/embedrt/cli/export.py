@@ -2,12 +2,13 @@
 
 import importlib.util
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from embedrt.cli.options import (
     AllowBelowGate,
+    Attention,
     Calibration,
     Gate,
     Json,
@@ -36,6 +37,9 @@ from embedrt.cli.word_vectors import (
 )
 from embedrt.errors import MissingDependencyError
 from embedrt.manifest import Manifest
+
+if TYPE_CHECKING:
+    from embedrt_export.quantization import Precision
 
 __all__ = ["export", "require", "require_exporter", "require_quantizer"]
 
@@ -104,6 +108,7 @@ def export(
     gate: Gate = None,
     allow_below_gate: AllowBelowGate = False,
     sts: Sts = None,
+    attention: Attention = "mask",
     trust_remote_code: TrustRemoteCode = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is an artifact.")] = False,
     revision: Revision = None,
@@ -135,8 +140,17 @@ def export(
         remove_component=remove_component,
         drop_frequent=drop_frequent,
     )
+    of_variants = {
+        "--calibration": calibration,
+        "--processor": processor != "any",
+        "--gate": gate is not None,
+        "--allow-below-gate": allow_below_gate,
+        "--attention": attention != "mask",
+        "--sts": sts is not None and not static and whiten is None,
+    }
     if word_vectors is not None:
         of_checkpoints = {
+            **of_variants,
             "--kind": kind,
             "--route": route,
             "--token-embeddings": token_embeddings,
@@ -154,10 +168,13 @@ def export(
         _report(made, target, json=json)
         return
     refuse(words.given(), "is for word vectors: pass --word-vectors FILE too, or leave it out")
+    precisions = [cast("Precision", name) for name in precision or [] if name != "fp32"]
+    if not precisions:
+        refuse(of_variants, "is for variants beside fp32: pass --precision int8 too, or leave it out")
     require_exporter()
     import embedrt_export
     from embedrt_export.changes import Changes
-    from embedrt_export.quantization import Precision, QuantizeOptions
+    from embedrt_export.quantization import QuantizeOptions
 
     manifest = embedrt_export.export(
         source,
@@ -171,9 +188,14 @@ def export(
         changes=Changes(
             keep_vocabulary_of=tuple(keep_vocabulary_of or ()), static=static, whiten=whiten, dims=dims, sts=sts
         ),
-        precisions=[cast("Precision", name) for name in precision or [] if name != "fp32"],
+        precisions=precisions,
         quantize_options=QuantizeOptions(
-            calibration=calibration, processor=processor, gate=gate, allow_below_gate=allow_below_gate, sts=sts
+            calibration=calibration,
+            processor=processor,
+            gate=gate,
+            allow_below_gate=allow_below_gate,
+            sts=sts,
+            attention=attention,
         ),
         trust_remote_code=trust_remote_code,
         overwrite=overwrite,

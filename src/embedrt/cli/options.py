@@ -34,5 +34,12 @@ Gate = Annotated[
         help="The least that a variant may reach; without it, its kind's own: for dense ones, a mean cosine of 0.995."
     ),
 ]
+Attention = Annotated[
+    Literal["mask", "lengths"],
+    typer.Option(
+        help="lengths: variants read how many tokens of a text are real: the same vectors, long texts faster, "
+        "but ONNX Runtime 1.24 would attend to padding."
+    ),
+]
 AllowBelowGate = Annotated[bool, typer.Option("--allow-below-gate", help="Write a variant that is below the gate.")]
 Sts = Annotated[Path | None, typer.Option(help="Folder of STS files: record the change of the scores.")]

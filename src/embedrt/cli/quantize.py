@@ -5,7 +5,7 @@ from typing import Annotated, cast
 import typer
 
 from embedrt.cli.export import require_quantizer
-from embedrt.cli.options import AllowBelowGate, Calibration, Gate, Json, Precisions, Processor, Quiet, Sts
+from embedrt.cli.options import AllowBelowGate, Attention, Calibration, Gate, Json, Precisions, Processor, Quiet, Sts
 from embedrt.errors import InputError
 
 __all__ = ["quantize"]
@@ -21,10 +21,7 @@ def quantize(
     gate: Gate = None,
     allow_below_gate: AllowBelowGate = False,
     sts: Sts = None,
-    attention: Annotated[
-        str,
-        typer.Option(metavar="mask|lengths", help="Of fp16: lengths, which CUDA has Flash Attention for (opset 24)."),
-    ] = "mask",
+    attention: Attention = "mask",
     make_default: Annotated[
         bool, typer.Option("--default", help="Load this variant (the last one given) where none is named.")
     ] = False,
@@ -33,7 +30,7 @@ def quantize(
 ) -> None:
     """Add int8, int8-static or fp16 to an artifact, and say what it costs."""
     require_quantizer()
-    from embedrt_export.quantization import AttentionForm, Precision, QuantizeOptions
+    from embedrt_export.quantization import Precision, QuantizeOptions
     from embedrt_export.quantization import quantize as add_variant
 
     options = QuantizeOptions(
@@ -42,7 +39,7 @@ def quantize(
         gate=gate,
         allow_below_gate=allow_below_gate,
         sts=sts,
-        attention=cast("AttentionForm", attention),
+        attention=attention,
     )
     for name in precision:
         if name == "fp32":
