@@ -75,7 +75,7 @@ def bert_zh_checkpoint(data: Path, folder: Path) -> Path:
     vocabulary = (data / "vocab/bert-base-chinese.txt").read_text(encoding="utf-8").split("\n")
     pieces = {piece: index for index, piece in enumerate(line for line in vocabulary if line)}
     torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=len(pieces))).save_pretrained(folder / "bert")
+    BertModel(BertConfig(vocab_size=max(pieces.values()) + 1)).save_pretrained(folder / "bert")
     BertTokenizer(vocab=pieces, model_max_length=512).save_pretrained(folder / "bert")
     modules = [Transformer(str(folder / "bert")), Pooling(768), Normalize()]
     SentenceTransformer(modules=modules, device="cpu").save(str(folder / "bert-zh-random"))

@@ -18,6 +18,7 @@ from embedrt_export.maxsim import append_maxsim, require_same_ranking, scoring_i
 from embedrt_export.quantization import PRECISIONS, Precision, QuantizeOptions, quantize
 from embedrt_export.quantization.judges import judge_of
 from embedrt_export.rewrite import operators, rewrite
+from embedrt_export.soundness import tokens_without_vectors
 from embedrt_export.source import load_checkpoint
 from embedrt_export.stages import Stages
 from embedrt_export.suspect import first_differing_layer
@@ -87,6 +88,8 @@ def export(
                 model, revision=revision, kind=kind, pooling=pooling, route=route, trust_remote_code=trust_remote_code
             )
             facts.extend(_facts(checkpoint, KINDS[checkpoint.kind].serving(checkpoint)))
+        if (warning := tokens_without_vectors(checkpoint)) is not None:
+            stages.note(warning)
         checkpoint = changed(checkpoint, changes or Changes(), stages, folder)
         exported = KINDS[checkpoint.kind]
         module, serving = exported.build(checkpoint, token_embeddings), exported.serving(checkpoint)

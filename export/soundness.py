@@ -11,7 +11,7 @@ from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
 
 from embedrt.errors import CheckpointError
 
-__all__ = ["require_sound"]
+__all__ = ["require_sound", "tokens_without_vectors"]
 
 _LIMITS = "sentence_bert_config.json"
 _READS: dict[type, str] = {
@@ -37,6 +37,32 @@ def require_sound(checkpoint: Checkpoint) -> None:
     _require_positions(checkpoint)
     if checkpoint.kind in ("dense", "hybrid"):
         _require_matching_widths(list(checkpoint.model))
+
+
+def tokens_without_vectors(checkpoint: Checkpoint) -> str | None:
+    """A sentence about tokens that the tokenizer gives and the model has no row for; None: there are none.
+
+    PyTorch fails on such a text too. Some checkpoints never meet one, so that it is told and not refused.
+    """
+    rows, vocabulary = _rows(checkpoint), getattr(checkpoint.tokenizer, "get_vocab", None)
+    if rows is None or vocabulary is None:
+        return None
+    beyond = [number for number in vocabulary().values() if number >= rows]
+    if not beyond:
+        return None
+    return (
+        f"{len(beyond)} tokens of the tokenizer, from id {min(beyond)} on, have no vector, for the model has {rows}: "
+        "a text with one of them cannot be encoded"
+    )
+
+
+def _rows(checkpoint: Checkpoint) -> int | None:
+    if checkpoint.transformer is None:
+        return getattr(getattr(checkpoint.model[0], "embedding", None), "num_embeddings", None)
+    try:
+        return int(checkpoint.transformer.get_input_embeddings().num_embeddings)
+    except (NotImplementedError, AttributeError):  # an architecture that does not say where its table is
+        return None
 
 
 def _require_own_auto_encoder(checkpoint: Checkpoint) -> None:

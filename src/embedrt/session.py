@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from embedrt.devices import CPU_PROVIDER, CUDA_PROVIDER, Device, Providers, device_of, wanted_providers
 from embedrt.errors import GraphError, MissingDependencyError, ProviderError
+from embedrt.failures import why_not_run
 from embedrt.graph_outputs import with_outputs
 from embedrt.graphfile import graph_pointing_into
 from embedrt.huge_pages import WorkingMemory
@@ -205,7 +206,7 @@ class GraphSession:
         try:
             results: list[npt.NDArray[np.float32]] = self._session.run(list(outputs), feed)
         except Exception as error:
-            raise GraphError(f"the graph cannot be run on input_ids of shape {input_ids.shape}: {error}") from error
+            raise GraphError(why_not_run(input_ids, str(error))) from error
         if self._memory is not None:
             self._memory.worked(time.perf_counter() - began)
         return results

@@ -14,9 +14,10 @@ from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
-from transformers import ViTConfig, ViTImageProcessor, ViTModel
+from transformers import AutoTokenizer, ViTConfig, ViTImageProcessor, ViTModel
 
-from embedrt.errors import CheckpointError
+from embedrt import SentenceEncoder
+from embedrt.errors import CheckpointError, GraphError
 
 Build = Callable[..., Path]
 Damage = Callable[[Path], None]
@@ -167,6 +168,25 @@ def test_texts_are_cut_where_positions_end(sound: Path, tmp_path: Path) -> None:
     manifest = embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
     assert manifest.serving.max_seq_length == 64
     assert SentenceTransformer(str(checkpoint), device="cpu").max_seq_length == 64
+
+
+def test_tokens_that_the_model_has_no_row_for(sound: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    checkpoint = shutil.copytree(sound, tmp_path / "checkpoint")
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    rows = len(tokenizer)
+    embedrt_export.export(str(checkpoint), tmp_path / "whole")
+    assert "have no vector" not in capfd.readouterr().err
+    tokenizer.add_tokens(["wombat", "quokka"])
+    tokenizer.save_pretrained(checkpoint)
+    embedrt_export.export(str(checkpoint), tmp_path / "out")
+    told = f"2 tokens of the tokenizer, from id {rows} on, have no vector, for the model has {rows}: a text with one"
+    assert told in capfd.readouterr().err
+    with SentenceEncoder(tmp_path / "out") as encoder:
+        assert encoder.encode("the cat").shape == (16,)
+        with pytest.raises(
+            GraphError, match=rf"gives id {rows}, and the model has vectors for ids up to {rows - 1} only"
+        ):
+            encoder.encode(["the cat", "the wombat"])
 
 
 def test_layers_of_another_tower_are_no_further_layers() -> None:
