@@ -96,6 +96,8 @@ def test_shapes(encoder: SentenceEncoder) -> None:
     np.testing.assert_array_equal(encoder.encode(("cat", "mat")), encoder.encode(["cat", "mat"]))
     np.testing.assert_array_equal(encoder.encode(np.array(["cat", "mat"])), encoder.encode(["cat", "mat"]))
     np.testing.assert_array_equal(encoder.encode(np.str_("cat")), encoder.encode("cat"))
+    written_for_pytorch = encoder.encode("cat", convert_to_numpy=True, convert_to_tensor=False, batch_size=32)
+    np.testing.assert_array_equal(written_for_pytorch, encoder.encode("cat"))
 
 
 def test_a_text_is_cut_at_the_maximum_length(encoder: SentenceEncoder) -> None:
@@ -162,7 +164,8 @@ def test_similarity_is_the_checkpoints_own(
 
 
 def test_what_an_encoder_says_of_itself(encoder: SentenceEncoder, tiny: Path) -> None:
-    assert encoder.get_sentence_embedding_dimension() == 8
+    assert encoder.get_sentence_embedding_dimension() == encoder.get_embedding_dimension() == 8
+    assert encoder.similarity_fn_name == "cosine"
     assert encoder.providers == ["CPUExecutionProvider"]
     assert (encoder.variant, encoder.threads) == ("fp32", 2)
     assert (encoder.prompts, encoder.default_prompt_name) == ({}, None)

@@ -62,6 +62,8 @@ def test_what_is_no_text_is_a_type_error(encoder: SentenceEncoder, sentences: An
         ),
         ({"batch_size": 0}, "batch_size is 0, expected at least 1"),
         ({"batch_size": -3}, "batch_size is -3, expected at least 1"),
+        ({"convert_to_tensor": True}, "tensors were asked for (convert_to_tensor, "),
+        ({"convert_to_numpy": False}, "leave that out, and pass the arrays to torch.from_numpy"),
         ({"truncate_dim": 0}, "truncate_dim is 0, expected 1 to 8"),
         ({"truncate_dim": 9}, "truncate_dim is 9, expected 1 to 8"),
         ({"precision": "int4"}, "precision is 'int4', expected one of float32, int8, uint8, binary, ubinary"),
@@ -75,6 +77,20 @@ def test_what_is_no_text_is_a_type_error(encoder: SentenceEncoder, sentences: An
 )
 def test_a_wrong_option_is_named(encoder: SentenceEncoder, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as caught:
+        encoder.encode(["cat"], **options)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 2.5}, "batch_size is a float (2.5), expected a whole number or None"),
+        ({"batch_size": True}, "batch_size is a bool (True), expected a whole number or None"),
+        ({"prompt": 5}, "prompt is a int (5), expected a str"),
+    ],
+)
+def test_an_option_of_another_type_is_named(encoder: SentenceEncoder, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError) as caught:
         encoder.encode(["cat"], **options)
     assert message in str(caught.value)
 

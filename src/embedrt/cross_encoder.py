@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.activations import Activation, activated, softmax
+from embedrt.arguments import require_arrays
 from embedrt.document_ranking import Ranked, ranked, require_top_k
 from embedrt.errors import InputError, ManifestError
 from embedrt.kinds import Reranking
@@ -43,6 +44,8 @@ class CrossEncoder(LoadedModel):
         show_progress_bar: bool | None = None,
         activation_fn: Activation | None = None,
         apply_softmax: bool = False,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
     ) -> Any:
         """Scores of ``inputs``, float32: (n,) in input order for a list of pairs, or (n, labels) where there are several.
 
@@ -57,11 +60,14 @@ class CrossEncoder(LoadedModel):
             activation_fn: None: the checkpoint's own; ``identity`` gives logits; ``sigmoid``, ``softmax``, ``tanh``, ``relu``;
                 or a function from logits (n, labels) to scores.
             apply_softmax: afterwards, shares of 1 over the labels, where there are several.
+            convert_to_numpy: always so; may stay in code that was written for sentence-transformers.
+            convert_to_tensor: True is refused, there is no PyTorch here.
 
         Raises:
             TypeError: ``inputs`` is no pair of str, nor a sequence of such pairs.
-            InputError: something in it has not two texts, or an unknown prompt or activation.
+            InputError: something in it has not two texts, an unknown prompt or activation, or tensors are asked for.
         """
+        require_arrays(convert_to_numpy=convert_to_numpy, convert_to_tensor=convert_to_tensor)
         pairs, alone = as_pairs(inputs)
         prefix, wanted = self._prefix(prompt, prompt_name, batch_size), activated(activation_fn, own=self.activation)
         with progress(len(pairs), shown=bool(show_progress_bar), doing="Scoring", unit="pair") as advance:

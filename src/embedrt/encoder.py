@@ -9,6 +9,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
+from embedrt.arguments import require_arrays
 from embedrt.encoding import Encoding, Request
 from embedrt.errors import InputError
 from embedrt.loaded_model import LoadedModel
@@ -44,6 +45,8 @@ class SentenceEncoder(LoadedModel):
         show_progress_bar: bool | None = None,
         output_value: Literal["sentence_embedding"] = "sentence_embedding",
         precision: VectorPrecision = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
         normalize_embeddings: bool | None = None,
         truncate_dim: int | None = None,
     ) -> npt.NDArray[Any]: ...
@@ -59,6 +62,8 @@ class SentenceEncoder(LoadedModel):
         show_progress_bar: bool | None = None,
         output_value: Literal["token_embeddings"],
         precision: VectorPrecision = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
         normalize_embeddings: bool | None = None,
         truncate_dim: int | None = None,
     ) -> Vectors | list[Vectors]: ...
@@ -73,6 +78,8 @@ class SentenceEncoder(LoadedModel):
         show_progress_bar: bool | None = None,
         output_value: Literal["sentence_embedding", "token_embeddings"] = "sentence_embedding",
         precision: VectorPrecision = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
         normalize_embeddings: bool | None = None,
         truncate_dim: int | None = None,
     ) -> npt.NDArray[Any] | list[Vectors]:
@@ -86,13 +93,16 @@ class SentenceEncoder(LoadedModel):
             show_progress_bar: a bar on stderr.
             output_value: ``sentence_embedding``, or ``token_embeddings`` for graphs exported with them: (tokens, hidden) a text.
             precision: ``float32``, or 8 bits or 1 bit a component (:func:`embedrt.vectors.quantize_embeddings`).
+            convert_to_numpy: always so; may stay in code that was written for sentence-transformers.
+            convert_to_tensor: True is refused, there is no PyTorch here.
             normalize_embeddings: True: length 1, after truncation. None and False: as the graph gives them.
             truncate_dim: keep the first so many components (Matryoshka).
 
         Raises:
             TypeError: ``sentences`` is neither a str nor a sequence of str.
-            InputError: an unknown prompt, precision or width.
+            InputError: an unknown prompt, precision or width, or tensors are asked for.
         """
+        require_arrays(convert_to_numpy=convert_to_numpy, convert_to_tensor=convert_to_tensor)
         texts = as_texts(sentences)
         with progress(len(texts), shown=bool(show_progress_bar)) as advance:
             request = self._request(prompt, prompt_name, batch_size, advance)
@@ -175,12 +185,16 @@ class SentenceEncoder(LoadedModel):
         rows = self._tokenizer.encode(as_texts(sentences))
         return [rows.row(index) for index in range(len(rows))]
 
-    def get_sentence_embedding_dimension(self) -> int:
+    def get_embedding_dimension(self) -> int:
         """Width of a vector."""
         return self._serving.dimension
 
+    def get_sentence_embedding_dimension(self) -> int:
+        """The same, by its older name."""
+        return self._serving.dimension
+
     @property
-    def similarity_name(self) -> str:
+    def similarity_fn_name(self) -> str:
         """The checkpoint's measure: cosine, dot, euclidean or manhattan."""
         return self._serving.similarity
 

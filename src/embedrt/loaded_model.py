@@ -7,6 +7,7 @@ import os
 from types import TracebackType
 from typing import ClassVar, Self
 
+from embedrt.arguments import require_positive
 from embedrt.devices import Providers
 from embedrt.errors import InputError
 from embedrt.layout import Layout
@@ -117,11 +118,11 @@ class LoadedModel:
         """What is put before each text, where a call's arguments can be used at all.
 
         Raises:
+            TypeError: ``batch_size`` is no whole number, or ``prompt`` no str.
             InputError: the model was closed, there is no such prompt, or ``batch_size`` is below 1.
         """
         self._require_open()
-        if batch_size is not None and batch_size < 1:
-            raise InputError(f"batch_size is {batch_size}, expected at least 1")
+        require_positive("batch_size", batch_size)
         return prompt_for(self._serving, prompt=prompt, prompt_name=prompt_name)
 
     def _require_open(self) -> None:

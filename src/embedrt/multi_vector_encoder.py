@@ -6,6 +6,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from embedrt.arguments import require_arrays
 from embedrt.document_ranking import Ranked, ranked, require_rankable
 from embedrt.kinds import MultiVector
 from embedrt.late_interaction import MEASURES, Several
@@ -44,6 +45,7 @@ class MultiVectorEncoder(LoadedModel):
         prompt: str | None = None,
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
+        convert_to_numpy: bool = True,
         normalize_embeddings: bool = False,
         task: Role | None = None,
     ) -> Vectors: ...
@@ -57,6 +59,7 @@ class MultiVectorEncoder(LoadedModel):
         prompt: str | None = None,
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
+        convert_to_numpy: bool = True,
         normalize_embeddings: bool = False,
         task: Role | None = None,
     ) -> list[Vectors]: ...
@@ -69,6 +72,7 @@ class MultiVectorEncoder(LoadedModel):
         prompt: str | None = None,
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
+        convert_to_numpy: bool = True,
         normalize_embeddings: bool = False,
         task: Role | None = None,
     ) -> Vectors | list[Vectors]:
@@ -82,13 +86,15 @@ class MultiVectorEncoder(LoadedModel):
             prompt: a text that is put before each text, in place of a named one.
             batch_size: texts a run; None: as many as a token budget allows, which is faster.
             show_progress_bar: a bar on stderr.
+            convert_to_numpy: always so; may stay in code that was written for sentence-transformers.
             normalize_embeddings: bring each vector to length 1, where the graph does not.
             task: ``query`` or ``document``: length, expansion, and which tokens are left out.
 
         Raises:
             TypeError: ``inputs`` is neither a str nor a sequence of str.
-            InputError: an unknown prompt or task.
+            InputError: an unknown prompt or task, or tensors are asked for.
         """
+        require_arrays(convert_to_numpy=convert_to_numpy)
         texts = as_texts(inputs)
         with progress(len(texts), shown=bool(show_progress_bar)) as advance:
             request = self._request(

@@ -16,9 +16,12 @@ def prompt_for(serving: Serving, *, prompt: str | None = None, prompt_name: str 
     """The text to put before each text; empty where neither caller nor checkpoint wants one.
 
     Raises:
+        TypeError: ``prompt`` is no str.
         InputError: the checkpoint has no prompt of that name.
     """
     if prompt is not None:
+        if not isinstance(prompt, str):
+            raise TypeError(f"prompt is a {type(prompt).__name__} ({prompt!r:.40}), expected a str")
         return prompt
     name = prompt_name if prompt_name is not None else serving.default_prompt_name
     if name is None:

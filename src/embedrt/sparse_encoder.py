@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt import sparse_similarity
+from embedrt.arguments import require_positive
 from embedrt.errors import InputError
 from embedrt.kinds import Sparse
 from embedrt.loaded_model import LoadedModel
 from embedrt.progress import progress
-from embedrt.sparse_encoding import GraphTerms, SparseRequest, require_positive, static_terms
+from embedrt.sparse_encoding import GraphTerms, SparseRequest, static_terms
 from embedrt.sparse_vectors import SparseVector, SparseVectors
 from embedrt.text import as_texts
 

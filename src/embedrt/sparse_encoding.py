@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from embedrt.arguments import require_positive
 from embedrt.artifact import Artifact
 from embedrt.batching import Batch
-from embedrt.errors import InputError, IntegrityError
+from embedrt.errors import IntegrityError
 from embedrt.kinds import Sparse
 from embedrt.opening import Opened
 from embedrt.progress import Advance
@@ -31,7 +32,6 @@ __all__ = [
     "GraphTerms",
     "SparseRequest",
     "StaticTerms",
-    "require_positive",
     "static_terms",
     "terms_of_batch",
     "terms_of_tokens",
@@ -239,16 +239,3 @@ def terms_of_tokens(
     kept = kept[(weights[kept] != 0) & ~np.isin(ids[kept], ignored)]
     counts = np.bincount(rows[kept], minlength=shape[0])
     return SparseVectors(weights[kept], ids[kept].astype(np.int32), row_ends(counts), shape)
-
-
-def require_positive(name: str, number: int | None) -> None:
-    """Refuse an argument that is neither None nor a whole number of at least 1.
-
-    Raises:
-        TypeError: it is no whole number.
-        InputError: it is below 1.
-    """
-    if number is not None and (not isinstance(number, int | np.integer) or isinstance(number, bool)):
-        raise TypeError(f"{name} is a {type(number).__name__} ({number!r}), expected a whole number or None")
-    if number is not None and number < 1:
-        raise InputError(f"{name} is {number}, expected at least 1")

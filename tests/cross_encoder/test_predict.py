@@ -193,6 +193,8 @@ def test_other_bad_input(reranker: CrossEncoder) -> None:
         reranker.predict(PAIRS, activation_fn="swish")
     with pytest.raises(InputError, match="batch_size is 0, expected at least 1"):
         reranker.predict(PAIRS, batch_size=0)
+    with pytest.raises(InputError, match="tensors were asked for"):
+        reranker.predict(PAIRS, convert_to_tensor=True)
     with pytest.raises(InputError, match="the texts of the pairs\\[3\\] holds half of a surrogate pair"):
         reranker.predict([("a", "b"), ("c", "\ud800")])
 

@@ -168,6 +168,7 @@ def test_rank(artifact: Path) -> None:
             "task is 'passage', expected one of query, document",
         ),
         (lambda encoder: encoder.encode("a", batch_size=0), InputError, "batch_size is 0"),
+        (lambda encoder: encoder.encode_query("a", convert_to_numpy=False), InputError, "tensors were asked for"),
         (lambda encoder: encoder.rank("a", ["b"], top_k=0), InputError, "top_k is 0"),
         (lambda encoder: encoder.rank("a", "b"), TypeError, "documents is a str"),
         (lambda encoder: encoder.rank(["a"], ["b"]), TypeError, "query is a list"),

@@ -48,7 +48,7 @@ def search(
     shown = not quiet and sys.stderr.isatty()
     with SentenceEncoder(model, variant=variant, device=device, threads=threads, revision=revision) as encoder:
         vectors = encoder.encode_document(texts, show_progress_bar=shown)
-        measure = similarity_function(encoder.similarity_name)
+        measure = similarity_function(encoder.similarity_fn_name)
         wanted = top_k if rerank is None else max(top_k, candidates)
         hits = semantic_search(encoder.encode_query(queries), vectors, top_k=wanted, score_function=measure)
     found = [[(hit["score"], hit["corpus_id"]) for hit in row] for row in hits]

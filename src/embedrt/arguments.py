@@ -1,0 +1,33 @@
+"""What callers may pass, checked in one sentence each: what came, what was expected."""
+
+import numpy as np
+
+from embedrt.errors import InputError
+
+__all__ = ["require_arrays", "require_positive"]
+
+
+def require_positive(name: str, number: int | None) -> None:
+    """Refuse an argument that is neither None nor a whole number of at least 1.
+
+    Raises:
+        TypeError: it is no whole number.
+        InputError: it is below 1.
+    """
+    if number is not None and (not isinstance(number, int | np.integer) or isinstance(number, bool)):
+        raise TypeError(f"{name} is a {type(number).__name__} ({number!r}), expected a whole number or None")
+    if number is not None and number < 1:
+        raise InputError(f"{name} is {number}, expected at least 1")
+
+
+def require_arrays(*, convert_to_numpy: bool, convert_to_tensor: bool = False) -> None:
+    """Refuse to give anything else than numpy arrays, which sentence-transformers' switches ask for.
+
+    Raises:
+        InputError: they do.
+    """
+    if convert_to_tensor or not convert_to_numpy:
+        raise InputError(
+            "tensors were asked for (convert_to_tensor, or convert_to_numpy=False), and there is no PyTorch here: "
+            "leave that out, and pass the arrays to torch.from_numpy"
+        )
