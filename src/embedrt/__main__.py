@@ -2,4 +2,5 @@
 
 from embedrt.cli import main
 
-main()
+if __name__ == "__main__":  # processes of embedrt map import this again
+    main()

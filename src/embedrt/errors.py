@@ -27,6 +27,7 @@ __all__ = [
     "GraphError",
     "InputError",
     "IntegrityError",
+    "JobError",
     "KindError",
     "ManifestError",
     "MissingDependencyError",
@@ -86,6 +87,10 @@ class ParityError(EmbedrtError):
 
 class FidelityError(EmbedrtError):
     """A quantized variant is less faithful than its gate asks."""
+
+
+class JobError(EmbedrtError):
+    """A process of a large job ended before its work did."""
 
 
 class InputError(EmbedrtError, ValueError):

@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from embedrt import SentenceEncoder
-from embedrt.cli import writing
+from embedrt.corpus import writing
 
 Run = Callable[..., Any]
 Refused = Callable[[Any, int, str], None]

@@ -17,6 +17,7 @@ from embedrt.cli import (
     export,
     graft,
     inspect,
+    map,
     pairs,
     quantize,
     rerank,
@@ -44,6 +45,7 @@ app.command("quantize")(quantize.quantize)
 app.command("verify")(verify.verify)
 app.command("inspect")(inspect.inspect)
 app.command("embed")(embed.embed)
+app.command("map")(map.map_files)
 app.command("similarity")(similarity.similarity)
 app.command("search")(search.search)
 app.command("rerank")(rerank.rerank)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from embedrt.cli.export import require, require_exporter
 from embedrt.cli.options import Json, Threads
-from embedrt.cli.writing import replacing, require_writable
+from embedrt.corpus.writing import replacing, require_writable
 from embedrt.errors import ArtifactNotFoundError, InputError, MissingDependencyError
 from embedrt.manifest import MANIFEST_FILE
 

@@ -21,9 +21,9 @@ from embedrt.cli.options import (
     Threads,
     Variant,
 )
-from embedrt.cli.reading import Record, read_records
 from embedrt.cli.sparse import write_npz
-from embedrt.cli.writing import replacing, write_jsonl, write_vectors, writer_for
+from embedrt.corpus.reading import Record, read_records
+from embedrt.corpus.writing import replacing, write_jsonl, write_vectors, writer_for
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import InputError
 from embedrt.sparse_forms import Form

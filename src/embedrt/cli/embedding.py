@@ -7,9 +7,9 @@ from typing import IO, Any
 
 from embedrt.artifact import locate
 from embedrt.cli.asked import Asked
-from embedrt.cli.reading import Record
 from embedrt.cli.sparse import sparse_fields
-from embedrt.cli.writing import EMBEDDING_FIELD, require_writable
+from embedrt.corpus.reading import Record
+from embedrt.corpus.writing import EMBEDDING_FIELD, require_writable
 from embedrt.errors import InputError, KindError
 from embedrt.multi_vector_encoder import MultiVectorEncoder
 from embedrt.progress import progress

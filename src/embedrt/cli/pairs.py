@@ -27,8 +27,8 @@ from embedrt.cli.options import (
     Threads,
     Variant,
 )
-from embedrt.cli.reading import read_records
-from embedrt.cli.writing import replacing, writer_for
+from embedrt.corpus.reading import read_records
+from embedrt.corpus.writing import replacing, writer_for
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import GraphError, InputError
 from embedrt.memory import available_memory

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from embedrt.cli.options import Device, Json, Model, Prompt, PromptName, Quiet, Revision, TextField, Threads, Variant
-from embedrt.cli.reading import Record, read_records
+from embedrt.corpus.reading import Record, read_records
 from embedrt.cross_encoder import CrossEncoder, Ranked
 from embedrt.errors import InputError
 

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from embedrt.cli.options import Device, Json, Model, Quiet, Revision, Source, TextField, Threads, Variant
-from embedrt.cli.reading import read_records
+from embedrt.corpus.reading import read_records
 from embedrt.cross_encoder import CrossEncoder
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import InputError

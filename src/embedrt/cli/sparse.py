@@ -6,7 +6,7 @@ from typing import IO, Any
 import numpy as np
 
 from embedrt.cli.asked import Asked
-from embedrt.cli.writing import EMBEDDING_FIELD
+from embedrt.corpus.writing import EMBEDDING_FIELD
 from embedrt.runner import windows
 from embedrt.sparse_encoder import SparseEncoder
 from embedrt.sparse_forms import in_form

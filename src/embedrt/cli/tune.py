@@ -15,7 +15,7 @@ from rich.text import Text
 
 from embedrt.artifact import Artifact, locate, open_tokenizer
 from embedrt.cli.options import Device, Json, Model, Quiet, Revision
-from embedrt.cli.reading import read_records
+from embedrt.corpus.reading import read_records
 from embedrt.errors import InputError, ManifestError
 from embedrt.layout import tuned_path, write_tuned
 from embedrt.progress import progress

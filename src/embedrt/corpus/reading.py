@@ -7,7 +7,7 @@ from typing import Any
 
 from embedrt.errors import InputError
 
-__all__ = ["Record", "read_records"]
+__all__ = ["Record", "decoded", "read_records", "record_of"]
 
 Record = dict[str, Any]
 """A text under ``text_field``, and whatever else its line held."""
@@ -33,11 +33,16 @@ def read_records(source: str, *, text_field: str) -> list[Record]:
     lines = text.split("\n")  # not splitlines: a text may hold U+2028
     lines = [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
     if source.endswith(".jsonl"):
-        return [_object(line, number, source, text_field) for number, line in enumerate(lines, 1) if line.strip()]
+        return [record_of(line, number, source, text_field) for number, line in enumerate(lines, 1) if line.strip()]
     return [{text_field: line} for line in lines]
 
 
-def _object(line: str, number: int, source: str, text_field: str) -> Record:
+def record_of(line: str, number: int, source: str, text_field: str) -> Record:
+    """The object of one line of JSON.
+
+    Raises:
+        InputError: it is none, or has no text in it.
+    """
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
@@ -47,3 +52,15 @@ def _object(line: str, number: int, source: str, text_field: str) -> Record:
             f"{source}, line {number} has no text under {text_field!r}: name the right key with --text-field"
         )
     return record
+
+
+def decoded(line: bytes, number: int, source: str) -> str:
+    """One line without its end.
+
+    Raises:
+        InputError: it is not UTF-8.
+    """
+    try:
+        return line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source}, line {number} is not UTF-8 text: convert the file, or pass another one") from error

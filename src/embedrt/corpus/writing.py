@@ -11,13 +11,15 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.cli.reading import Record
+from embedrt.corpus.reading import Record
 from embedrt.errors import InputError, MissingDependencyError
 
-__all__ = ["replacing", "require_writable", "write_vectors", "writer_for"]
+__all__ = ["Fields", "replacing", "require_pyarrow", "require_writable", "write_vectors", "writer_for"]
 
 EMBEDDING_FIELD = "embedding"
-Writer = Callable[[IO[bytes], Sequence[Record], npt.NDArray[Any]], None]
+Fields = Any
+"""What stands beside vectors: a sequence of records, or columns (pyarrow's Table)."""
+Writer = Callable[[IO[bytes], Fields, npt.NDArray[Any]], None]
 
 
 def writer_for(path: Path) -> Writer:
@@ -31,11 +33,20 @@ def writer_for(path: Path) -> Writer:
         raise InputError(f"{path} ends in {path.suffix or 'nothing'!r}, expected one of {', '.join(_WRITERS)}")
     require_writable(path)
     if path.suffix == ".parquet":
-        try:
-            import pyarrow as pa  # noqa: F401
-        except ImportError as error:
-            raise MissingDependencyError('pyarrow is not installed: type pip install "embedrt[parquet]"') from error
+        require_pyarrow()
     return _WRITERS[path.suffix]
+
+
+def require_pyarrow() -> None:
+    """Say what to install where .parquet files cannot be handled.
+
+    Raises:
+        MissingDependencyError: pyarrow is not there.
+    """
+    try:
+        import pyarrow as pa  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError('pyarrow is not installed: type pip install "embedrt[parquet]"') from error
 
 
 def require_writable(path: Path) -> None:
@@ -50,34 +61,44 @@ def require_writable(path: Path) -> None:
         raise InputError(f"{path} cannot be written: it is a folder, or its folder is not yours to write to")
 
 
-def write_vectors(path: Path, records: Sequence[Record], vectors: npt.NDArray[Any]) -> None:
-    """Write (n, dim) ``vectors``; .jsonl and .parquet keep the records' own fields beside them."""
+def write_vectors(path: Path, fields: Fields, vectors: npt.NDArray[Any]) -> None:
+    """Write (n, dim) ``vectors``; .jsonl and .parquet keep the ``fields`` of records or columns beside them."""
     with replacing(path) as file:
-        writer_for(path)(file, records, vectors)
+        writer_for(path)(file, fields, vectors)
 
 
-def write_jsonl(file: IO[bytes], records: Sequence[Record], vectors: npt.NDArray[Any]) -> None:
-    """A JSON object a line: the record's fields and its embedding."""
+def write_jsonl(file: IO[bytes], fields: Fields, vectors: npt.NDArray[Any]) -> None:
+    """A JSON object a line: the record's fields and its embedding; dates and the like as text."""
+    records: Sequence[Record] = fields if isinstance(fields, Sequence) else fields.to_pylist()
     for record, vector in zip(records, vectors, strict=True):
-        file.write(json.dumps({**record, EMBEDDING_FIELD: vector.tolist()}, ensure_ascii=False).encode() + b"\n")
+        whole = {**record, EMBEDDING_FIELD: vector.tolist()}
+        file.write(json.dumps(whole, ensure_ascii=False, default=str).encode() + b"\n")
 
 
-def _write_npy(file: IO[bytes], _records: Sequence[Record], vectors: npt.NDArray[Any]) -> None:
+def _write_npy(file: IO[bytes], _fields: Fields, vectors: npt.NDArray[Any]) -> None:
     np.save(file, vectors)
 
 
-def _write_parquet(file: IO[bytes], records: Sequence[Record], vectors: npt.NDArray[Any]) -> None:
+def _write_parquet(file: IO[bytes], fields: Fields, vectors: npt.NDArray[Any]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
     embeddings = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[-1])
-    # from_pylist would take the first record's fields for everyone's
-    names = dict.fromkeys(name for record in records for name in record if name != EMBEDDING_FIELD)
     try:
-        columns = {name: pa.array([record.get(name) for record in records]) for name in names}
+        columns = {name: column for name, column in _columns(fields).items() if name != EMBEDDING_FIELD}
         parquet.write_table(pa.table({**columns, EMBEDDING_FIELD: embeddings}), file)
     except (pa.ArrowException, OverflowError) as error:
         raise InputError(f"the records' fields do not fit into .parquet: {error}. Write .jsonl instead") from error
+
+
+def _columns(fields: Fields) -> dict[str, Any]:
+    import pyarrow as pa
+
+    if not isinstance(fields, Sequence):
+        return dict(zip(fields.column_names, fields.columns, strict=True))
+    # from_pylist would take the first record's fields for everyone's
+    names = dict.fromkeys(name for record in fields for name in record)
+    return {name: pa.array([record.get(name) for record in fields]) for name in names}
 
 
 @contextmanager

@@ -1,0 +1,100 @@
+"""``embedrt map MODEL INPUT... --output FOLDER``: corpora of any size, a part at a time; stopped, it goes on where it was."""
+
+import dataclasses
+import json as json_module
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from embedrt.cli.options import Json, Model, Prompt, PromptName, Quiet, Revision, TextField, Threads, Variant
+from embedrt.corpus import PART_ROWS, Corpus, EncodeOptions, map_corpus
+
+__all__ = ["map_files"]
+
+
+def map_files(
+    model: Model,
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="INPUT...",
+            help=".txt (a text a line), .jsonl, both maybe .gz, .parquet; or folders that hold such.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the vectors.")],
+    form: Annotated[
+        Literal["parquet", "npy", "jsonl"],
+        typer.Option("--format", help="Of the parts; .npy holds the vectors alone."),
+    ] = "parquet",
+    part_rows: Annotated[int, typer.Option(min=1, help="Rows of a part.")] = PART_ROWS,
+    text_field: TextField = "text",
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="A field to write beside the vectors; may be given several times. Without it: all."),
+    ] = None,
+    skip_invalid: Annotated[bool, typer.Option("--skip-invalid", help="Leave out rows without a text.")] = False,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(help="cpu, cuda, cuda:N or auto. Several: an encoder on each, in a process of its own."),
+    ] = None,
+    role: Annotated[
+        Literal["query", "document"] | None, typer.Option("--as", help="Encode the texts as queries or as documents.")
+    ] = None,
+    precision: Annotated[
+        Literal["float32", "binary", "ubinary"], typer.Option(help="How a component is stored.")
+    ] = "float32",
+    normalize: Annotated[bool, typer.Option("--normalize", help="Bring vectors to length 1.")] = False,
+    truncate_dim: Annotated[int | None, typer.Option(min=1, help="Keep the first so many components.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Texts a run; without it, a token budget decides.")
+    ] = None,
+    prompt_name: PromptName = None,
+    prompt: Prompt = None,
+    variant: Variant = None,
+    threads: Threads = None,
+    revision: Revision = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew where an earlier job has left parts.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Embed corpora of any size into a folder, in bounded memory. Stopped, the same command goes on where it was.
+
+    Each part is written whole or not at all. An int8 vector would depend on the
+    range of its part: take float32, or one bit a component.
+    """
+    corpus = Corpus(
+        inputs=inputs,
+        output=output,
+        form=form,
+        part_rows=part_rows,
+        text_field=text_field,
+        keep=tuple(keep) if keep else None,
+        skip_invalid=skip_invalid,
+        overwrite=overwrite,
+    )
+    options = EncodeOptions(
+        model=model,
+        variant=variant,
+        revision=revision,
+        threads=threads,
+        batch_size=batch_size,
+        role=role,
+        prompt_name=prompt_name,
+        prompt=prompt,
+        precision=precision,
+        normalize_embeddings=normalize or None,
+        truncate_dim=truncate_dim,
+    )
+    shown = not quiet and sys.stderr.isatty()
+    report = map_corpus(corpus, options, devices=tuple(device or ("cpu",)), shown=shown)
+    if json:
+        typer.echo(json_module.dumps(dataclasses.asdict(report)))
+    elif not quiet:
+        there = f", {report.there_already} were there" if report.there_already else ""
+        skipped = f"; {report.skipped} rows without a text were left out" if report.skipped else ""
+        rate = f" ({report.vectors / report.seconds:.0f} a second)" if report.vectors else ""
+        typer.echo(f"{output}: {report.vectors} vectors{rate} in {report.parts} parts{there}{skipped}", err=True)

@@ -1,0 +1,174 @@
+"""The whole story of a large job: files → pieces → encoders → a file of vectors for each piece, and a note of what is done."""
+
+import hashlib
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from embedrt.artifact import locate
+from embedrt.corpus.sources import Piece, Reading, Source, find_sources, pieces
+from embedrt.corpus.state import STATE_FILE, State
+from embedrt.corpus.stations import EncodeOptions, through_stations
+from embedrt.corpus.writing import require_pyarrow
+from embedrt.errors import InputError
+from embedrt.opening import require_kind
+from embedrt.progress import Advance, progress
+
+__all__ = ["PART_ROWS", "Corpus", "Report", "map_corpus"]
+
+Form = Literal["parquet", "npy", "jsonl"]
+PART_ROWS = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """What is read, and where its vectors go."""
+
+    inputs: Sequence[Path]
+    """Files (.txt, .jsonl, both maybe .gz, .parquet), or folders that hold such."""
+    output: Path
+    """A folder; for each part of a file one file ``NAME-00000.parquet`` in it."""
+    form: Form = "parquet"
+    part_rows: int = PART_ROWS
+    """Rows of a part. Some four parts a device are in memory at a time."""
+    text_field: str = "text"
+    keep: tuple[str, ...] | None = None
+    """Fields that are written beside the vectors; None: all."""
+    skip_invalid: bool = False
+    """Leave out rows without a text, which are an error otherwise."""
+    overwrite: bool = False
+    """Begin anew where ``output`` holds vectors of an earlier job."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a job."""
+
+    vectors: int = 0
+    parts: int = 0
+    """Written by this job; ``there_already`` by earlier ones."""
+    there_already: int = 0
+    skipped: int = 0
+    """Rows without a text."""
+    seconds: float = 0.0
+
+
+def map_corpus(
+    corpus: Corpus, options: EncodeOptions, *, devices: Sequence[str] = ("cpu",), shown: bool = False
+) -> Report:
+    """Encode a corpus of any size; stopped in whatever way, the same call goes on with the part that it was at.
+
+    Memory is bounded by the rows of a part. The parts, and on a processor each bit of their vectors, do not depend on how many
+    devices there are.
+
+    Args:
+        corpus: files in, a folder out.
+        options: the model, and how it encodes.
+        devices: one encoder each, of several each in a process of its own; the same device may be named twice.
+        shown: a progress bar on stderr, in bytes of the corpus.
+
+    Raises:
+        InputError: something in the corpus cannot be read, or the folder holds vectors of something else.
+        KindError: the model does not give one vector a text.
+        JobError: a process ended.
+    """
+    if corpus.part_rows < 1:
+        raise InputError(f"part_rows is {corpus.part_rows}, expected at least 1")
+    if not devices:
+        raise InputError("devices is empty, expected at least one, such as 'cpu'")
+    began, report = time.perf_counter(), Report()
+    sources = find_sources(corpus.inputs)
+    settings = _settings(corpus, options)
+    if corpus.form == "parquet":
+        require_pyarrow()
+    if corpus.overwrite and (corpus.output / STATE_FILE).is_file():
+        shutil.rmtree(corpus.output)
+    state = State(corpus.output, settings)
+    with progress(sum(one.state["bytes"] for one in sources), shown=shown, doing="Embedding", unit="B") as advance:
+        ledger = _Ledger(corpus, state, report, advance)
+        for piece in through_stations(ledger.jobs(sources), options, devices):
+            ledger.done(piece)
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+class _Ledger:
+    """Which parts are to be made, and which files are finished."""
+
+    def __init__(self, corpus: Corpus, state: State, report: Report, advance: Advance) -> None:
+        self._corpus, self._state, self._report, self._advance = corpus, state, report, advance
+        self._at_work: Counter[Source] = Counter()
+        self._parts: dict[Source, int] = {}
+
+    def jobs(self, sources: Sequence[Source]) -> Iterator[tuple[Piece, Path]]:
+        """The pieces that have no part yet, each with the path of its part."""
+        how = Reading(
+            text_field=self._corpus.text_field,
+            keep=self._corpus.keep,
+            rows=self._corpus.part_rows,
+            skip_invalid=self._corpus.skip_invalid,
+        )
+        for source in sources:
+            self._state.begin(source)
+            if (parts := self._state.parts(source)) is not None:
+                self._report.there_already += parts
+                self._advance(source.state["bytes"])
+                continue
+            self._part(source, 0).parent.mkdir(parents=True, exist_ok=True)
+            count = 0
+
+            def is_missing(number: int, source: Source = source) -> bool:
+                nonlocal count
+                count = number + 1
+                there = self._part(source, number).is_file()
+                self._report.there_already += there
+                return not there
+
+            for piece in pieces(source, how, wanted=is_missing, advance=self._advance):
+                self._at_work[source] += 1
+                yield piece, self._part(source, piece.number)
+            self._parts[source] = count
+            self._settle(source)
+
+    def done(self, piece: Piece) -> None:
+        """Its part is written."""
+        self._at_work[piece.source] -= 1
+        self._report.vectors += len(piece.texts)
+        self._report.skipped += piece.skipped
+        self._report.parts += 1
+        self._advance(piece.bytes)
+        self._settle(piece.source)
+
+    def _settle(self, source: Source) -> None:
+        if source in self._parts and not self._at_work[source]:
+            self._state.finish(source, self._parts[source])
+
+    def _part(self, source: Source, number: int) -> Path:
+        return self._corpus.output / f"{source.name}-{number:05}.{self._corpus.form}"
+
+
+def _settings(corpus: Corpus, options: EncodeOptions) -> dict[str, Any]:
+    """What decides which vector a row gets, and which file it is in.
+
+    Raises:
+        KindError: the model does not give one vector a text.
+    """
+    found = locate(options.model, variant=options.variant, revision=options.revision)
+    if found.manifest is not None:
+        require_kind(found.manifest.serving, "dense", where=str(found.folder))
+    encoding = asdict(options)
+    for name in ("model", "revision", "threads", "batch_size"):  # the graph stands for the first two
+        del encoding[name]
+    return {
+        "graph": found.graph_sha256 or hashlib.sha256(found.graph.read_bytes()).hexdigest(),
+        **encoding,
+        "variant": found.variant,
+        "form": corpus.form,
+        "part_rows": corpus.part_rows,
+        "text_field": corpus.text_field,
+        "keep": None if corpus.keep is None else list(corpus.keep),
+    }

@@ -1,0 +1,98 @@
+"""What a folder of vectors is of: ``_map.jsonl``, by which the same command goes on where it was stopped.
+
+Its first line has the settings, each later one says that a file was begun, or is finished. The name begins as it does so that
+readers of .parquet folders pass it over.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from embedrt.corpus.sources import Source
+from embedrt.corpus.writing import replacing
+from embedrt.errors import InputError
+
+__all__ = ["STATE_FILE", "State"]
+
+STATE_FILE = "_map.jsonl"
+_FORMAT_VERSION = 1
+_ANEW = "pass a new folder, or begin anew with --overwrite"
+
+
+class State:
+    """The settings that vectors in a folder were made with, and how far each file of the corpus has come."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        """What is known of ``folder``, where vectors are to be made with ``settings``.
+
+        Raises:
+            InputError: it was begun with other settings, or holds something else.
+        """
+        self._path = folder / STATE_FILE
+        self._begun: dict[str, dict[str, Any]] = {}
+        self._parts: dict[str, int] = {}
+        if self._path.is_file():
+            self._read(folder, settings)
+            return
+        if folder.is_dir() and any(folder.iterdir()):
+            raise InputError(f"{folder} is not empty and has no {STATE_FILE}: pass a new folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self._path) as file:
+            file.write(_line({"format_version": _FORMAT_VERSION, "settings": settings}))
+
+    def begin(self, source: Source) -> None:
+        """Note that vectors of ``source``, as it is now, are being made.
+
+        Raises:
+            InputError: some were made when it was another file.
+        """
+        now = source.state
+        if source.name not in self._begun:
+            self._begun[source.name] = now
+            self._append({"begun": source.name, **now})
+        elif self._begun[source.name] != now:
+            raise InputError(f"{source.path} has changed since vectors of it were made: {_ANEW}")
+
+    def finish(self, source: Source, parts: int) -> None:
+        """Note that it has ``parts`` parts, and all of them are there."""
+        if source.name not in self._parts:
+            self._parts[source.name] = parts
+            self._append({"finished": source.name, "parts": parts})
+
+    def parts(self, source: Source) -> int | None:
+        """How many parts it has; None: they are not all there."""
+        return self._parts.get(source.name)
+
+    def _read(self, folder: Path, settings: dict[str, Any]) -> None:
+        content = self._path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]  # a line that was cut short has no end
+        try:
+            head, *events = [json.loads(line) for line in whole.split(b"\n")[:-1]]
+            version, before = head["format_version"], dict(head["settings"])
+            self._note(events)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{self._path} cannot be read: {_ANEW}") from error
+        if version != _FORMAT_VERSION:
+            raise InputError(f"{self._path} is of format {version}, expected {_FORMAT_VERSION}: {_ANEW}")
+        for name, value in settings.items():
+            if before.get(name) != value:
+                was, now = json.dumps(before.get(name)), json.dumps(value)
+                raise InputError(f"{folder} was begun with {name} {was}, now it is {now}: {_ANEW}")
+        if whole != content:
+            with replacing(self._path) as file:
+                file.write(whole)
+
+    def _note(self, events: list[dict[str, Any]]) -> None:
+        for event in events:
+            if "finished" in event:
+                self._parts[event["finished"]] = int(event["parts"])
+            else:
+                self._begun[event["begun"]] = {name: int(event[name]) for name in ("bytes", "modified")}
+
+    def _append(self, event: dict[str, Any]) -> None:
+        with self._path.open("ab") as file:
+            file.write(_line(event))
+
+
+def _line(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,142 @@
+"""Encoders at work on pieces of a corpus: one in this process, or one in a process of its own for each of several devices."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from embedrt.corpus.sources import Piece
+from embedrt.corpus.writing import write_vectors
+from embedrt.encoder import SentenceEncoder
+from embedrt.errors import JobError
+from embedrt.threads import available_threads
+
+__all__ = ["EncodeOptions", "through_stations"]
+
+Work = Callable[[Piece, Path], None]
+_AT_A_TIME = 2
+"""Pieces that each device has: while one ends, the other is begun."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeOptions:
+    """The model, and how it encodes; what :class:`embedrt.SentenceEncoder` takes."""
+
+    model: str
+    variant: str | None = None
+    revision: str | None = None
+    threads: int | None = None
+    batch_size: int | None = None
+    role: Literal["query", "document"] | None = None
+    prompt_name: str | None = None
+    prompt: str | None = None
+    precision: Literal["float32", "binary", "ubinary"] = "float32"
+    normalize_embeddings: bool | None = None
+    truncate_dim: int | None = None
+
+
+class _Station:
+    """An encoder on one device."""
+
+    def __init__(self, options: EncodeOptions, device: str) -> None:
+        self._options = options
+        self._encoder = SentenceEncoder(
+            options.model,
+            variant=options.variant,
+            revision=options.revision,
+            threads=options.threads,
+            device=device,
+        )
+
+    def work(self, piece: Piece, path: Path) -> None:
+        """Encode ``piece`` into the file ``path``, whole or not at all."""
+        asked = self._options
+        encode: Any = {
+            None: self._encoder.encode,
+            "query": self._encoder.encode_query,
+            "document": self._encoder.encode_document,
+        }[asked.role]
+        vectors = encode(
+            piece.texts,
+            prompt_name=asked.prompt_name,
+            prompt=asked.prompt,
+            batch_size=asked.batch_size,
+            precision=asked.precision,
+            normalize_embeddings=asked.normalize_embeddings,
+            truncate_dim=asked.truncate_dim,
+        )
+        write_vectors(path, piece.fields, vectors)
+
+
+_own: list[_Station] = []
+"""That of this process, where it is one of several."""
+
+
+def _work_in_own_process(options: EncodeOptions, device: str, piece: Piece, path: Path) -> None:
+    if not _own:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks for the work ends it
+        _own.append(_Station(options, device))
+    _own[0].work(piece, path)
+
+
+def through_stations(
+    jobs: Iterable[tuple[Piece, Path]], options: EncodeOptions, devices: Sequence[str]
+) -> Iterator[Piece]:
+    """Encode each piece into its file, on whichever of the ``devices`` is free; gives the pieces as they are done.
+
+    Pieces are taken from ``jobs`` as they are needed, so that few are in memory.
+
+    Raises:
+        JobError: a process ended.
+        EmbedrtError: whatever an encoder raises.
+    """
+    with ExitStack() as stack:
+        crews = _crews(options, devices, stack)
+        waiting: dict[Future[None], tuple[int, Piece]] = {}
+        for piece, path in jobs:
+            while len(waiting) >= _AT_A_TIME * len(crews):
+                yield from _done(waiting, devices)
+            loads = [sum(at == crew for at, _ in waiting.values()) for crew in range(len(crews))]
+            at = loads.index(min(loads))
+            executor, work = crews[at]
+            waiting[executor.submit(work, piece, path)] = (at, piece)
+        while waiting:
+            yield from _done(waiting, devices)
+
+
+def _crews(options: EncodeOptions, devices: Sequence[str], stack: ExitStack) -> list[tuple[Executor, Work]]:
+    """For each device who runs its work, and what is called."""
+    if len(devices) == 1:
+        station = _Station(options, devices[0])
+        return [(_entered(ThreadPoolExecutor(_AT_A_TIME), stack), station.work)]
+    on_cpu = sum(device == "cpu" for device in devices)
+    shared = replace(options, threads=options.threads or max(1, available_threads() // max(1, on_cpu)))
+    crews: list[tuple[Executor, Work]] = []
+    for device in devices:
+        executor = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        crews.append((_entered(executor, stack), partial(_work_in_own_process, shared, device)))
+    return crews
+
+
+def _entered(executor: Executor, stack: ExitStack) -> Executor:
+    """Ended with ``stack``: what has not begun by then is left undone."""
+    stack.callback(executor.shutdown, cancel_futures=True)
+    return executor
+
+
+def _done(waiting: dict[Future[None], tuple[int, Piece]], devices: Sequence[str]) -> Iterator[Piece]:
+    for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+        at, piece = waiting.pop(future)
+        try:
+            future.result()
+        except BrokenProcessPool as error:
+            raise JobError(
+                f"the process on {devices[at]} ended, perhaps for want of memory: the same command goes on where it was"
+            ) from error
+        yield piece
