@@ -90,7 +90,11 @@ def map_files(
         truncate_dim=truncate_dim,
     )
     shown = not quiet and sys.stderr.isatty()
-    report = map_corpus(corpus, options, devices=tuple(device or ("cpu",)), shown=shown)
+    try:
+        report = map_corpus(corpus, options, devices=tuple(device or ("cpu",)), shown=shown)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; the parts in {output} stay, and the same command goes on where it was", err=True)
+        raise
     if json:
         typer.echo(json_module.dumps(dataclasses.asdict(report)))
     elif not quiet:

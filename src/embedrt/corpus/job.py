@@ -17,6 +17,7 @@ from embedrt.corpus.writing import require_pyarrow
 from embedrt.errors import InputError
 from embedrt.opening import require_kind
 from embedrt.progress import Advance, progress
+from embedrt.session import GraphSession, parse_device
 
 __all__ = ["PART_ROWS", "Corpus", "Report", "map_corpus"]
 
@@ -73,13 +74,16 @@ def map_corpus(
 
     Raises:
         InputError: something in the corpus cannot be read, or the folder holds vectors of something else.
+        ProviderError: a device is not there.
         KindError: the model does not give one vector a text.
-        JobError: a process ended.
+        JobError: a process ended, or a part cannot be written.
     """
     if corpus.part_rows < 1:
         raise InputError(f"part_rows is {corpus.part_rows}, expected at least 1")
     if not devices:
         raise InputError("devices is empty, expected at least one, such as 'cpu'")
+    for device in devices:
+        GraphSession.require_device(parse_device(device))
     began, report = time.perf_counter(), Report()
     sources = find_sources(corpus.inputs)
     settings = _settings(corpus, options)
@@ -164,11 +168,11 @@ def _settings(corpus: Corpus, options: EncodeOptions) -> dict[str, Any]:
     for name in ("model", "revision", "threads", "batch_size"):  # the graph stands for the first two
         del encoding[name]
     return {
-        "graph": found.graph_sha256 or hashlib.sha256(found.graph.read_bytes()).hexdigest(),
         **encoding,
         "variant": found.variant,
         "form": corpus.form,
         "part_rows": corpus.part_rows,
         "text_field": corpus.text_field,
         "keep": None if corpus.keep is None else list(corpus.keep),
+        "graph": found.graph_sha256 or hashlib.sha256(found.graph.read_bytes()).hexdigest(),
     }

@@ -31,11 +31,11 @@ class State:
         self._path = folder / STATE_FILE
         self._begun: dict[str, dict[str, Any]] = {}
         self._parts: dict[str, int] = {}
-        if self._path.is_file():
+        if any(path.is_file() and path != self._path for path in folder.rglob("*")):
+            if not self._path.is_file():
+                raise InputError(f"{folder} is not empty and has no {STATE_FILE}: pass a new folder")
             self._read(folder, settings)
             return
-        if folder.is_dir() and any(folder.iterdir()):
-            raise InputError(f"{folder} is not empty and has no {STATE_FILE}: pass a new folder")
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(self._path) as file:
             file.write(_line({"format_version": _FORMAT_VERSION, "settings": settings}))
@@ -76,6 +76,8 @@ class State:
             raise InputError(f"{self._path} is of format {version}, expected {_FORMAT_VERSION}: {_ANEW}")
         for name, value in settings.items():
             if before.get(name) != value:
+                if name == "graph":
+                    raise InputError(f"{folder} was begun with another graph than that of this model: {_ANEW}")
                 was, now = json.dumps(before.get(name)), json.dumps(value)
                 raise InputError(f"{folder} was begun with {name} {was}, now it is {now}: {_ANEW}")
         if whole != content:

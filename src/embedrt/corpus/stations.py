@@ -2,7 +2,8 @@
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -10,6 +11,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from embedrt.corpus.sources import Piece
 from embedrt.corpus.writing import write_vectors
@@ -22,6 +25,8 @@ __all__ = ["EncodeOptions", "through_stations"]
 Work = Callable[[Piece, Path], None]
 _AT_A_TIME = 2
 """Pieces that each device has: while one ends, the other is begun."""
+_SLICE = 4096
+"""Texts that are encoded before the next look at whether to stop: seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,7 @@ class _Station:
 
     def __init__(self, options: EncodeOptions, device: str) -> None:
         self._options = options
+        self._stopped = threading.Event()
         self._encoder = SentenceEncoder(
             options.model,
             variant=options.variant,
@@ -55,23 +61,42 @@ class _Station:
         )
 
     def work(self, piece: Piece, path: Path) -> None:
-        """Encode ``piece`` into the file ``path``, whole or not at all."""
+        """Encode ``piece`` into the file ``path``, whole or not at all.
+
+        Raises:
+            JobError: it was told to stop, or the file cannot be written.
+        """
         asked = self._options
         encode: Any = {
             None: self._encoder.encode,
             "query": self._encoder.encode_query,
             "document": self._encoder.encode_document,
         }[asked.role]
-        vectors = encode(
-            piece.texts,
-            prompt_name=asked.prompt_name,
-            prompt=asked.prompt,
-            batch_size=asked.batch_size,
-            precision=asked.precision,
-            normalize_embeddings=asked.normalize_embeddings,
-            truncate_dim=asked.truncate_dim,
-        )
-        write_vectors(path, piece.fields, vectors)
+        slices = []
+        for first in range(0, max(1, len(piece.texts)), _SLICE):
+            if self._stopped.is_set():
+                raise JobError("the job was stopped")
+            slices.append(
+                encode(
+                    piece.texts[first : first + _SLICE],
+                    prompt_name=asked.prompt_name,
+                    prompt=asked.prompt,
+                    batch_size=asked.batch_size,
+                    precision=asked.precision,
+                    normalize_embeddings=asked.normalize_embeddings,
+                    truncate_dim=asked.truncate_dim,
+                )
+            )
+        try:
+            write_vectors(path, piece.fields, np.concatenate(slices))
+        except OSError as error:
+            raise JobError(
+                f"{path} cannot be written: {error.strerror}: once it can, the same command goes on where it was"
+            ) from error
+
+    def stop(self) -> None:
+        """Leave undone what is not encoded yet."""
+        self._stopped.set()
 
 
 _own: list[_Station] = []
@@ -80,20 +105,20 @@ _own: list[_Station] = []
 
 def _work_in_own_process(options: EncodeOptions, device: str, piece: Piece, path: Path) -> None:
     if not _own:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asks for the work ends it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends this process at once, without a traceback
         _own.append(_Station(options, device))
     _own[0].work(piece, path)
 
 
 def through_stations(
     jobs: Iterable[tuple[Piece, Path]], options: EncodeOptions, devices: Sequence[str]
-) -> Iterator[Piece]:
+) -> Generator[Piece]:
     """Encode each piece into its file, on whichever of the ``devices`` is free; gives the pieces as they are done.
 
     Pieces are taken from ``jobs`` as they are needed, so that few are in memory.
 
     Raises:
-        JobError: a process ended.
+        JobError: a process ended, or a part cannot be written.
         EmbedrtError: whatever an encoder raises.
     """
     with ExitStack() as stack:
@@ -114,7 +139,9 @@ def _crews(options: EncodeOptions, devices: Sequence[str], stack: ExitStack) -> 
     """For each device who runs its work, and what is called."""
     if len(devices) == 1:
         station = _Station(options, devices[0])
-        return [(_entered(ThreadPoolExecutor(_AT_A_TIME), stack), station.work)]
+        executor: Executor = _entered(ThreadPoolExecutor(_AT_A_TIME), stack)
+        stack.callback(station.stop)
+        return [(executor, station.work)]
     on_cpu = sum(device == "cpu" for device in devices)
     shared = replace(options, threads=options.threads or max(1, available_threads() // max(1, on_cpu)))
     crews: list[tuple[Executor, Work]] = []

@@ -1,0 +1,135 @@
+"""Files into pieces: the same rows in the same piece, whatever the kind of file."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from embedrt.corpus.sources import Piece, Reading, Source, find_sources, pieces
+from embedrt.errors import InputError, MissingDependencyError
+
+Texts = Callable[..., list[str]]
+
+
+def read(path: Path, *, rows: int = 10, without: frozenset[int] = frozenset(), **how: Any) -> tuple[list[Piece], float]:
+    """The pieces, and the bytes that those which were not wanted have."""
+    told: list[float] = []
+    found = pieces(
+        Source(path, path.name),
+        Reading(rows=rows, **how),
+        wanted=lambda number: number not in without,
+        advance=told.append,
+    )
+    return list(found), sum(told)
+
+
+def test_files_and_folders(corpus: Path) -> None:
+    names = [source.name for source in find_sources([corpus, corpus / "b/c.jsonl"])]
+    assert names == ["a.txt", "b/c.jsonl", "b/d.jsonl.gz", "e.parquet", "c.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (["notes.md"], r"notes\.md ends in '\.md', expected one of \.txt, "),
+        (["nothing"], r"there is no file or folder at .*nothing: pass files that end in one of "),
+        (["empty"], r"empty has no file that ends in one of "),
+        (["a.txt", "b", "other"], r"c\.jsonl and .*other/c\.jsonl are both called c\.jsonl: pass the folder"),
+    ],
+)
+def test_what_is_no_corpus(corpus: Path, inputs: list[str], message: str) -> None:
+    (corpus / "empty").mkdir()
+    (corpus / "other").mkdir()
+    (corpus / "other/c.jsonl").touch()
+    with pytest.raises(InputError, match=message):
+        find_sources([corpus / name for name in inputs])
+
+
+def test_parquet_without_pyarrow(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    find_sources([corpus / "a.txt"])
+    with pytest.raises(MissingDependencyError, match=r'type pip install "embedrt\[parquet\]"'):
+        find_sources([corpus])
+
+
+@pytest.mark.parametrize(
+    ("name", "first"), [("a.txt", 0), ("b/c.jsonl", 100), ("b/d.jsonl.gz", 200), ("e.parquet", 300)]
+)
+def test_every_row_is_in_its_piece(corpus: Path, texts: Texts, name: str, first: int) -> None:
+    found, told = read(corpus / name, rows=5)
+    whole = [text for piece in found for text in piece.texts]
+    assert whole == texts(len(whole), first)
+    assert [len(piece.texts) for piece in found[:-1]] == [5] * (len(found) - 1)
+    assert [piece.number for piece in found] == list(range(len(found)))
+    assert told == 0
+    assert sum(piece.bytes for piece in found) == pytest.approx((corpus / name).stat().st_size)
+    rest, told = read(corpus / name, rows=5, without=frozenset({0}))
+    assert [(piece.number, piece.texts) for piece in rest] == [(piece.number, piece.texts) for piece in found[1:]]
+    assert told == pytest.approx(found[0].bytes)
+
+
+def test_lines_are_those_of_embed(tmp_path: Path) -> None:
+    path = tmp_path / "odd.txt"
+    path.write_bytes(b"\xef\xbb\xbfa cat\r\n\r\n" + "one\u2028text\n".encode() + b"no end")
+    [piece], _ = read(path)
+    assert piece.texts == ["a cat", "", "one\u2028text", "no end"]
+
+
+def test_what_stands_beside_the_texts(corpus: Path) -> None:
+    [piece, _], _ = read(corpus / "b/c.jsonl")
+    assert piece.fields[1] == {"id": 1, "text": piece.texts[1]}
+    [piece, _], _ = read(corpus / "b/c.jsonl", keep=("id", "nowhere"))
+    assert piece.fields[1] == {"id": 1}
+    [piece, *_], _ = read(corpus / "e.parquet", keep=("number",))
+    assert piece.fields.schema == pa.schema({"number": pa.int16()})
+    assert piece.fields["number"].to_pylist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b'{"text": "a"}\n{"text": 5}\n',
+            r"line 2 has no text under 'text': .* Or leave such rows out with --skip-inv",
+        ),
+        (b'{"text": "a"}\n\n{"text": \n', r"line 3 is not JSON: .* Or leave such rows out"),
+        (b'{"text": "a"}\n{"text": "\xff"}\n', r"line 2 is not UTF-8 text: .* Or leave such rows out"),
+    ],
+)
+def test_rows_without_a_text(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "odd.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read(path)
+    [piece], _ = read(path, skip_invalid=True)
+    assert (piece.texts, piece.fields, piece.skipped) == (["a"], [{"text": "a"}], 1)
+
+
+def test_rows_of_a_table_without_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "odd.parquet"
+    parquet.write_table(pa.table({"text": ["a", "b", "c", None], "n": [0, 1, 2, 3]}), path)
+    with pytest.raises(InputError, match=r"row 3 \(from 0\) has no text under 'text'\. Or leave such rows out"):
+        read(path, rows=2)
+    found, _ = read(path, rows=2, skip_invalid=True)
+    assert [(piece.texts, piece.fields["n"].to_pylist(), piece.skipped) for piece in found] == [
+        (["a", "b"], [0, 1], 0),
+        (["c"], [2], 1),
+    ]
+    with pytest.raises(InputError, match="has no column 'body', it has text, n: see --text-field"):
+        read(path, text_field="body")
+    with pytest.raises(InputError, match="has no column 'm', it has text, n: see --keep"):
+        read(path, keep=("n", "m"))
+
+
+@pytest.mark.parametrize("name", ["cut.jsonl.gz", "cut.txt.gz", "cut.parquet"])
+def test_a_file_that_was_cut_short(corpus: Path, tmp_path: Path, name: str) -> None:
+    whole = (
+        (corpus / "e.parquet").read_bytes() if name.endswith("parquet") else gzip.compress(b'{"text": "a"}\n' * 9999)
+    )
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=rf"{name} cannot be read"):
+        read(tmp_path / name)
