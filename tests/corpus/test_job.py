@@ -1,9 +1,11 @@
 """Large jobs: every text once, whole parts or none, and on from where it was stopped."""
 
+import datetime as dt
 import json
 import multiprocessing
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,12 @@ def test_json_lines(job: Corpus, options: EncodeOptions, encoder: SentenceEncode
     np.testing.assert_array_equal(found, encoder.encode(texts(3, 320)))
 
 
+def test_dates_of_a_table_are_text_in_json(job: Corpus, options: EncodeOptions, corpus: Path) -> None:
+    parquet.write_table(pa.table({"text": ["a"], "day": [dt.date(2026, 1, 2)]}), corpus / "e.parquet")
+    map_corpus(replace(job, form="jsonl", inputs=[corpus / "e.parquet"]), options)
+    assert json.loads((job.output / "e.parquet-00000.jsonl").read_bytes())["day"] == "2026-01-02"
+
+
 def test_only_what_is_missing_is_made(job: Corpus, options: EncodeOptions) -> None:
     map_corpus(job, options)
     before = parts_of(job.output)
@@ -149,6 +157,17 @@ def test_a_job_that_is_stopped_leaves_whole_parts(tmp_path: Path, texts: Texts, 
     found = [np.load(path) for path in tmp_path.glob("*")]
     assert found
     assert {vectors.shape for vectors in found} == {(3, 8)}
+
+
+def test_an_encoder_that_is_told_to_stop(tmp_path: Path, texts: Texts, options: EncodeOptions) -> None:
+    [(piece, path)] = islice(endless(texts, tmp_path, []), 1)
+    station = stations.Station(options, "cpu")
+    station.work(piece, path)
+    assert path.is_file()
+    station.stop()
+    with pytest.raises(JobError, match="the job was stopped"):
+        station.work(piece, path.with_stem("other"))
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_process_that_dies_is_told(tmp_path: Path, texts: Texts, options: EncodeOptions) -> None:

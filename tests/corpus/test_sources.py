@@ -133,3 +133,10 @@ def test_a_file_that_was_cut_short(corpus: Path, tmp_path: Path, name: str) -> N
     (tmp_path / name).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match=rf"{name} cannot be read"):
         read(tmp_path / name)
+
+
+def test_a_file_with_other_bytes_in_it(tmp_path: Path) -> None:
+    whole = gzip.compress("".join(f"text {number * number}\n" for number in range(9999)).encode())
+    (tmp_path / "odd.txt.gz").write_bytes(whole[:500] + bytes(500) + whole[1000:])
+    with pytest.raises(InputError, match=r"odd\.txt\.gz cannot be read"):
+        read(tmp_path / "odd.txt.gz")

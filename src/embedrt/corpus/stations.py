@@ -20,7 +20,7 @@ from embedrt.encoder import SentenceEncoder
 from embedrt.errors import JobError
 from embedrt.threads import available_threads
 
-__all__ = ["EncodeOptions", "through_stations"]
+__all__ = ["EncodeOptions", "Station", "through_stations"]
 
 Work = Callable[[Piece, Path], None]
 _AT_A_TIME = 2
@@ -46,7 +46,7 @@ class EncodeOptions:
     truncate_dim: int | None = None
 
 
-class _Station:
+class Station:
     """An encoder on one device."""
 
     def __init__(self, options: EncodeOptions, device: str) -> None:
@@ -99,14 +99,14 @@ class _Station:
         self._stopped.set()
 
 
-_own: list[_Station] = []
+_own: list[Station] = []
 """That of this process, where it is one of several."""
 
 
 def _work_in_own_process(options: EncodeOptions, device: str, piece: Piece, path: Path) -> None:
     if not _own:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends this process at once, without a traceback
-        _own.append(_Station(options, device))
+        _own.append(Station(options, device))
     _own[0].work(piece, path)
 
 
@@ -138,7 +138,7 @@ def through_stations(
 def _crews(options: EncodeOptions, devices: Sequence[str], stack: ExitStack) -> list[tuple[Executor, Work]]:
     """For each device who runs its work, and what is called."""
     if len(devices) == 1:
-        station = _Station(options, devices[0])
+        station = Station(options, devices[0])
         executor: Executor = _entered(ThreadPoolExecutor(_AT_A_TIME), stack)
         stack.callback(station.stop)
         return [(executor, station.work)]
