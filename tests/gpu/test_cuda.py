@@ -7,6 +7,7 @@ import pytest
 from embedrt_bench.workloads import composed_sentences
 
 from embedrt import SentenceEncoder
+from embedrt.corpus import Corpus, EncodeOptions, map_corpus
 from embedrt.devices import CUDA_PROVIDER
 from embedrt.placement import strays
 from embedrt.session import GraphSession, parse_device
@@ -54,6 +55,16 @@ def test_attention_by_lengths(minilm_fp16: Path, minilm_by_lengths: Path, card: 
     np.testing.assert_allclose(alone, found[:20], atol=1e-3)
     session = GraphSession(minilm_by_lengths / "onnx/model_fp16.onnx", device=parse_device(card))
     assert strays(session.placements, CUDA_PROVIDER) == []
+
+
+def test_a_corpus_with_two_encoders_on_the_card(minilm_fp16: Path, card: str, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
+    corpus = Corpus(inputs=[tmp_path / "texts.txt"], output=tmp_path / "out", form="npy", part_rows=100)
+    map_corpus(corpus, EncodeOptions(model=str(minilm_fp16), variant="fp16"), devices=(card, card))
+    found = np.concatenate([np.load(part) for part in sorted((tmp_path / "out").glob("*.npy"))])
+    with SentenceEncoder(minilm_fp16) as cpu:
+        cosines = (cpu.encode(TEXTS) * found).sum(axis=1)
+    assert float(cosines.min()) > 0.999
 
 
 def test_tuning_for_the_card(minilm_fp16: Path, card: str) -> None:
