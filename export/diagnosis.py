@@ -12,6 +12,8 @@ __all__ = ["diagnosis", "first_line"]
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _UNKNOWN = re.compile(r'Module "(?P<package>[\w.]+)" does not define a "(?P<name>\w+)"')
+_LACKS_ARGUMENT = re.compile(r"__init__\(\) missing \d+ required")
+_POINTER_BEGINS, _POINTER_BYTES = b"version https://git-lfs.github.com/spec/", 1024
 _MISMATCH = re.compile(
     r"size mismatch for (?P<key>[\w.]+): .*?Size\((?P<found>\[.*?\])\).*?Size\((?P<wanted>\[.*?\])\)", re.DOTALL
 )
@@ -19,7 +21,14 @@ _MISMATCH = re.compile(
 
 def diagnosis(folder: Path, error: Exception) -> str | None:
     """What the user has to know, or None where nothing more can be said than the library did."""
+    if (pointer := _pointer(folder)) is not None:
+        return (
+            f"{pointer} is a Git LFS pointer and not the file itself: type git lfs pull in {folder}, or download the "
+            "checkpoint again"
+        )
     reason = str(error)
+    if isinstance(error, KeyError):
+        return f"{folder} cannot be loaded: its config.json names {reason}, which the installed libraries do not know"
     if "trust_remote_code" in reason:
         advice = "read it, and if you trust it, pass --trust-remote-code"
         return f"{folder} brings its own Python code: {advice} ({first_line(error)})"
@@ -29,6 +38,8 @@ def diagnosis(folder: Path, error: Exception) -> str | None:
             f"modules.json names the module {unknown['package']}.{unknown['name']}, which sentence-transformers {version} "
             "does not have: install the version that wrote it (config_sentence_transformers.json tells), or correct the name"
         )
+    if _LACKS_ARGUMENT.search(reason) and (place := _without_config(folder)) is not None:
+        return f"modules.json names {place.name}, which has no config.json: download the checkpoint again"
     if "Could not find 'model.safetensors'" in reason and (place := _without_weights(folder)) is not None:
         return f"{place} has neither {' nor '.join(_WEIGHTS)}, which its module needs: download the checkpoint again"
     if mismatch := _MISMATCH.search(reason):
@@ -58,6 +69,17 @@ def _without_weights(folder: Path) -> Path | None:
     kept = {"Dense", "LayerNorm", "CNN", "LSTM", "WeightedLayerPooling"}  # modules that have weights
     found = (place for place, kind in _module_folders(folder) if kind in kept)
     return next((place for place in found if not any((place / name).is_file() for name in _WEIGHTS)), None)
+
+
+def _without_config(folder: Path) -> Path | None:
+    places = (place for place, kind in _module_folders(folder) if kind != "Normalize")
+    return next((place for place in places if not (place / "config.json").is_file()), None)
+
+
+def _pointer(folder: Path) -> Path | None:
+    """A file that Git has put there in place of a large one."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < _POINTER_BYTES)
+    return next((path for path in files if path.read_bytes().startswith(_POINTER_BEGINS)), None)
 
 
 def _holding(folder: Path, key: str, shape: str) -> Path | None:

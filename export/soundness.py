@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from embedrt_export.checkpoint import Checkpoint
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import CNN, LayerNorm, Pooling
@@ -11,9 +12,9 @@ from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
 
 from embedrt.errors import CheckpointError
 
-__all__ = ["require_sound", "tokens_without_vectors"]
+__all__ = ["require_prompts", "require_sound", "tokens_without_vectors"]
 
-_LIMITS = "sentence_bert_config.json"
+_LIMITS, _SETTINGS = "sentence_bert_config.json", "config_sentence_transformers.json"
 _READS: dict[type, str] = {
     CNN: "in_embedding_dimension",
     Pooling: "embedding_dimension",
@@ -23,6 +24,19 @@ _READS: dict[type, str] = {
 """The key of a module's config.json that says how wide the vectors are that it reads."""
 
 
+def require_prompts(folder: Path) -> None:
+    """Refuse prompts that are no text, before anything is loaded.
+
+    Raises:
+        CheckpointError: with the file, the prompt, and what was found.
+    """
+    path = folder / _SETTINGS
+    prompts = json.loads(path.read_text(encoding="utf-8")).get("prompts") if path.is_file() else None
+    for name, text in (prompts or {}).items():
+        if text is not None and not isinstance(text, str):
+            raise CheckpointError(f"{_SETTINGS} has the prompt {name!r}: {text!r}, expected a text: correct it")
+
+
 def require_sound(checkpoint: Checkpoint) -> None:
     """Refuse what could be loaded and cannot work, or would work otherwise than the exporter takes it.
 
@@ -30,6 +44,8 @@ def require_sound(checkpoint: Checkpoint) -> None:
         CheckpointError: with the file, the key, what was found, and what to do.
     """
     _require_own_auto_encoder(checkpoint)
+    _require_numbers(checkpoint)
+    _require_pieces(checkpoint)
     first = checkpoint.model[0]
     if not isinstance(first, Transformer):
         return  # the module stage says what it takes
@@ -37,6 +53,25 @@ def require_sound(checkpoint: Checkpoint) -> None:
     _require_positions(checkpoint)
     if checkpoint.kind in ("dense", "hybrid"):
         _require_matching_widths(list(checkpoint.model))
+
+
+def _require_numbers(checkpoint: Checkpoint) -> None:
+    for name, weight in checkpoint.model.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise CheckpointError(
+                f"{name} of the checkpoint's weights holds NaN or infinity: train or download it again"
+            )
+
+
+def _require_pieces(checkpoint: Checkpoint) -> None:
+    """Without files, transformers makes a tokenizer that knows its special tokens alone, and every word is unknown."""
+    vocabulary = getattr(checkpoint.tokenizer, "get_vocab", None)
+    special = getattr(checkpoint.tokenizer, "all_special_tokens", None)
+    if vocabulary is not None and special is not None and set(vocabulary()) <= set(special):
+        raise CheckpointError(
+            f"{checkpoint.source.model} has no tokenizer that knows a word: its files (tokenizer.json, or vocab.txt and the "
+            "like) are missing. Download the checkpoint again"
+        )
 
 
 def tokens_without_vectors(checkpoint: Checkpoint) -> str | None:

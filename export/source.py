@@ -5,6 +5,7 @@ order); optimum says beforehand which library the checkpoint belongs to.
 """
 
 import importlib.metadata
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from embedrt_export.diagnosis import diagnosis, first_line
 from embedrt_export.kind_of import kind_of
 from embedrt_export.pooling_modes import POOLING_MODES
 from embedrt_export.routes import on_route, static_queries
-from embedrt_export.soundness import require_sound
+from embedrt_export.soundness import require_prompts, require_sound
 from embedrt_export.static.folder import MODEL2VEC, is_model2vec, load_model2vec
 from embedrt_export.weights import require_weights, watched_loading
 from huggingface_hub import snapshot_download
@@ -83,11 +84,17 @@ def load_checkpoint(
     """
     folder, commit = _folder_of(model, revision)
     if not any((folder / name).is_file() for name in _MARKS):
+        if (folder / "adapter_config.json").is_file():
+            raise CheckpointError(
+                f"{model} is an adapter without the model that it belongs to: load both with peft, merge them "
+                "(merge_and_unload), save the result, and export that"
+            )
         raise CheckpointError(f"{model} has neither {' nor '.join(_MARKS)}: pass the folder of a checkpoint")
     kind = kind or ("dense" if pooling is not None else kind_of(folder))
     try:
+        require_prompts(folder)
         library = _library_of(folder)
-        with _no_progress_bars(), watched_loading() as reports:
+        with _quietly(), watched_loading() as reports:
             loaded = _load(folder, library, kind, pooling, trust_remote_code)
     except (
         OSError,
@@ -108,6 +115,7 @@ def load_checkpoint(
     whole = loaded if route is None and static_queries(loaded) is not None else None
     loaded = on_route(loaded, route)
     kind = _kind_by_first_module(kind, loaded)
+    loaded.prompts = {name: "" if text is None else text for name, text in loaded.prompts.items()}
     loaded.eval().float().requires_grad_(requires_grad=False)
     libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     name = model if commit else folder.resolve().name
@@ -192,12 +200,19 @@ def _load(folder: Path, library: str, kind: str, pooling: Sequence[str] | None, 
 
 
 @contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """The exporter has its own progress lines."""
+def _quietly() -> Iterator[None]:
+    """Without progress bars, for the exporter has its own lines; nor advice to take float32, which is what comes of it here."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
+    logger = logging.getLogger("sentence_transformers.base.model")
+    logger.addFilter(_is_no_advice)
     try:
         yield
     finally:
+        logger.removeFilter(_is_no_advice)
         if shown:
             transformers_logging.enable_progress_bar()
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    return "inference may be significantly slower" not in record.getMessage()

@@ -80,5 +80,11 @@ def file_records(folder: Path) -> dict[str, FileRecord]:
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
-    """Write embedrt.json, the last file of an artifact."""
-    (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+    """Write embedrt.json, the last file of an artifact.
+
+    Raises:
+        ManifestError: no runtime could read it.
+    """
+    content = manifest.to_json()
+    Manifest.from_json(content.encode())
+    (folder / MANIFEST_FILE).write_text(content, encoding="utf-8")

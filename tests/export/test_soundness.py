@@ -76,6 +76,19 @@ def remove(name: str) -> Damage:
     return lambda folder: (folder / name).unlink()
 
 
+def poison(tensors: dict[str, np.ndarray]) -> None:
+    tensors["encoder.layer.1.output.dense.bias"][3] = np.nan
+
+
+def pointer(name: str) -> Damage:
+    content = "version https://git-lfs.github.com/spec/v1\noid sha256:4665\nsize 90868376\n"
+
+    def damage(folder: Path) -> None:
+        (folder / name).write_text(content, encoding="utf-8")
+
+    return damage
+
+
 FORWARD = {"method": "forward", "method_output_name": "last_hidden_state"}
 CASES: dict[str, tuple[Damage, str]] = {
     "module of another package": (
@@ -130,6 +143,34 @@ CASES: dict[str, tuple[Damage, str]] = {
         cut_tokenizer,
         "cannot be loaded",
     ),
+    "no tokenizer": (
+        lambda folder: (remove("tokenizer.json")(folder), remove("tokenizer_config.json")(folder))[0],
+        r"checkpoint has no tokenizer that knows a word: its files \(tokenizer\.json, or vocab\.txt and the like\) are missing",
+    ),
+    "weights that are no numbers": (
+        weights(poison),
+        r"encoder\.layer\.1\.output\.dense\.bias of the checkpoint's weights holds NaN or infinity",
+    ),
+    "a prompt that is no text": (
+        edit("config_sentence_transformers.json", prompts={"query": 5}),
+        r"config_sentence_transformers\.json has the prompt 'query': 5, expected a text",
+    ),
+    "weights that Git has not fetched": (
+        pointer("model.safetensors"),
+        r"checkpoint/model\.safetensors is a Git LFS pointer and not the file itself: type git lfs pull in .*checkpoint, or",
+    ),
+    "a tokenizer that Git has not fetched": (
+        pointer("tokenizer.json"),
+        r"checkpoint/tokenizer\.json is a Git LFS pointer and not the file itself",
+    ),
+    "no settings of a module": (
+        lambda folder: shutil.rmtree(folder / "1_Pooling"),
+        r"modules\.json names 1_Pooling, which has no config\.json: download the checkpoint again",
+    ),
+    "unknown activation": (
+        edit("config.json", hidden_act="swoosh"),
+        r"config\.json names 'swoosh', which the installed libraries do not know",
+    ),
 }
 
 
@@ -168,6 +209,38 @@ def test_texts_are_cut_where_positions_end(sound: Path, tmp_path: Path) -> None:
     manifest = embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
     assert manifest.serving.max_seq_length == 64
     assert SentenceTransformer(str(checkpoint), device="cpu").max_seq_length == 64
+
+
+def test_an_adapter_alone(tmp_path: Path) -> None:
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter/adapter_config.json").write_text('{"peft_type": "LORA"}', encoding="utf-8")
+    with pytest.raises(
+        CheckpointError, match=r"adapter is an adapter without the model .*: load both with peft, merge them"
+    ):
+        embedrt_export.export(str(tmp_path / "adapter"), tmp_path / "out", quiet=True)
+
+
+def test_a_prompt_without_text_is_empty(sound: Path, tmp_path: Path) -> None:
+    checkpoint = shutil.copytree(sound, tmp_path / "checkpoint")
+    edit("config_sentence_transformers.json", prompts={"query": None, "document": "the "})(checkpoint)
+    embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
+    with SentenceEncoder(tmp_path / "out") as encoder:
+        assert encoder.prompts == {"query": "", "document": "the "}
+
+
+def test_half_weights_come_without_advice(
+    sound: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    def halve(tensors: dict[str, np.ndarray]) -> None:
+        for name, tensor in tensors.items():
+            tensors[name] = tensor.astype(np.float16)
+
+    checkpoint = shutil.copytree(sound, tmp_path / "checkpoint")
+    weights(halve)(checkpoint)
+    edit("config.json", dtype="float16")(checkpoint)
+    embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
+    assert capfd.readouterr().err == ""
+    assert not [record for record in caplog.records if record.name.startswith("sentence_transformers")]
 
 
 def test_tokens_that_the_model_has_no_row_for(sound: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,13 @@
 """An artifact appears whole or not at all."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
-from embedrt_export.writing import file_records, staging
+from embedrt_export.writing import file_records, staging, write_manifest
 
-from embedrt.errors import InputError
+from embedrt.errors import InputError, ManifestError
+from embedrt.manifest import MANIFEST_FILE, Manifest
 
 
 def _fill(folder: Path, content: str) -> None:
@@ -83,3 +85,13 @@ def test_records_name_every_file_but_the_manifest(tmp_path: Path) -> None:
     assert records["onnx/model.onnx"].bytes == 3
     # FIPS 180-2, appendix B.1
     assert records["onnx/model.onnx"].sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_manifest_that_no_runtime_could_read_is_not_written(tiny: Path, tmp_path: Path) -> None:
+    whole = Manifest.from_json((tiny / MANIFEST_FILE).read_bytes())
+    serving = dataclasses.replace(whole.serving, prompts={"query": 5})  # type: ignore[dict-item]
+    with pytest.raises(ManifestError, match=r"serving\.prompts\.query is 5, expected str"):
+        write_manifest(dataclasses.replace(whole, serving=serving), tmp_path)
+    assert not (tmp_path / MANIFEST_FILE).exists()
+    write_manifest(whole, tmp_path)
+    assert (tmp_path / MANIFEST_FILE).read_bytes() == (tiny / MANIFEST_FILE).read_bytes()
