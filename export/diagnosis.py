@@ -8,12 +8,13 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from embedrt.graphfile import is_git_lfs_pointer
+
 __all__ = ["diagnosis", "first_line"]
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _UNKNOWN = re.compile(r'Module "(?P<package>[\w.]+)" does not define a "(?P<name>\w+)"')
 _LACKS_ARGUMENT = re.compile(r"__init__\(\) missing \d+ required")
-_POINTER_BEGINS, _POINTER_BYTES = b"version https://git-lfs.github.com/spec/", 1024
 _MISMATCH = re.compile(
     r"size mismatch for (?P<key>[\w.]+): .*?Size\((?P<found>\[.*?\])\).*?Size\((?P<wanted>\[.*?\])\)", re.DOTALL
 )
@@ -23,7 +24,7 @@ def diagnosis(folder: Path, error: Exception) -> str | None:
     """What the user has to know, or None where nothing more can be said than the library did."""
     if (pointer := _pointer(folder)) is not None:
         return (
-            f"{pointer} is a Git LFS pointer and not the file itself: type git lfs pull in {folder}, or download the "
+            f"{pointer} is a Git LFS pointer and not the file itself: type git lfs pull in its folder, or download the "
             "checkpoint again"
         )
     reason = str(error)
@@ -78,8 +79,8 @@ def _without_config(folder: Path) -> Path | None:
 
 def _pointer(folder: Path) -> Path | None:
     """A file that Git has put there in place of a large one."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < _POINTER_BYTES)
-    return next((path for path in files if path.read_bytes().startswith(_POINTER_BEGINS)), None)
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return next((path for path in files if is_git_lfs_pointer(path)), None)
 
 
 def _holding(folder: Path, key: str, shape: str) -> Path | None:

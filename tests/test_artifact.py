@@ -132,6 +132,19 @@ def test_a_damaged_file_is_named_and_not_served(tmp_path: Path, write_artifact: 
         SentenceEncoder(folder)
 
 
+@pytest.mark.parametrize("with_manifest", [True, False])
+def test_a_file_that_git_has_not_fetched(tmp_path: Path, write_artifact: Write, with_manifest: bool) -> None:
+    folder = write_artifact(tmp_path / "tiny")
+    note = "version https://git-lfs.github.com/spec/v1\noid sha256:4665\nsize 90868376\n"
+    (folder / "onnx/model.onnx").write_text(note, encoding="utf-8")
+    if not with_manifest:
+        (folder / "embedrt.json").unlink()
+    with pytest.raises(
+        IntegrityError, match=r"model\.onnx is a Git LFS pointer and not the file itself: type git lfs pull"
+    ):
+        SentenceEncoder(folder)
+
+
 def test_a_manifest_of_another_graph_is_noticed(tmp_path: Path, write_artifact: Write, edit_manifest: Edit) -> None:
     folder = write_artifact(tmp_path / "tiny")
     edit_manifest(folder, lambda content: content["files"]["onnx/model.onnx"].update(sha256="0" * 64))

@@ -13,6 +13,7 @@
     ├── CheckpointError           the exporter cannot take this checkpoint
     ├── ParityError               a graph does not agree with the model that it came from
     ├── FidelityError             a quantized variant is less faithful than its gate asks
+    ├── JobError                  a process of a large job ended, or what it made cannot be written
     └── InputError                an argument is of the right type and a wrong value
 
 A wrong *type* is Python's own ``TypeError``. A message says what happened, what came, what was expected and what to type.

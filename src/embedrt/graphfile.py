@@ -14,7 +14,7 @@ from pathlib import Path
 from embedrt.errors import IntegrityError
 from embedrt.protobuf import VARINT, Field, fields, length_delimited, varint
 
-__all__ = ["graph_pointing_into"]
+__all__ = ["graph_pointing_into", "is_git_lfs_pointer"]
 
 _MODEL_GRAPH = 7
 _GRAPH_INITIALIZER = 5
@@ -22,6 +22,7 @@ _TENSOR_RAW_DATA = 9
 _TENSOR_EXTERNAL_DATA = 13
 _TENSOR_DATA_LOCATION = 14
 _EXTERNAL = 1
+_POINTER_BEGINS, _POINTER_BYTES = b"version https://git-lfs.github.com/spec/", 1024
 SMALLEST_MAPPED_TENSOR = 4096
 """Bytes. Smaller tensors stay in the graph, where shape inference and constant folding can read them."""
 
@@ -45,9 +46,20 @@ def graph_pointing_into(path: Path) -> bytes | None:
                 for field in fields(data, 0, len(data))
             )
     except (ValueError, IndexError) as error:  # mmap refuses an empty file with ValueError
+        if is_git_lfs_pointer(path):
+            raise IntegrityError(
+                f"{path} is a Git LFS pointer and not the file itself: type git lfs pull in its folder"
+            ) from error
         raise IntegrityError(
             f"{path} is not a whole ONNX file ({path.stat().st_size} bytes): {error}. Copy or export it again."
         ) from error
+
+
+def is_git_lfs_pointer(path: Path) -> bool:
+    """Whether Git has put a note at ``path`` in place of a large file that it has not fetched."""
+    if path.stat().st_size >= _POINTER_BYTES:
+        return False
+    return path.read_bytes().startswith(_POINTER_BEGINS)
 
 
 def _names_other_files(data: mmap.mmap) -> bool:

@@ -157,7 +157,7 @@ CASES: dict[str, tuple[Damage, str]] = {
     ),
     "weights that Git has not fetched": (
         pointer("model.safetensors"),
-        r"checkpoint/model\.safetensors is a Git LFS pointer and not the file itself: type git lfs pull in .*checkpoint, or",
+        r"checkpoint/model\.safetensors is a Git LFS pointer and not the file itself: type git lfs pull in its folder, or",
     ),
     "a tokenizer that Git has not fetched": (
         pointer("tokenizer.json"),
