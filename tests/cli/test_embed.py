@@ -225,3 +225,15 @@ def test_half_written_file_is_removed(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match="No space left"):
         writing.write_vectors(tmp_path / "out.npy", [], np.zeros((0, 8)))
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("out.npy", b"old")]
+
+
+def test_a_full_disk_is_one_sentence(
+    run: Run, tiny: Path, text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assert_refused: Refused
+) -> None:
+    def write_half(*_: object) -> None:
+        raise OSError(28, "No space left on device", "out.npy")
+
+    monkeypatch.setitem(writing._WRITERS, ".npy", write_half)
+    ended = run("embed", tiny, text_file, "-o", tmp_path / "out.npy", "-q")
+    assert_refused(ended, 1, "out.npy: No space left on device")
+    assert list(tmp_path.iterdir()) == [text_file]

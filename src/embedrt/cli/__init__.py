@@ -77,6 +77,14 @@ def main() -> None:
     try:
         app()
     except EmbedrtError as error:
-        # Text, not markup: a path may hold square brackets
-        Console(stderr=True, soft_wrap=True).print(Text.assemble(("embedrt:", "bold red"), f" {error}"))
+        _tell(str(error))
         sys.exit(WRONG_USAGE if isinstance(error, InputError) else FAILED)
+    except OSError as error:  # a full disk, a folder that is not the user's
+        place = f"{error.filename}: " if error.filename else ""
+        _tell(f"{place}{error.strerror or error}")
+        sys.exit(FAILED)
+
+
+def _tell(what: str) -> None:
+    # Text, not markup: a path may hold square brackets
+    Console(stderr=True, soft_wrap=True).print(Text.assemble(("embedrt:", "bold red"), f" {what}"))

@@ -91,7 +91,7 @@ class Station:
             write_vectors(path, piece.fields, np.concatenate(slices))
         except OSError as error:
             raise JobError(
-                f"{path} cannot be written: {error.strerror}: once it can, the same command goes on where it was"
+                f"{path} cannot be written: {error.strerror or error}: once it can, the same command goes on where it was"
             ) from error
 
     def stop(self) -> None:
