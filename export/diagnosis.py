@@ -13,6 +13,7 @@ from embedrt.graphfile import is_git_lfs_pointer
 __all__ = ["diagnosis", "first_line"]
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_READ = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt")
 _UNKNOWN = re.compile(r'Module "(?P<package>[\w.]+)" does not define a "(?P<name>\w+)"')
 _LACKS_ARGUMENT = re.compile(r"__init__\(\) missing \d+ required")
 _MISMATCH = re.compile(
@@ -29,7 +30,7 @@ def diagnosis(folder: Path, error: Exception) -> str | None:
         )
     reason = str(error)
     if isinstance(error, KeyError):
-        return f"{folder} cannot be loaded: its config.json names {reason}, which the installed libraries do not know"
+        return f"{folder} cannot be loaded: {reason} is unknown to the installed libraries, or missing. See its config.json"
     if "trust_remote_code" in reason:
         advice = "read it, and if you trust it, pass --trust-remote-code"
         return f"{folder} brings its own Python code: {advice} ({first_line(error)})"
@@ -78,9 +79,10 @@ def _without_config(folder: Path) -> Path | None:
 
 
 def _pointer(folder: Path) -> Path | None:
-    """A file that Git has put there in place of a large one."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return next((path for path in files if is_git_lfs_pointer(path)), None)
+    """A file that loading reads, where Git has put a note in place of it; .bin is not read beside .safetensors."""
+    files = [path for pattern in _READ for path in sorted([*folder.glob(pattern), *folder.glob(f"*/{pattern}")])]
+    found = (path for path in files if is_git_lfs_pointer(path))
+    return next((path for path in found if path.suffix != ".bin" or not list(path.parent.glob("*.safetensors"))), None)
 
 
 def _holding(folder: Path, key: str, shape: str) -> Path | None:

@@ -42,6 +42,10 @@ def attend_by_lengths(model: onnx_ir.Model, *, padding_side: str) -> int:
         raise InputError("attention by lengths is for Attention operators, and this graph has none: keep the mask")
     if not all(_masks_padding(node) for node in nodes):
         raise InputError("attention by lengths needs masks of padding alone, and this graph has others: keep the mask")
+    if (opset := model.opset_imports[""]) > _OPSET:
+        raise InputError(
+            f"attention by lengths is of opset {_OPSET}, and this graph is of opset {opset}: keep the mask"
+        )
     mask = next(value for value in model.graph.inputs if value.name == ATTENTION_MASK)
     axis = add_weight(model.graph, "length.axis", np.array([1], dtype=np.int64))
     total = onnx_ir.node("ReduceSum", [mask, axis], attributes={"keepdims": 0})  # (batch,)

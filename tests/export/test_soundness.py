@@ -169,7 +169,7 @@ CASES: dict[str, tuple[Damage, str]] = {
     ),
     "unknown activation": (
         edit("config.json", hidden_act="swoosh"),
-        r"config\.json names 'swoosh', which the installed libraries do not know",
+        r"cannot be loaded: 'swoosh' is unknown to the installed libraries, or missing\. See its config\.json",
     ),
 }
 
@@ -209,6 +209,16 @@ def test_texts_are_cut_where_positions_end(sound: Path, tmp_path: Path) -> None:
     manifest = embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
     assert manifest.serving.max_seq_length == 64
     assert SentenceTransformer(str(checkpoint), device="cpu").max_seq_length == 64
+
+
+def test_a_pointer_that_nobody_reads_is_not_blamed(sound: Path, tmp_path: Path) -> None:
+    checkpoint = shutil.copytree(sound, tmp_path / "checkpoint")
+    pointer("pytorch_model.bin")(checkpoint)
+    pointer("model.onnx")(checkpoint)
+    embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
+    edit("config.json", hidden_act="swoosh")(checkpoint)
+    with pytest.raises(CheckpointError, match="'swoosh' is unknown"):
+        embedrt_export.export(str(checkpoint), tmp_path / "other", quiet=True)
 
 
 def test_an_adapter_alone(tmp_path: Path) -> None:

@@ -99,6 +99,12 @@ def test_a_graph_without_the_operator_is_refused(graph: onnx_ir.Model) -> None:
         attend_by_lengths(graph, padding_side="right")
 
 
+def test_a_graph_of_a_later_opset_is_refused(graph: onnx_ir.Model) -> None:
+    graph.opset_imports[""] = 25
+    with pytest.raises(InputError, match="is of opset 24, and this graph is of opset 25: keep the mask"):
+        attend_by_lengths(graph, padding_side="right")
+
+
 def test_padding_in_front_is_refused(graph: onnx_ir.Model) -> None:
     with pytest.raises(InputError, match="this model pads in front: keep the mask"):
         attend_by_lengths(graph, padding_side="left")

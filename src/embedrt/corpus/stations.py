@@ -18,6 +18,7 @@ from embedrt.corpus.sources import Piece
 from embedrt.corpus.writing import write_vectors
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import JobError
+from embedrt.session import parse_device
 from embedrt.threads import available_threads
 
 __all__ = ["EncodeOptions", "Station", "through_stations"]
@@ -142,7 +143,7 @@ def _crews(options: EncodeOptions, devices: Sequence[str], stack: ExitStack) -> 
         executor: Executor = _entered(ThreadPoolExecutor(_AT_A_TIME), stack)
         stack.callback(station.stop)
         return [(executor, station.work)]
-    on_cpu = sum(device == "cpu" for device in devices)
+    on_cpu = sum(parse_device(device).kind == "cpu" for device in devices)
     shared = replace(options, threads=options.threads or max(1, available_threads() // max(1, on_cpu)))
     crews: list[tuple[Executor, Work]] = []
     for device in devices:
