@@ -123,15 +123,19 @@ def through_stations(
         EmbedrtError: whatever an encoder raises.
     """
     with ExitStack() as stack:
-        crews = _crews(options, devices, stack)
+        crews: list[tuple[Executor, Work]] = []
         waiting: dict[Future[None], tuple[int, Piece]] = {}
         for piece, path in jobs:
+            crews = crews or _crews(options, devices, stack)
             while len(waiting) >= _AT_A_TIME * len(crews):
                 yield from _done(waiting, devices)
             loads = [sum(at == crew for at, _ in waiting.values()) for crew in range(len(crews))]
             at = loads.index(min(loads))
             executor, work = crews[at]
-            waiting[executor.submit(work, piece, path)] = (at, piece)
+            try:
+                waiting[executor.submit(work, piece, path)] = (at, piece)
+            except BrokenProcessPool as error:
+                raise _lost(devices[at]) from error
         while waiting:
             yield from _done(waiting, devices)
 
@@ -144,7 +148,8 @@ def _crews(options: EncodeOptions, devices: Sequence[str], stack: ExitStack) -> 
         stack.callback(station.stop)
         return [(executor, station.work)]
     on_cpu = sum(parse_device(device).kind == "cpu" for device in devices)
-    shared = replace(options, threads=options.threads or max(1, available_threads() // max(1, on_cpu)))
+    share = max(1, available_threads() // on_cpu) if on_cpu > 1 else None
+    shared = replace(options, threads=options.threads or share)
     crews: list[tuple[Executor, Work]] = []
     for device in devices:
         executor = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
@@ -164,7 +169,9 @@ def _done(waiting: dict[Future[None], tuple[int, Piece]], devices: Sequence[str]
         try:
             future.result()
         except BrokenProcessPool as error:
-            raise JobError(
-                f"the process on {devices[at]} ended, perhaps for want of memory: the same command goes on where it was"
-            ) from error
+            raise _lost(devices[at]) from error
         yield piece
+
+
+def _lost(device: str) -> JobError:
+    return JobError(f"the process on {device} ended, perhaps for want of memory: the same command goes on where it was")
