@@ -220,7 +220,7 @@ def test_without_onnx_runtime_the_import_tells_what_to_install(
 ) -> None:
     result = run_python(
         "import sys; sys.modules['onnxruntime'] = None\n"
-        "try:\n    import embedrt\n"
+        "try:\n    from embedrt import SentenceEncoder\n"
         "except ImportError as error:\n    print(type(error).__name__, error)\n"
     )
     assert result.returncode == 0, result.stderr

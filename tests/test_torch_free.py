@@ -60,3 +60,24 @@ def test_serving_works_where_nothing_heavy_is_installed(serve: Callable[[str], C
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout == "light\n"
+
+
+def test_whoever_asks_for_one_class_gets_no_others(run_python: Run) -> None:
+    code = """
+import sys
+from embedrt import SentenceEncoder
+others = ["cross_encoder", "scoring", "sparse_encoder", "sparse_encoding"]
+others += ["multi_vector_encoder", "token_encoding", "hybrid_encoder"]
+assert not [name for name in others if f"embedrt.{name}" in sys.modules]
+import embedrt
+assert set(embedrt.__all__) <= set(dir(embedrt))
+for name in embedrt.__all__:
+    assert name == "__version__" or getattr(embedrt, name).__module__.startswith("embedrt.")
+assert embedrt.SentenceEncoder is SentenceEncoder
+try:
+    embedrt.Unheard
+except AttributeError as error:
+    print(error)
+"""
+    done = run_python(code)
+    assert (done.returncode, done.stdout) == (0, "module 'embedrt' has no attribute 'Unheard'\n"), done.stderr

@@ -7,13 +7,18 @@ vectors = encoder.encode(["How do I reset my password?", "忘记密码怎么办�
 encoder.similarity(vectors, vectors)                                            # (2, 2)
 """
 
-from embedrt.cross_encoder import CrossEncoder
-from embedrt.encoder import SentenceEncoder
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from embedrt.errors import EmbedrtError
-from embedrt.hybrid_encoder import HybridEncoder, HybridVectors
-from embedrt.multi_vector_encoder import MultiVectorEncoder
-from embedrt.sparse_encoder import SparseEncoder
-from embedrt.sparse_vectors import SparseVector, SparseVectors
+
+if TYPE_CHECKING:
+    from embedrt.cross_encoder import CrossEncoder
+    from embedrt.encoder import SentenceEncoder
+    from embedrt.hybrid_encoder import HybridEncoder, HybridVectors
+    from embedrt.multi_vector_encoder import MultiVectorEncoder
+    from embedrt.sparse_encoder import SparseEncoder
+    from embedrt.sparse_vectors import SparseVector, SparseVectors
 
 __all__ = [
     "CrossEncoder",
@@ -28,3 +33,27 @@ __all__ = [
     "__version__",
 ]
 __version__ = "0.1.0"
+
+_ROOMS = {
+    "CrossEncoder": "cross_encoder",
+    "HybridEncoder": "hybrid_encoder",
+    "HybridVectors": "hybrid_encoder",
+    "MultiVectorEncoder": "multi_vector_encoder",
+    "SentenceEncoder": "encoder",
+    "SparseEncoder": "sparse_encoder",
+    "SparseVector": "sparse_vectors",
+    "SparseVectors": "sparse_vectors",
+}
+"""Where each class is; imported when it is asked for, since nobody who asks for one needs all."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
