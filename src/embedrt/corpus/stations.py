@@ -1,11 +1,9 @@
 """Encoders at work on pieces of a corpus: one in this process, or one in a process of its own for each of several devices."""
 
-import multiprocessing
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -134,7 +132,7 @@ def through_stations(
             executor, work = crews[at]
             try:
                 waiting[executor.submit(work, piece, path)] = (at, piece)
-            except BrokenProcessPool as error:
+            except BrokenExecutor as error:
                 raise _lost(devices[at]) from error
         while waiting:
             yield from _done(waiting, devices)
@@ -147,6 +145,9 @@ def _crews(options: EncodeOptions, devices: Sequence[str], stack: ExitStack) -> 
         executor: Executor = _entered(ThreadPoolExecutor(_AT_A_TIME), stack)
         stack.callback(station.stop)
         return [(executor, station.work)]
+    import multiprocessing  # five milliseconds that every command would pay
+    from concurrent.futures import ProcessPoolExecutor
+
     on_cpu = sum(parse_device(device).kind == "cpu" for device in devices)
     share = max(1, available_threads() // on_cpu) if on_cpu > 1 else None
     shared = replace(options, threads=options.threads or share)
@@ -168,7 +169,7 @@ def _done(waiting: dict[Future[None], tuple[int, Piece]], devices: Sequence[str]
         at, piece = waiting.pop(future)
         try:
             future.result()
-        except BrokenProcessPool as error:
+        except BrokenExecutor as error:
             raise _lost(devices[at]) from error
         yield piece
 
