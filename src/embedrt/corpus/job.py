@@ -1,6 +1,5 @@
 """The whole story of a large job: files → pieces → encoders → a file of vectors for each piece, and a note of what is done."""
 
-import hashlib
 import shutil
 import time
 from collections import Counter
@@ -9,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from embedrt.artifact import locate
+from embedrt.artifact import locate, sha256_of
 from embedrt.corpus.sources import Piece, Reading, Source, find_sources, pieces
 from embedrt.corpus.state import STATE_FILE, State
 from embedrt.corpus.stations import EncodeOptions, through_stations
@@ -174,5 +173,5 @@ def _settings(corpus: Corpus, options: EncodeOptions) -> dict[str, Any]:
         "part_rows": corpus.part_rows,
         "text_field": corpus.text_field,
         "keep": None if corpus.keep is None else list(corpus.keep),
-        "graph": found.graph_sha256 or hashlib.sha256(found.graph.read_bytes()).hexdigest(),
+        "graph": found.graph_sha256 or sha256_of(found.graph),
     }
