@@ -1,5 +1,6 @@
 """Files into pieces: the same rows in the same piece, whatever the kind of file."""
 
+import csv
 import gzip
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,56 @@ def test_lines_are_those_of_embed(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbfa cat\r\n\r\n" + "one\u2028text\n".encode() + b"no end")
     [piece], _ = read(path)
     assert piece.texts == ["a cat", "", "one\u2028text", "no end"]
+
+
+TABLE = 'id,text\n1,"a ""quoted"" cat, with a comma"\n\n2,"two\nlines"\n3,\n'
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.tsv"])
+def test_a_table_of_text(tmp_path: Path, name: str) -> None:
+    content = TABLE if "csv" in name else 'id\ttext\n1\t"a ""quoted"" cat, with a comma"\n2\t"two\nlines"\n3\t\n'
+    packed = gzip.compress(content.encode()) if name.endswith(".gz") else b"\xef\xbb\xbf" + content.encode()
+    (tmp_path / name).write_bytes(packed)
+    found, _ = read(tmp_path / name, rows=2)
+    assert [piece.texts for piece in found] == [['a "quoted" cat, with a comma', "two\nlines"], [""]]
+    assert [record["id"] for piece in found for record in piece.fields] == ["1", "2", "3"]
+    assert sum(piece.bytes for piece in found) == len(packed)
+
+
+def test_long_fields(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"text\n{'a' * 200_000}\n", encoding="utf-8")
+    before = csv.field_size_limit(1234)
+    [piece], _ = read(tmp_path / "t.csv")
+    assert len(piece.texts[0]) == 200_000
+    assert csv.field_size_limit(before) == 1234
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"id,body\n1,a\n",
+            "has no column 'text', it has id, body: see --text-field. The first line must name the columns",
+        ),
+        (b"", "has no column 'text', it has none: see --text-field"),
+        (b'text\n"no end', "cannot be read: unexpected end of data"),
+        (b"text\n\xff\n", "cannot be read: 'utf-8' codec can't decode byte 0xff"),
+    ],
+)
+def test_what_is_no_table(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / "t.csv", skip_invalid=True)
+
+
+def test_rows_of_another_width(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,text\n1,a\n2,b,c\n", encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"t\.csv, line 3 has 3 fields, and the first line names 2\. Or leave such rows"
+    ):
+        read(tmp_path / "t.csv")
+    [piece], _ = read(tmp_path / "t.csv", skip_invalid=True)
+    assert (piece.texts, piece.skipped) == (["a"], 1)
 
 
 def test_what_stands_beside_the_texts(corpus: Path) -> None:

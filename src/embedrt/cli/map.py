@@ -20,7 +20,7 @@ def map_files(
         list[Path],
         typer.Argument(
             metavar="INPUT...",
-            help=".txt (a text a line), .jsonl, both maybe .gz, .parquet; or folders that hold such.",
+            help=".txt (a text a line), .jsonl, .csv, .tsv, all maybe .gz, .parquet; or folders that hold such.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the vectors.")],

@@ -29,7 +29,7 @@ class Corpus:
     """What is read, and where its vectors go."""
 
     inputs: Sequence[Path]
-    """Files (.txt, .jsonl, both maybe .gz, .parquet), or folders that hold such."""
+    """Files (.txt, .jsonl, .csv, .tsv, all maybe .gz, .parquet), or folders that hold such."""
     output: Path
     """A folder; for each part of a file one file ``NAME-00000.parquet`` in it."""
     form: Form = "parquet"

@@ -3,22 +3,22 @@
 A piece is counted in rows of its file, whatever becomes of them: so the same rows are in it whenever the file is read again.
 """
 
-import gzip
+import csv
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from embedrt.corpus.reading import Record, decoded, record_of
+from embedrt.corpus.reading import Record
+from embedrt.corpus.rows import ROW_SUFFIXES, Rows, open_rows
 from embedrt.corpus.writing import require_pyarrow
 from embedrt.errors import InputError
 
 __all__ = ["Piece", "Reading", "Source", "find_sources", "pieces"]
 
-_SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".parquet")
+_SUFFIXES = (*ROW_SUFFIXES, ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,48 +107,35 @@ def pieces(
     Raises:
         InputError: the file cannot be read, or a row has no text; the row is named.
     """
-    read = _parquet_pieces if source.name.endswith(".parquet") else _line_pieces
+    read = _parquet_pieces if source.name.endswith(".parquet") else _row_pieces
     try:
         yield from read(source, how, wanted, advance)
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{source.path} cannot be read: {error}") from error
 
 
-def _line_pieces(
+def _row_pieces(
     source: Source, how: Reading, wanted: Callable[[int], bool], advance: Callable[[float], None]
 ) -> Iterator[Piece]:
-    as_json = ".jsonl" in source.name
-    with _lines(source.path) as (lines, position):
-        rows = ((at, line) for at, line in enumerate(lines, 1) if not as_json or line.strip())
+    with open_rows(source.path, how.text_field) as rows:
+        each = iter(rows)
         told, number = 0, -1
-        while part := list(islice(rows, how.rows)):
+        while part := list(islice(each, how.rows)):
             number += 1
-            took, told = position() - told, position()
+            took, told = rows.position() - told, rows.position()
             if wanted(number):
-                yield _of_lines(source, how, number, part, took, as_json=as_json)
+                yield _of_rows(source, how, number, rows, part, took)
             else:
                 advance(took)
 
 
-@contextmanager
-def _lines(path: Path) -> Iterator[tuple[Iterable[bytes], Callable[[], int]]]:
-    """Its lines, and how many bytes of the file they took so far."""
-    with path.open("rb") as file:
-        if path.suffix == ".gz":
-            with gzip.open(file) as unpacked:
-                yield unpacked, file.tell
-        else:
-            yield file, file.tell
-
-
-def _of_lines(
-    source: Source, how: Reading, number: int, part: Sequence[tuple[int, bytes]], took: int, *, as_json: bool
+def _of_rows(
+    source: Source, how: Reading, number: int, rows: Rows, part: Sequence[tuple[int, Any]], took: int
 ) -> Piece:
     records: list[Record] = []
-    for at, line in part:
+    for at, row in part:
         try:
-            text = decoded(line, at, str(source.path))
-            records.append(record_of(text, at, str(source.path), how.text_field) if as_json else {how.text_field: text})
+            records.append(rows.record(at, row))
         except InputError as error:
             _unless_skipped(how, error)
     texts = [record[how.text_field] for record in records]

@@ -1,0 +1,82 @@
+"""Rows of .txt, .jsonl, .csv and .tsv files, packed by gzip or not: counted first, made records of where they are wanted."""
+
+import csv
+import gzip
+import io
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from embedrt.corpus.reading import Record, decoded, record_of
+from embedrt.errors import InputError
+
+__all__ = ["ROW_SUFFIXES", "Rows", "open_rows"]
+
+ROW_SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+_LONGEST_FIELD = 2**31 - 1
+Row = tuple[int, Any]
+"""The number of its line, or of its last one, and what stands there."""
+
+
+class Rows:
+    """The rows of one file, one after another."""
+
+    def __init__(self, rows: Iterator[Row], record: Callable[[int, Any], Record], position: Callable[[], int]) -> None:
+        """``record`` makes one of a row, or raises InputError; ``position`` is how many bytes of the file were read."""
+        self._rows, self.record, self.position = rows, record, position
+
+    def __iter__(self) -> Iterator[Row]:
+        return self._rows
+
+
+@contextmanager
+def open_rows(path: Path, text_field: str) -> Iterator[Rows]:
+    """The rows of ``path``, as its name says.
+
+    Raises:
+        InputError: a table has no column ``text_field``.
+    """
+    name = path.name.removesuffix(".gz")
+    with ExitStack() as stack:
+        file = stack.enter_context(path.open("rb"))
+        content: Any = stack.enter_context(gzip.open(file)) if path.suffix == ".gz" else file
+        if name.endswith((".csv", ".tsv")):
+            reader = stack.enter_context(_cells(content, "\t" if name.endswith(".tsv") else ","))
+            yield Rows(*_table(reader, path, text_field), file.tell)
+        else:
+            lines = enumerate(content, 1)
+            if name.endswith(".jsonl"):
+                yield Rows(
+                    ((at, line) for at, line in lines if line.strip()),
+                    lambda at, line: record_of(decoded(line, at, str(path)), at, str(path), text_field),
+                    file.tell,
+                )
+            else:
+                yield Rows(lines, lambda at, line: {text_field: decoded(line, at, str(path))}, file.tell)
+
+
+@contextmanager
+def _cells(content: IO[bytes], delimiter: str) -> Iterator[Any]:
+    """The reader of Python's csv, for fields of any length."""
+    limit = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        yield csv.reader(io.TextIOWrapper(content, "utf-8-sig", newline=""), delimiter=delimiter, strict=True)
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _table(reader: Any, path: Path, text_field: str) -> tuple[Iterator[Row], Callable[[int, Any], Record]]:
+    names: list[str] = next(reader, [])
+    if text_field not in names:
+        raise InputError(
+            f"{path} has no column {text_field!r}, it has {', '.join(names) or 'none'}: see --text-field. "
+            "The first line must name the columns"
+        )
+
+    def record(at: int, cells: list[str]) -> Record:
+        if len(cells) != len(names):
+            raise InputError(f"{path}, line {at} has {len(cells)} fields, and the first line names {len(names)}")
+        return dict(zip(names, cells, strict=True))
+
+    return ((reader.line_num, cells) for cells in reader if cells), record
