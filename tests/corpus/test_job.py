@@ -94,9 +94,10 @@ def test_only_what_is_missing_is_made(job: Corpus, options: EncodeOptions) -> No
     before = parts_of(job.output)
     assert map_corpus(job, options).there_already == 9
     (job.output / "e.parquet-00001.parquet").unlink()
-    assert map_corpus(job, options).parts == 0  # this file was finished: nobody asks for its parts again
-    assert len(parts_of(job.output)) == 8
-    map_corpus(replace(job, overwrite=True), options)
+    report = map_corpus(job, options)
+    assert (report.parts, report.there_already) == (1, 8)
+    assert parts_of(job.output) == before
+    assert map_corpus(replace(job, overwrite=True), options).parts == 9
     assert parts_of(job.output) == before
 
 

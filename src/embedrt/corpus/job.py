@@ -117,7 +117,8 @@ class _Ledger:
         )
         for source in sources:
             self._state.begin(source)
-            if (parts := self._state.parts(source)) is not None:
+            parts = self._state.parts(source)
+            if parts is not None and all(self._part(source, number).is_file() for number in range(parts)):
                 self._report.there_already += parts
                 self._advance(source.state["bytes"])
                 continue
