@@ -240,6 +240,28 @@ def test_a_folder_of_others_is_left_alone(job: Corpus, options: EncodeOptions) -
     assert parts_of(job.output) == {"mine": b"precious"}
 
 
+def test_to_begin_anew_takes_nothing_else_away(job: Corpus, options: EncodeOptions) -> None:
+    map_corpus(job, options)
+    (job.output / "b/mine.npy").write_text("precious", encoding="utf-8")
+    before = parts_of(job.output)
+    with pytest.raises(
+        InputError, match=r"b/mine\.npy is no part of a job that could begin anew: move it away, or pass"
+    ):
+        map_corpus(replace(job, overwrite=True), options)
+    assert parts_of(job.output) == before
+    (job.output / "b/mine.npy").rename(
+        job.output / "b/.c.jsonl-00001.parquet.x8_k2"
+    )  # as a job that was killed leaves it
+    assert map_corpus(replace(job, overwrite=True), options).parts == 9
+    assert sorted(parts_of(job.output)) == names_of("parquet")
+
+
+def test_what_a_killed_job_leaves_is_passed_over(job: Corpus, options: EncodeOptions) -> None:
+    job.output.mkdir()
+    (job.output / ".a.txt-00000.parquet.x8_k2").write_text("half", encoding="utf-8")
+    assert map_corpus(job, options).parts == 9
+
+
 def test_notes_that_were_cut_short(job: Corpus, options: EncodeOptions) -> None:
     map_corpus(job, options)
     notes, before = job.output / "_map.jsonl", parts_of(job.output)

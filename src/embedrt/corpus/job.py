@@ -1,5 +1,6 @@
 """The whole story of a large job: files → pieces → encoders → a file of vectors for each piece, and a note of what is done."""
 
+import re
 import shutil
 import time
 from collections import Counter
@@ -22,6 +23,8 @@ __all__ = ["PART_ROWS", "Corpus", "Report", "map_corpus"]
 
 Form = Literal["parquet", "npy", "jsonl"]
 PART_ROWS = 20_000
+_PART = re.compile(r"\.?.+-\d{5,}\.(parquet|npy|jsonl)(\.\w+)?")
+"""The name of a part; with a point in front and more behind, of one that was being written when a job was killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,7 @@ def map_corpus(
     if corpus.form == "parquet":
         require_pyarrow()
     if corpus.overwrite and (corpus.output / STATE_FILE).is_file():
-        shutil.rmtree(corpus.output)
+        _clear(corpus.output)
     state = State(corpus.output, settings)
     with progress(sum(one.state["bytes"] for one in sources), shown=shown, doing="Embedding", unit="B") as advance:
         ledger = _Ledger(corpus, state, report, advance)
@@ -97,6 +100,18 @@ def map_corpus(
             ledger.done(piece)
     report.seconds = time.perf_counter() - began
     return report
+
+
+def _clear(folder: Path) -> None:
+    """Take an earlier job away.
+
+    Raises:
+        InputError: something else is there too; all stays.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file() and path.name != STATE_FILE and not _PART.fullmatch(path.name):
+            raise InputError(f"{path} is no part of a job that could begin anew: move it away, or pass a new folder")
+    shutil.rmtree(folder)
 
 
 class _Ledger:

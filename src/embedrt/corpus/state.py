@@ -31,7 +31,7 @@ class State:
         self._path = folder / STATE_FILE
         self._begun: dict[str, dict[str, Any]] = {}
         self._parts: dict[str, int] = {}
-        if any(path.is_file() and path != self._path for path in folder.rglob("*")):
+        if any(path.is_file() and path != self._path and path.name[0] != "." for path in folder.rglob("*")):
             if not self._path.is_file():
                 raise InputError(f"{folder} is not empty and has no {STATE_FILE}: pass a new folder")
             self._read(folder, settings)
