@@ -9,6 +9,7 @@ from typing import Any
 import embedrt_export
 import numpy as np
 import pytest
+from embedrt_export.source import load_checkpoint
 from embedrt_export.weights import LoadingReport, require_weights
 from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
@@ -215,10 +216,10 @@ def test_a_pointer_that_nobody_reads_is_not_blamed(sound: Path, tmp_path: Path) 
     checkpoint = shutil.copytree(sound, tmp_path / "checkpoint")
     pointer("pytorch_model.bin")(checkpoint)
     pointer("model.onnx")(checkpoint)
-    embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
+    load_checkpoint(str(checkpoint))
     edit("config.json", hidden_act="swoosh")(checkpoint)
     with pytest.raises(CheckpointError, match="'swoosh' is unknown"):
-        embedrt_export.export(str(checkpoint), tmp_path / "other", quiet=True)
+        load_checkpoint(str(checkpoint))
 
 
 def test_an_adapter_alone(tmp_path: Path) -> None:
@@ -233,9 +234,7 @@ def test_an_adapter_alone(tmp_path: Path) -> None:
 def test_a_prompt_without_text_is_empty(sound: Path, tmp_path: Path) -> None:
     checkpoint = shutil.copytree(sound, tmp_path / "checkpoint")
     edit("config_sentence_transformers.json", prompts={"query": None, "document": "the "})(checkpoint)
-    embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
-    with SentenceEncoder(tmp_path / "out") as encoder:
-        assert encoder.prompts == {"query": "", "document": "the "}
+    assert load_checkpoint(str(checkpoint)).serving().prompts == {"query": "", "document": "the "}
 
 
 def test_half_weights_come_without_advice(
@@ -248,7 +247,7 @@ def test_half_weights_come_without_advice(
     checkpoint = shutil.copytree(sound, tmp_path / "checkpoint")
     weights(halve)(checkpoint)
     edit("config.json", dtype="float16")(checkpoint)
-    embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
+    load_checkpoint(str(checkpoint))
     assert capfd.readouterr().err == ""
     assert not [record for record in caplog.records if record.name.startswith("sentence_transformers")]
 
