@@ -214,6 +214,6 @@ class SparseEncoder(LoadedModel):
         batch_size: int | None = None,
         max_active_dims: int | None = None,
     ) -> SparseRequest:
-        prefix = self._prefix(prompt, prompt_name, None)  # the request has numbers of its own to check
+        prefix = self._prefix(prompt, prompt_name, batch_size)
         most = self._described.max_active_dims if max_active_dims is None else max_active_dims
         return SparseRequest(prefix=prefix, batch_size=batch_size, max_active_dims=most)

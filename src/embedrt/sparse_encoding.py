@@ -54,8 +54,7 @@ class SparseRequest:
     """Told how many texts more are done."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers below 1, and what is no number."""
-        require_positive("batch_size", self.batch_size)
+        """Refuse a number of terms below 1, and what is no number."""
         require_positive("max_active_dims", self.max_active_dims)
 
     def telling(self, advance: Advance) -> "SparseRequest":
