@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError, ManifestError
-from embedrt.graphfile import is_git_lfs_pointer
+from embedrt.graphfile import require_fetched
 from embedrt.hub import SIDE_FILES, download_file, is_hub_id
 from embedrt.manifest import MANIFEST_FILE, Manifest, Serving
 from embedrt.text import TextTokenizer
@@ -165,10 +165,7 @@ def _check_file(path: Path, size: int, sha256: str) -> None:
     if not path.is_file():
         raise IntegrityError(f"{path} is missing, the manifest names it. {advice}")
     if path.stat().st_size != size:
-        if is_git_lfs_pointer(path):
-            raise IntegrityError(
-                f"{path} is a Git LFS pointer and not the file itself: type git lfs pull in its folder"
-            )
+        require_fetched(path)
         raise IntegrityError(f"{path} has {path.stat().st_size} bytes, the manifest names {size}. {advice}")
     found = sha256_of(path)
     if found != sha256:

@@ -14,7 +14,7 @@ from pathlib import Path
 from embedrt.errors import IntegrityError
 from embedrt.protobuf import VARINT, Field, fields, length_delimited, varint
 
-__all__ = ["graph_pointing_into", "is_git_lfs_pointer"]
+__all__ = ["graph_pointing_into", "is_git_lfs_pointer", "require_fetched"]
 
 _MODEL_GRAPH = 7
 _GRAPH_INITIALIZER = 5
@@ -46,10 +46,7 @@ def graph_pointing_into(path: Path) -> bytes | None:
                 for field in fields(data, 0, len(data))
             )
     except (ValueError, IndexError) as error:  # mmap refuses an empty file with ValueError
-        if is_git_lfs_pointer(path):
-            raise IntegrityError(
-                f"{path} is a Git LFS pointer and not the file itself: type git lfs pull in its folder"
-            ) from error
+        require_fetched(path)
         raise IntegrityError(
             f"{path} is not a whole ONNX file ({path.stat().st_size} bytes): {error}. Copy or export it again."
         ) from error
@@ -60,6 +57,16 @@ def is_git_lfs_pointer(path: Path) -> bool:
     if path.stat().st_size >= _POINTER_BYTES:
         return False
     return path.read_bytes().startswith(_POINTER_BEGINS)
+
+
+def require_fetched(path: Path) -> None:
+    """Refuse such a note.
+
+    Raises:
+        IntegrityError: it is one.
+    """
+    if is_git_lfs_pointer(path):
+        raise IntegrityError(f"{path} is a Git LFS pointer and not the file itself: type git lfs pull in its folder")
 
 
 def _names_other_files(data: mmap.mmap) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from embedrt.cli.options import Json, Model, Prompt, PromptName, Quiet, Revision, TextField, Threads, Variant
-from embedrt.corpus import PART_ROWS, Corpus, EncodeOptions, map_corpus
+from embedrt.corpus import PART_ROWS, Corpus, EncodeOptions, Form, map_corpus
 
 __all__ = ["map_files"]
 
@@ -25,7 +25,7 @@ def map_files(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the vectors.")],
     form: Annotated[
-        Literal["parquet", "npy", "jsonl"],
+        Form,
         typer.Option("--format", help="Of the parts; .npy holds the vectors alone."),
     ] = "parquet",
     part_rows: Annotated[int, typer.Option(min=1, help="Rows of a part.")] = PART_ROWS,

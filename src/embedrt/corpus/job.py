@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from embedrt.arguments import require_positive
 from embedrt.artifact import locate, sha256_of
 from embedrt.corpus.sources import Piece, Reading, Source, find_sources, pieces
 from embedrt.corpus.state import STATE_FILE, State
@@ -19,11 +20,11 @@ from embedrt.opening import require_kind
 from embedrt.progress import Advance, progress
 from embedrt.session import GraphSession, parse_device
 
-__all__ = ["PART_ROWS", "Corpus", "Report", "map_corpus"]
+__all__ = ["PART_ROWS", "Corpus", "Form", "Report", "map_corpus"]
 
 Form = Literal["parquet", "npy", "jsonl"]
 PART_ROWS = 20_000
-_PART = re.compile(r"\.?.+-\d{5,}\.(parquet|npy|jsonl)(\.\w+)?")
+_PART = re.compile(rf"\.?.+-\d{{5,}}\.({'|'.join(get_args(Form))})(\.\w+)?")
 """The name of a part; with a point in front and more behind, of one that was being written when a job was killed."""
 
 
@@ -80,8 +81,7 @@ def map_corpus(
         KindError: the model does not give one vector a text.
         JobError: a process ended, or a part cannot be written.
     """
-    if corpus.part_rows < 1:
-        raise InputError(f"part_rows is {corpus.part_rows}, expected at least 1")
+    require_positive("part_rows", corpus.part_rows)
     if not devices:
         raise InputError("devices is empty, expected at least one, such as 'cpu'")
     for device in devices:
