@@ -81,6 +81,17 @@ def test_a_node_that_fell_back_is_an_error_with_its_name(
     assert GraphSession(path, device=Device("cuda")).providers == [CUDA, CPU]
 
 
+def test_a_provider_that_takes_nothing_is_no_silent_processor(tmp_path: Path, write_graph: Callable[..., Path]) -> None:
+    path, asked = write_graph(tmp_path / "model.onnx"), "AzureExecutionProvider"  # is in every wheel, and takes no node
+    if asked not in onnxruntime.get_available_providers():
+        pytest.skip(f"this ONNX Runtime has no {asked}")
+    with pytest.raises(
+        ProviderError, match=rf"{asked} was asked for, but has no kernels for .*MatMul.*'{asked}', '{CPU}'"
+    ):
+        GraphSession(path, providers=[asked])
+    assert GraphSession(path, providers=[asked, CPU]).providers == [asked, CPU]
+
+
 def test_int8_on_cuda_warns(
     tiny: Path, write_artifact: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

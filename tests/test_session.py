@@ -110,6 +110,17 @@ def test_a_silent_fallback_is_an_error(monkeypatch: pytest.MonkeyPatch, graph: P
     assert 'pip install "onnxruntime-gpu[cuda,cudnn]", or pass device="cpu"' in message
 
 
+def test_a_tensorrt_that_does_not_load_is_an_error(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:
+    tensorrt = "TensorrtExecutionProvider"
+    _has(monkeypatch, tensorrt, CUDA, CPU)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", _FellBack)
+    monkeypatch.setattr(_FellBack, "get_providers", lambda _self: [CUDA, CPU])
+    with pytest.raises(
+        ProviderError, match=rf"{tensorrt} was asked for.* fell back to {CUDA}.*TensorRT's libraries did not"
+    ):
+        GraphSession(graph, providers=[(tensorrt, {"trt_engine_cache_enable": "1"}), CUDA])
+
+
 def test_the_device_number_reaches_onnx_runtime(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:
     asked: list[Any] = []
 

@@ -20,7 +20,7 @@ import onnxruntime
 from embedrt_export.diagnosis import first_line
 from tqdm import tqdm
 
-from embedrt.devices import CPU_PROVIDER, Device, wanted_providers
+from embedrt.devices import CPU_PROVIDER, TENSORRT_PROVIDER, Device, wanted_providers
 from embedrt.session import SENTENCE_EMBEDDING, available_providers, runtime_version
 
 __all__ = ["SHAPES", "WAYS", "Card", "Feed", "Vectors", "lines_of_ways", "measure_ways"]
@@ -28,7 +28,6 @@ __all__ = ["SHAPES", "WAYS", "Card", "Feed", "Vectors", "lines_of_ways", "measur
 SHAPES = ((1, 16), (1, 128), (128, 128), (1024, 16))
 """(batch, sequence): single texts, and batches of 16384 tokens."""
 _ROUNDS = 5
-_TENSORRT_PROVIDER = "TensorrtExecutionProvider"
 _IDS = 100  # fewer than any vocabulary has
 Vectors = npt.NDArray[np.float32]
 Feed = dict[str, npt.NDArray[np.int64]]
@@ -62,12 +61,12 @@ class Card:
 
     def tensorrt_session(self) -> Any:
         """The same through TensorRT, which keeps its engines in the folder."""
-        if _TENSORRT_PROVIDER not in available_providers():
-            raise LookupError(f"this ONNX Runtime has no {_TENSORRT_PROVIDER}")
+        if TENSORRT_PROVIDER not in available_providers():
+            raise LookupError(f"this ONNX Runtime has no {TENSORRT_PROVIDER}")
         kept = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(self.cache), "trt_fp16_enable": "1"}
-        tensorrt = (_TENSORRT_PROVIDER, {"device_id": str(self.device.index), **kept})
+        tensorrt = (TENSORRT_PROVIDER, {"device_id": str(self.device.index), **kept})
         session = self._opened([tensorrt, self._provider({})], None)
-        if session.get_providers()[0] != _TENSORRT_PROVIDER:
+        if session.get_providers()[0] != TENSORRT_PROVIDER:
             raise LookupError("TensorRT's libraries did not load")
         return session
 

@@ -8,9 +8,19 @@ from typing import Any
 from embedrt.errors import InputError, ProviderError
 from embedrt.installation import conflict, onnxruntime_packages
 
-__all__ = ["CPU_PROVIDER", "CUDA_PROVIDER", "Device", "Providers", "device_of", "wanted_providers"]
+__all__ = [
+    "CPU_PROVIDER",
+    "CUDA_PROVIDER",
+    "TENSORRT_PROVIDER",
+    "Device",
+    "Providers",
+    "device_of",
+    "wanted_providers",
+    "why_not_loaded",
+]
 
 CPU_PROVIDER, CUDA_PROVIDER = "CPUExecutionProvider", "CUDAExecutionProvider"
+TENSORRT_PROVIDER = "TensorrtExecutionProvider"
 _CUDA_OPTIONS = {"use_tf32": "0"}
 """TensorFloat-32 cuts the factors of a float32 product to 10 bits: the vectors would not be those of the checkpoint."""
 
@@ -61,6 +71,21 @@ def wanted_providers(device: Device, providers: Providers | None, available: Seq
                 f"{name} was asked for, but this ONNX Runtime {version} has {', '.join(available)}. {_how_to_get(name)}"
             )
     return wanted
+
+
+def why_not_loaded(provider: str) -> str:
+    """What keeps a provider that ONNX Runtime has from running, as a part of a sentence."""
+    if provider == CUDA_PROVIDER:
+        return (
+            "its CUDA and cuDNN libraries did not load. "
+            'Type pip install "onnxruntime-gpu[cuda,cudnn]", or pass device="cpu"'
+        )
+    if provider == TENSORRT_PROVIDER:
+        return (
+            "TensorRT's libraries did not load. Install the TensorRT that this ONNX Runtime was built for, "
+            f"or pass providers=['{CUDA_PROVIDER}']"
+        )
+    return "its libraries did not load, or it takes no part of this graph"
 
 
 def _providers_of(device: Device) -> list[Any]:

@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.devices import CPU_PROVIDER, CUDA_PROVIDER, Device, Providers, device_of, wanted_providers
+from embedrt.devices import (
+    CPU_PROVIDER,
+    CUDA_PROVIDER,
+    TENSORRT_PROVIDER,
+    Device,
+    Providers,
+    device_of,
+    wanted_providers,
+    why_not_loaded,
+)
 from embedrt.errors import GraphError, MissingDependencyError, ProviderError
 from embedrt.failures import why_not_run
 from embedrt.graph_outputs import with_outputs
@@ -130,7 +139,7 @@ class GraphSession:
         wanted = wanted_providers(device, providers, available_providers(), runtime_version())
         self.threads = threads or available_threads()
         names = [entry if isinstance(entry, str) else entry[0] for entry in wanted]
-        if CUDA_PROVIDER in names:
+        if not {CUDA_PROVIDER, TENSORRT_PROVIDER}.isdisjoint(names):
             onnxruntime.preload_dlls()  # CUDA's libraries where they were installed as Python packages
         # on a GPU the fused operators are one kernel instead of two
         options = _options(self.threads, profile_prefix, fusions=fusions or names[0] != CPU_PROVIDER)
@@ -223,14 +232,14 @@ class GraphSession:
     def _check_providers(self, names: list[str]) -> None:
         if lost := [name for name in names if name not in self.providers]:
             raise ProviderError(
-                f"{', '.join(lost)} was asked for, but ONNX Runtime fell back to {', '.join(self.providers)}: its CUDA and cuDNN "
-                'libraries did not load. Type pip install "onnxruntime-gpu[cuda,cudnn]", or pass device="cpu"'
+                f"{', '.join(lost)} was asked for, but ONNX Runtime fell back to {', '.join(self.providers)}: "
+                f"{why_not_loaded(lost[0])}"
             )
-        if names == [CUDA_PROVIDER] and (fallen := strays(self.placements, CUDA_PROVIDER)):
+        if CPU_PROVIDER not in names and (fallen := strays(self.placements, names[0])):
             listed = ", ".join(f"{one.count} {one.operator}" for one in fallen)
             raise ProviderError(
-                f"{CUDA_PROVIDER} was asked for, but it has no kernels for {listed} of this graph, which would run on the CPU. "
-                f"Take another variant (fp16), or pass providers=['{CUDA_PROVIDER}', '{CPU_PROVIDER}'] if that is meant"
+                f"{', '.join(names)} was asked for, but has no kernels for {listed} of this graph, which would run on the CPU. "
+                f"Take another variant (fp16), or pass providers={[*names, CPU_PROVIDER]} if that is meant"
             )
 
     def _check_graph(self, path: Path) -> None:
