@@ -1,7 +1,10 @@
 """SentenceEncoder: vectors against numpy, the same bits in any company, and every way to load a model."""
 
 import json
+import multiprocessing
+import pickle
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedrt import SentenceEncoder, runner
+from embedrt.errors import InputError
 from embedrt.manifest import Serving
 
 Write = Callable[..., Path]
@@ -234,3 +238,14 @@ def test_a_single_graph_without_metadata(
         assert (encoder.max_seq_length, encoder.prompts, encoder.variant) == (16, {}, None)
         expected = reference(tmp_path, TEXTS, rows=100)
         np.testing.assert_allclose(encoder.encode(TEXTS), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_encoder_goes_to_another_process(tmp_path: Path, write_artifact: Write) -> None:
+    folder = write_artifact(tmp_path / "two", variants={"fp32": {}, "int8": {"seed": 1}})
+    with SentenceEncoder(folder, variant="int8", threads=1) as encoder:
+        again = pickle.loads(pickle.dumps(encoder))
+        assert (again.variant, again.threads, repr(again)) == ("int8", 1, repr(encoder))
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            np.testing.assert_array_equal(pool.submit(encoder.encode, TEXTS).result(), encoder.encode(TEXTS))
+    with pytest.raises(InputError, match="this encoder was closed"):
+        pickle.dumps(encoder)

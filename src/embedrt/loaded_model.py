@@ -4,8 +4,9 @@ Each of these is one, with a kind and with methods of its own; here is what does
 """
 
 import os
+from dataclasses import fields
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 from embedrt.arguments import require_positive
 from embedrt.devices import Providers
@@ -15,6 +16,8 @@ from embedrt.opening import Opening, open_model
 from embedrt.prompts import prompt_for, prompt_name_for
 
 __all__ = ["LoadedModel"]
+
+Model = TypeVar("Model", bound="LoadedModel")
 
 
 class LoadedModel:
@@ -53,6 +56,7 @@ class LoadedModel:
         opening = Opening(
             variant=variant, device=device, providers=providers, threads=threads, layout=layout, revision=revision
         )
+        self._asked = (model, opening)
         self._opened = open_model(model, opening, kind=self._kind)
         self._serving, self._tokenizer = self._opened.serving, self._opened.tokenizer
         self._runner = self._opened.runner()
@@ -105,6 +109,12 @@ class LoadedModel:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, for another process, as what it was opened with: it is found and loaded again there."""
+        self._require_open()
+        model, opening = self._asked
+        return _reopened, (type(self), model, opening)
+
     def __repr__(self) -> str:
         facts = {"variant": repr(self.variant), **self._facts(), "providers": str(self.providers)}
         told = ", ".join(f"{name}={value}" for name, value in facts.items())
@@ -132,3 +142,7 @@ class LoadedModel:
     def _role_prompt(self, role: str, prompt_name: str | None, prompt: str | None) -> str | None:
         """The prompt's name for a ``query`` or a ``document``, unless the caller says what is put before."""
         return prompt_name_for(self._serving, role) if prompt_name is None and prompt is None else prompt_name
+
+
+def _reopened(kind: type[Model], model: str | os.PathLike[str], opening: Opening) -> Model:
+    return kind(model, **{field.name: getattr(opening, field.name) for field in fields(opening)})

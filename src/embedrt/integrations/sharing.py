@@ -1,0 +1,44 @@
+"""One model in memory for all components of a process that name it alike: for a pipeline's queries and its documents, say."""
+
+import os
+import threading
+from typing import TypedDict, TypeVar, Unpack
+from weakref import WeakValueDictionary
+
+from embedrt.loaded_model import LoadedModel
+
+__all__ = ["ModelOptions", "shared"]
+
+Model = TypeVar("Model", bound=LoadedModel)
+
+
+class ModelOptions(TypedDict, total=False):
+    """Which graph of a model runs, and where: as :class:`embedrt.SentenceEncoder` takes it."""
+
+    variant: str | None
+    device: str
+    threads: int | None
+    revision: str | None
+
+
+_DEFAULTS: ModelOptions = {"variant": None, "device": "cpu", "threads": None, "revision": None}
+_LOADED: WeakValueDictionary[tuple[object, ...], LoadedModel] = WeakValueDictionary()
+_LOADING = threading.Lock()
+
+
+def shared(kind: type[Model], model: str | os.PathLike[str], **options: Unpack[ModelOptions]) -> Model:
+    """``kind(model, **options)``, or the one that somebody holds already.
+
+    Raises:
+        TypeError: an option that there is not.
+        EmbedrtError: whatever loading raises.
+    """
+    if unknown := options.keys() - _DEFAULTS.keys():
+        raise TypeError(f"unknown options {', '.join(sorted(unknown))}, expected some of {', '.join(_DEFAULTS)}")
+    chosen = {**_DEFAULTS, **options}
+    key = (kind, os.fspath(model), *chosen.values())
+    with _LOADING:
+        found = _LOADED.get(key)
+        if not isinstance(found, kind):
+            _LOADED[key] = found = kind(model, **options)
+    return found
