@@ -39,7 +39,7 @@ def test_commands_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.stem)
 def test_extras_exist(page: Path) -> None:
     extras = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    for found in re.findall(r"embedrt\[([\w,]+)\]", page.read_text(encoding="utf-8")):
+    for found in re.findall(r"embedrt\[([\w,-]+)\]", page.read_text(encoding="utf-8")):
         assert set(found.split(",")) <= extras.keys()
 
 

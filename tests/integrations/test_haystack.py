@@ -11,7 +11,7 @@ from haystack.components.retrievers.in_memory import InMemoryEmbeddingRetriever
 from haystack.document_stores.in_memory import InMemoryDocumentStore
 
 from embedrt import CrossEncoder, SentenceEncoder, SparseEncoder
-from embedrt.errors import KindError
+from embedrt.errors import InputError, KindError
 from embedrt.integrations.haystack import (
     EmbedrtDocumentEmbedder,
     EmbedrtRanker,
@@ -126,7 +126,7 @@ def test_async_is_the_same(prompted: Path, splade: Path, texts: list[str], docum
         assert asyncio.run(writer.run_async(documents)) == writer.run(documents)
 
 
-def test_wrong_uses(prompted: Path, documents: list[Document]) -> None:
+def test_wrong_uses(prompted: Path, reranker: Path, documents: list[Document]) -> None:
     wrong: Any = documents
     with pytest.raises(TypeError, match=r"text is a list, expected a str; documents go to a document embedder"):
         EmbedrtTextEmbedder(str(prompted)).run(wrong)
@@ -137,3 +137,5 @@ def test_wrong_uses(prompted: Path, documents: list[Document]) -> None:
         EmbedrtDocumentEmbedder(str(prompted)).run(texts)
     with pytest.raises(KindError, match="load it with SentenceEncoder"):
         EmbedrtRanker(str(prompted)).warm_up()
+    with pytest.raises(InputError, match="top_k is 0"):
+        EmbedrtRanker(str(reranker)).run("cat", documents, top_k=0)

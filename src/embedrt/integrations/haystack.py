@@ -263,7 +263,7 @@ class EmbedrtRanker(_Component[CrossEncoder]):
     @component.output_types(documents=list[Document])
     def run(self, query: str, documents: list[Document], top_k: int | None = None) -> dict[str, Any]:
         """``documents``: copies of the best, with their scores; ``top_k``: in place of the component's own."""
-        ranked = self._encoder().rank(query, self._texts(documents), top_k=top_k or self._top_k)
+        ranked = self._encoder().rank(query, self._texts(documents), top_k=self._top_k if top_k is None else top_k)
         return {"documents": [replace(documents[entry["corpus_id"]], score=entry["score"]) for entry in ranked]}
 
     @component.output_types(documents=list[Document])
