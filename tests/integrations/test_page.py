@@ -1,10 +1,13 @@
 """The programs of docs/integrations.md, run as they are printed."""
 
+import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from embedrt import CrossEncoder, SentenceEncoder
@@ -21,7 +24,7 @@ TEXT_OF: dict[str, Callable[[Any], str]] = {
 
 
 def test_there_is_a_program_for_each() -> None:
-    assert PROGRAMS.keys() == TEXT_OF.keys()
+    assert PROGRAMS.keys() == {*TEXT_OF, "Ray"}
 
 
 @pytest.mark.parametrize("framework", TEXT_OF)
@@ -42,3 +45,15 @@ def test_a_program_finds_what_embedrt_finds(
         nearest = [names["texts"][at] for at in (-scores).argsort()[:2]]
         reranked = [nearest[entry["corpus_id"]] for entry in model.rank(QUERY, nearest)]
     assert TEXT_OF[framework](names["found"]) == (nearest if framework == "Chroma" else reranked)[0]
+
+
+def test_ray_s_program(prompted: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    program = PROGRAMS["Ray"].replace("/models/minilm", str(prompted))
+    shown = "import json; print(json.dumps([[row['id'], row['text'], row['embedding'].tolist()] for row in found]))"
+    ended = run_python(f"{program}{shown}", RAY_USAGE_STATS_ENABLED="0")
+    assert ended.returncode == 0, ended.stderr
+    rows = sorted(json.loads(ended.stdout.splitlines()[-1]))
+    with SentenceEncoder(prompted) as encoder:
+        expected = encoder.encode_document([text for _, text, _ in rows])
+    assert len(rows) == 3
+    np.testing.assert_array_equal(np.array([vector for *_, vector in rows], np.float32), expected)

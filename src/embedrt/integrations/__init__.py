@@ -4,6 +4,8 @@
     llama_index.py    EmbedrtEmbedding, EmbedrtReranker
     haystack.py       EmbedrtTextEmbedder, EmbedrtDocumentEmbedder, the same for sparse vectors, EmbedrtRanker
     chroma.py         EmbedrtEmbeddingFunction
+    ray.py            EmbedTexts, for data sets on several machines
 
-Each is thin: what a framework asks for, in its own words. What all of them do is in :mod:`embedrt.integrations.embedder`.
+Each is thin: what a framework asks for, in its own words. What several do alike is in
+:mod:`embedrt.integrations.embedder` and :mod:`embedrt.integrations.sharing`.
 """
