@@ -155,7 +155,7 @@ def test_variant(run: Run, prompted: Path, encoder: SentenceEncoder, text_file: 
 
 BAD_INPUT = {
     "missing.txt": (None, "missing.txt cannot be read: No such file"),
-    "latin.txt": ("Grüße".encode("latin-1"), "latin.txt is not UTF-8 text (byte 2)"),
+    "latin.txt": ("Grüße".encode("latin-1"), "latin.txt, line 1 is not UTF-8 text"),
     "broken.jsonl": (b'{"text": "a"}\n\n{"text": "b"\n', "broken.jsonl, line 3 is not JSON"),
     "other.jsonl": (b'{"text": "a"}\n{"body": "b"}\n', "other.jsonl, line 2 has no text under 'text'"),
     "number.jsonl": (b'{"text": 5}\n', "number.jsonl, line 1 has no text under 'text'"),
@@ -237,3 +237,13 @@ def test_a_full_disk_is_one_sentence(
     ended = run("embed", tiny, text_file, "-o", tmp_path / "out.npy", "-q")
     assert_refused(ended, 1, "out.npy: No space left on device")
     assert list(tmp_path.iterdir()) == [text_file]
+
+
+def test_a_table_and_a_parquet_file(run: Run, tiny: Path, tmp_path: Path, encoder: SentenceEncoder) -> None:
+    (tmp_path / "texts.csv").write_text('id,body\n1,"hello, world"\n2,a cat\n', encoding="utf-8")
+    ended = run("embed", tiny, tmp_path / "texts.csv", "--text-field", "body", "-o", tmp_path / "out.parquet", "-q")
+    assert ended.code == 0, ended.err
+    ended = run("embed", tiny, tmp_path / "out.parquet", "--text-field", "body")
+    rows = lines_of(ended.out)
+    assert [(row["id"], row["body"]) for row in rows] == [("1", "hello, world"), ("2", "a cat")]
+    np.testing.assert_array_equal(vectors_of(rows), encoder.encode(["hello, world", "a cat"]))

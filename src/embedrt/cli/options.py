@@ -6,8 +6,13 @@ from typing import Annotated, Literal
 import typer
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Artifact folder, single .onnx file, or Hub id.")]
-Source = Annotated[str, typer.Argument(metavar="INPUT", help="Text file (a text a line), .jsonl, or - for stdin.")]
-TextField = Annotated[str, typer.Option(help="The key of the text in .jsonl.")]
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="INPUT", help="Text file (a text a line), .jsonl, .csv, .tsv, .gz of these, .parquet, or - for stdin."
+    ),
+]
+TextField = Annotated[str, typer.Option(help="The key or column of the text, where a file has several.")]
 Variant = Annotated[str | None, typer.Option(help="A variant of the artifact; without it, the manifest's default.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Without it, as many as affinity and CPU quota allow.")]

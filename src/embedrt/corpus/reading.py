@@ -1,66 +1,59 @@
-"""Texts from a file or stdin: one a line, or one a JSON object."""
+"""All texts of one file or of stdin, for commands that hold them in memory."""
 
-import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
+from embedrt.corpus.lines import Record
+from embedrt.corpus.rows import UNREADABLE, Rows, open_rows, rows_of
+from embedrt.corpus.writing import require_pyarrow
 from embedrt.errors import InputError
 
-__all__ = ["Record", "decoded", "read_records", "record_of"]
-
-Record = dict[str, Any]
-"""A text under ``text_field``, and whatever else its line held."""
+__all__ = ["Record", "read_records"]
 
 
 def read_records(source: str, *, text_field: str) -> list[Record]:
-    """The records of a file (``-`` for stdin): JSON objects where its name ends in .jsonl, else a text a line.
+    """The records of a file, as its name says: .jsonl, .csv, .tsv, any of them .gz, or .parquet; else, and ``-``, a text a line.
 
     Raises:
-        InputError: there is no such file, it is not UTF-8, or a line is no object with a text in it; the line is named.
+        InputError: there is no such file, it is not what its name says, or a record has no text; the line is named.
+        MissingDependencyError: .parquet without pyarrow.
     """
     try:
-        content = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
+        if source.endswith(".parquet"):
+            return _parquet_records(source, text_field)
+        with _rows(source, text_field) as rows:
+            return [rows.record(at, row) for at, row in rows]
+    except FileNotFoundError as error:
         raise InputError(
-            f"{source} is not UTF-8 text (byte {error.start}): convert it, or pass another file"
+            f"{source} cannot be read: {error.strerror}. "
+            "Pass a file of texts (.txt, .jsonl, .csv, .tsv, all maybe .gz, .parquet), or - for stdin"
         ) from error
-    except OSError as error:
-        raise InputError(
-            f"{source} cannot be read: {error.strerror}. Pass a text file, a .jsonl file, or - for stdin"
-        ) from error
-    lines = text.split("\n")  # not splitlines: a text may hold U+2028
-    lines = [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
-    if source.endswith(".jsonl"):
-        return [record_of(line, number, source, text_field) for number, line in enumerate(lines, 1) if line.strip()]
-    return [{text_field: line} for line in lines]
+    except UNREADABLE as error:
+        raise InputError(f"{source} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def record_of(line: str, number: int, source: str, text_field: str) -> Record:
-    """The object of one line of JSON.
+def _rows(source: str, text_field: str) -> AbstractContextManager[Rows]:
+    if source == "-":
+        return nullcontext(rows_of(sys.stdin.buffer, source, text_field))
+    return open_rows(Path(source), text_field)
 
-    Raises:
-        InputError: it is none, or has no text in it.
-    """
+
+def _parquet_records(source: str, text_field: str) -> list[Record]:
+    require_pyarrow()
+    from pyarrow import lib, parquet
+
     try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{source}, line {number} is not JSON: {error}") from error
-    if not isinstance(record, dict) or not isinstance(record.get(text_field), str):
+        with Path(source).open("rb") as file:
+            table = parquet.read_table(file)
+    except lib.ArrowException as error:
+        raise InputError(f"{source} cannot be read as .parquet: {error}") from error
+    if text_field not in table.column_names:
         raise InputError(
-            f"{source}, line {number} has no text under {text_field!r}: name the right key with --text-field"
+            f"{source} has no column {text_field!r}, it has {', '.join(table.column_names)}: see --text-field"
         )
-    return record
-
-
-def decoded(line: bytes, number: int, source: str) -> str:
-    """One line without its end.
-
-    Raises:
-        InputError: it is not UTF-8.
-    """
-    try:
-        return line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source}, line {number} is not UTF-8 text: convert the file, or pass another one") from error
+    records: list[Record] = table.to_pylist()
+    for number, record in enumerate(records):
+        if not isinstance(record[text_field], str):
+            raise InputError(f"{source}, row {number} (from 0) has no text under {text_field!r}")
+    return records

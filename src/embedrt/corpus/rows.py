@@ -3,17 +3,20 @@
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from embedrt.corpus.reading import Record, decoded, record_of
+from embedrt.corpus.lines import Record, decoded, record_of
 from embedrt.errors import InputError
 
-__all__ = ["ROW_SUFFIXES", "Rows", "open_rows"]
+__all__ = ["ROW_SUFFIXES", "UNREADABLE", "Rows", "open_rows", "rows_of"]
 
 ROW_SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+UNREADABLE = (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError)
+"""What reading a file that is not what its name says fails with."""
 _LONGEST_FIELD = 2**31 - 1
 Row = tuple[int, Any]
 """The number of its line, or of its last one, and what stands there."""
@@ -37,7 +40,7 @@ def open_rows(path: Path, text_field: str) -> Iterator[Rows]:
     Raises:
         InputError: a table has no column ``text_field``.
     """
-    name = path.name.removesuffix(".gz")
+    name = str(path).removesuffix(".gz")
     with ExitStack() as stack:
         file = stack.enter_context(path.open("rb"))
         content: Any = stack.enter_context(gzip.open(file)) if path.suffix == ".gz" else file
@@ -45,15 +48,18 @@ def open_rows(path: Path, text_field: str) -> Iterator[Rows]:
             reader = stack.enter_context(_cells(content, "\t" if name.endswith(".tsv") else ","))
             yield Rows(*_table(reader, path, text_field), file.tell)
         else:
-            lines = enumerate(content, 1)
-            if name.endswith(".jsonl"):
-                yield Rows(
-                    ((at, line) for at, line in lines if line.strip()),
-                    lambda at, line: record_of(decoded(line, at, str(path)), at, str(path), text_field),
-                    file.tell,
-                )
-            else:
-                yield Rows(lines, lambda at, line: {text_field: decoded(line, at, str(path))}, file.tell)
+            yield rows_of(content, str(path), text_field, json=name.endswith(".jsonl"), position=file.tell)
+
+
+def rows_of(
+    content: IO[bytes], name: str, text_field: str, *, json: bool = False, position: Callable[[], int] = int
+) -> Rows:
+    """The rows of open ``content``, which errors call ``name``: a text a line, or an object of ``json``."""
+    lines = enumerate(content, 1)
+    if json:
+        objects = ((at, line) for at, line in lines if line.strip())
+        return Rows(objects, lambda at, line: record_of(decoded(line, at, name), at, name, text_field), position)
+    return Rows(lines, lambda at, line: {text_field: decoded(line, at, name)}, position)
 
 
 @contextmanager

@@ -3,16 +3,14 @@
 A piece is counted in rows of its file, whatever becomes of them: so the same rows are in it whenever the file is read again.
 """
 
-import csv
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from embedrt.corpus.reading import Record
-from embedrt.corpus.rows import ROW_SUFFIXES, Rows, open_rows
+from embedrt.corpus.lines import Record
+from embedrt.corpus.rows import ROW_SUFFIXES, UNREADABLE, Rows, open_rows
 from embedrt.corpus.writing import require_pyarrow
 from embedrt.errors import InputError
 
@@ -110,7 +108,7 @@ def pieces(
     read = _parquet_pieces if source.name.endswith(".parquet") else _row_pieces
     try:
         yield from read(source, how, wanted, advance)
-    except (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{source.path} cannot be read: {error}") from error
 
 

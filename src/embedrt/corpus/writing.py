@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.corpus.reading import Record
+from embedrt.corpus.lines import Record
 from embedrt.errors import InputError, MissingDependencyError
 
 __all__ = ["Fields", "replacing", "require_pyarrow", "require_writable", "write_vectors", "writer_for"]

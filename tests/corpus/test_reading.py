@@ -1,0 +1,101 @@
+"""One file of texts, whole: every form gives the same records."""
+
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from embedrt.corpus.reading import read_records
+from embedrt.errors import InputError
+
+RECORDS: list[dict[str, Any]] = [
+    {"id": "1", "text": 'hello, "world"\u2028!'},
+    {"id": "2", "text": "忘记密码怎么办？"},
+    {"id": "3", "text": ""},
+]
+
+
+def _table(delimiter: str) -> bytes:
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, ["id", "text"], delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(RECORDS)
+    return file.getvalue().encode()
+
+
+CONTENT = {
+    ".jsonl": "".join(json.dumps(record) + "\n\n" for record in RECORDS).encode(),
+    ".csv": b"\xef\xbb\xbf" + _table(","),
+    ".tsv": _table("\t"),
+}
+
+
+@pytest.mark.parametrize("suffix", [*CONTENT, ".parquet"])
+def test_every_form_gives_the_same_records(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"texts{suffix}"
+    if suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(RECORDS), path)
+    else:
+        path.write_bytes(CONTENT[suffix])
+        packed = path.with_name(f"{path.name}.gz")
+        packed.write_bytes(gzip.compress(CONTENT[suffix]))
+        assert read_records(str(packed), text_field="text") == RECORDS
+    assert read_records(str(path), text_field="text") == RECORDS
+    assert [record["id"] for record in read_records(str(path), text_field="id")] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("name", ["texts.txt", "texts", "texts.md"])
+def test_a_text_a_line(tmp_path: Path, name: str) -> None:
+    content = "\ufeffa, b\r\n\n c\u2028d \nlast".encode()
+    expected = [{"text": text} for text in ("a, b", "", " c\u2028d ", "last")]
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
+    assert read_records(str(tmp_path / name), text_field="text") == expected
+    assert read_records(str(tmp_path / f"{name}.gz"), text_field="text") == expected
+
+
+def test_stdin_is_a_text_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"text": "a"}\nb\n')))
+    assert read_records("-", text_field="text") == [{"text": '{"text": "a"}'}, {"text": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"id,body\n1,a\n", r"a\.csv has no column 'text', it has id, body: see --text-field"),
+        ("a.csv", b"id,text\n1\n", r"a\.csv, line 2 has 1 fields, and the first line names 2$"),
+        ("a.csv", b'text\n"no end', r"a\.csv cannot be read: unexpected end of data"),
+        ("a.csv", b"", r"a\.csv has no column 'text', it has none"),
+        ("a.txt.gz", b"not packed", r"a\.txt\.gz cannot be read: Not a gzipped file"),
+        ("a.txt", b"a\n\xff\n", r"a\.txt, line 2 is not UTF-8 text"),
+        ("a.jsonl", b'{"text": 5}\n', r"a\.jsonl, line 1 has no text under 'text'"),
+        ("a.parquet", b"PAR1", r"a\.parquet cannot be read as \.parquet"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_records(str(tmp_path / name), text_field="text")
+
+
+def test_a_parquet_file_without_the_texts(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"text": ["a", None], "id": [1, 2]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet, row 1 \(from 0\) has no text under 'text'"):
+        read_records(str(tmp_path / "a.parquet"), text_field="text")
+    with pytest.raises(InputError, match=r"has no column 'body', it has text, id: see --text-field"):
+        read_records(str(tmp_path / "a.parquet"), text_field="body")
+
+
+def test_no_file_at_all(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"gone\.parquet cannot be read: No such file or directory. Pass a file of texts"
+    ):
+        read_records(str(tmp_path / "gone.parquet"), text_field="text")
+    with pytest.raises(InputError, match=r"cannot be read: Is a directory"):
+        read_records(str(tmp_path), text_field="text")
