@@ -20,6 +20,8 @@ try:
     from langchain_core.documents import BaseDocumentCompressor, Document
     from langchain_core.embeddings import Embeddings
     from pydantic import PrivateAttr
+
+    from embedrt.integrations.model_fields import ModelFields
 except ImportError as missing:
     raise MissingDependencyError('LangChain is not installed: type pip install "embedrt[langchain]"') from missing
 
@@ -75,29 +77,18 @@ class EmbedrtEmbeddings(Embeddings):
         return vector
 
 
-class EmbedrtReranker(BaseDocumentCompressor):
+class EmbedrtReranker(ModelFields, BaseDocumentCompressor):
     """Documents that a retriever found, in the order of a cross-encoder's scores; ``relevance_score`` goes to their metadata."""
 
     model: str
     """As for :class:`EmbedrtEmbeddings`, of kind cross-encoder."""
     top_n: int | None = 3
     """How many are kept; None: all."""
-    variant: str | None = None
-    device: str = "cpu"
-    threads: int | None = None
-    revision: str | None = None
     _encoder: CrossEncoder = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
         """Load the model, unless something in this process has it already."""
-        self._encoder = shared(
-            CrossEncoder,
-            self.model,
-            variant=self.variant,
-            device=self.device,
-            threads=self.threads,
-            revision=self.revision,
-        )
+        self._encoder = shared(CrossEncoder, self.model, **self._options)
 
     def compress_documents(
         self,

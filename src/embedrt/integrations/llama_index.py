@@ -19,13 +19,15 @@ try:
     from llama_index.core.bridge.pydantic import Field, PrivateAttr
     from llama_index.core.postprocessor.types import BaseNodePostprocessor
     from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+
+    from embedrt.integrations.model_fields import ModelFields
 except ImportError as missing:
     raise MissingDependencyError('LlamaIndex is not installed: type pip install "embedrt[llama-index]"') from missing
 
 __all__ = ["EmbedrtEmbedding", "EmbedrtReranker"]
 
 
-class EmbedrtEmbedding(BaseEmbedding):
+class EmbedrtEmbedding(ModelFields, BaseEmbedding):
     """Vectors of nodes and queries, each with the checkpoint's own prompt for it."""
 
     model_name: str = Field(description="The folder that embedrt export wrote, a single .onnx file, or a Hub id.")
@@ -38,24 +40,13 @@ class EmbedrtEmbedding(BaseEmbedding):
     text_prompt: str | None = Field(default=None, description="Put before each text, likewise.")
     truncate_dim: int | None = Field(default=None, description="Keep the first so many components (Matryoshka).")
     normalize_embeddings: bool | None = Field(default=None, description="True: length 1, after truncation.")
-    variant: str | None = Field(default=None, description="fp32, int8 …; None: the manifest's default.")
-    device: str = Field(default="cpu", description="cpu, cuda, cuda:N or auto.")
-    threads: int | None = Field(default=None, description="None: as many as this process may use.")
-    revision: str | None = Field(default=None, description="Branch, tag or commit of a Hub repository.")
     _embedder: Embedder = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
         """Load the model, unless something in this process has it already."""
         super().model_post_init(context)
         self._embedder = Embedder(
-            encoder=shared(
-                SentenceEncoder,
-                self.model_name,
-                variant=self.variant,
-                device=self.device,
-                threads=self.threads,
-                revision=self.revision,
-            ),
+            encoder=shared(SentenceEncoder, self.model_name, **self._options),
             query_prompt=self.query_prompt,
             document_prompt=self.text_prompt,
             truncate_dim=self.truncate_dim,
@@ -88,7 +79,7 @@ class EmbedrtEmbedding(BaseEmbedding):
         return await asyncio.to_thread(self._get_text_embeddings, texts)
 
 
-class EmbedrtReranker(BaseNodePostprocessor):
+class EmbedrtReranker(ModelFields, BaseNodePostprocessor):
     """Nodes that a retriever found, in the order of a cross-encoder's scores, which take the place of the retriever's."""
 
     model: str = Field(description="As for EmbedrtEmbedding, of kind cross-encoder.")
@@ -96,23 +87,12 @@ class EmbedrtReranker(BaseNodePostprocessor):
     keep_retrieval_score: bool = Field(
         default=False, description="Put the retriever's score into the metadata as retrieval_score."
     )
-    variant: str | None = Field(default=None, description="fp32, int8 …; None: the manifest's default.")
-    device: str = Field(default="cpu", description="cpu, cuda, cuda:N or auto.")
-    threads: int | None = Field(default=None, description="None: as many as this process may use.")
-    revision: str | None = Field(default=None, description="Branch, tag or commit of a Hub repository.")
     _encoder: CrossEncoder = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
         """Load the model, unless something in this process has it already."""
         super().model_post_init(context)
-        self._encoder = shared(
-            CrossEncoder,
-            self.model,
-            variant=self.variant,
-            device=self.device,
-            threads=self.threads,
-            revision=self.revision,
-        )
+        self._encoder = shared(CrossEncoder, self.model, **self._options)
 
     @classmethod
     def class_name(cls) -> str:
