@@ -1,6 +1,7 @@
 """Who names a model alike shares it."""
 
 import gc
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,28 @@ def test_one_model_for_all_who_name_it_alike(prompted: Path) -> None:
         found = list(pool.map(lambda _: shared(SentenceEncoder, prompted), range(8)))
     assert len({id(encoder) for encoder in found}) == 1
     assert shared(SentenceEncoder, str(prompted), device="cpu", variant=None) is found[0]
+
+
+def test_a_path_is_what_it_leads_to(
+    tmp_path: Path, write_artifact: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("here", "there"):
+        write_artifact(tmp_path / folder / "model", seed=len(folder))
+    monkeypatch.chdir(tmp_path / "here")
+    here = shared(SentenceEncoder, "model")
+    assert shared(SentenceEncoder, "model/") is here
+    assert shared(SentenceEncoder, tmp_path / "here/model") is here
+    monkeypatch.chdir(tmp_path / "there")
+    assert shared(SentenceEncoder, "model") is not here
+
+
+def test_a_model_that_has_changed_is_loaded_again(tmp_path: Path, write_artifact: Callable[..., Path]) -> None:
+    before = shared(SentenceEncoder, write_artifact(tmp_path / "model"))
+    write_artifact(tmp_path / "new", seed=1)
+    (tmp_path / "model").rename(tmp_path / "old")
+    (tmp_path / "new").rename(tmp_path / "model")  # as `embedrt export --overwrite` does
+    after = shared(SentenceEncoder, tmp_path / "model")
+    assert (after.encode("hello") != before.encode("hello")).any()
 
 
 def test_other_options_are_another_model(prompted: Path) -> None:

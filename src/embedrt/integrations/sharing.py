@@ -2,6 +2,7 @@
 
 import os
 import threading
+from pathlib import Path
 from typing import TypedDict, TypeVar, Unpack
 from weakref import WeakValueDictionary
 
@@ -36,9 +37,18 @@ def shared(kind: type[Model], model: str | os.PathLike[str], **options: Unpack[M
     if unknown := options.keys() - _DEFAULTS.keys():
         raise TypeError(f"unknown options {', '.join(sorted(unknown))}, expected some of {', '.join(_DEFAULTS)}")
     chosen = {**_DEFAULTS, **options}
-    key = (kind, os.fspath(model), *chosen.values())
+    key = (kind, *_place(model), *chosen.values())
     with _LOADING:
         found = _LOADED.get(key)
         if not isinstance(found, kind):
             _LOADED[key] = found = kind(model, **options)
     return found
+
+
+def _place(model: str | os.PathLike[str]) -> tuple[object, ...]:
+    """What tells one model from another: a path from the root, and from when its folder or file is; or a Hub id."""
+    try:
+        found = Path(model).stat()
+    except OSError:
+        return (os.fspath(model),)
+    return (Path(model).resolve(), found.st_ino, found.st_mtime_ns)
