@@ -1,11 +1,15 @@
-"""A tiny model of each kind that frameworks use, and what these frameworks themselves warn of."""
+"""A tiny model of each kind that frameworks use."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from embedrt_bench.compatibility.cross_encoders import save_cross_encoder
 from embedrt_bench.compatibility.sparse import save_splade
+
+# read when these are imported: a test tells nobody that it ran
+os.environ |= {"HAYSTACK_TELEMETRY_ENABLED": "False", "ANONYMIZED_TELEMETRY": "False", "RAY_USAGE_STATS_ENABLED": "0"}
 
 TEXTS = [
     "how do i reset my password",

@@ -50,7 +50,7 @@ def test_a_program_finds_what_embedrt_finds(
 def test_ray_s_program(prompted: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     program = PROGRAMS["Ray"].replace("/models/minilm", str(prompted))
     shown = "import json; print(json.dumps([[row['id'], row['text'], row['embedding'].tolist()] for row in found]))"
-    ended = run_python(f"{program}{shown}", RAY_USAGE_STATS_ENABLED="0")
+    ended = run_python(f"{program}{shown}")
     assert ended.returncode == 0, ended.stderr
     rows = sorted(json.loads(ended.stdout.splitlines()[-1]))
     with SentenceEncoder(prompted) as encoder:

@@ -34,7 +34,7 @@ print(json.dumps([[row["text"], row["embedding"].tolist(), int(row["threads"])] 
 
 
 def test_a_data_set(prompted: Path, texts: list[str], run_python: Run) -> None:
-    ended = run_python(CLUSTER, prompted, json.dumps(texts), RAY_USAGE_STATS_ENABLED="0")
+    ended = run_python(CLUSTER, prompted, json.dumps(texts))
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])
     with SentenceEncoder(prompted) as encoder:
