@@ -56,7 +56,7 @@ def test_what_is_read_of_a_document(prompted: Path, documents: list[Document]) -
 
 def _pipeline(prompted: Path, store: InMemoryDocumentStore) -> Pipeline:
     pipeline = Pipeline()
-    pipeline.add_component("embedder", EmbedrtTextEmbedder(str(prompted), prefix="passage: ", threads=1))
+    pipeline.add_component("embedder", EmbedrtTextEmbedder(prompted, prefix="passage: ", threads=1))
     pipeline.add_component("retriever", InMemoryEmbeddingRetriever(store, top_k=1))
     pipeline.connect("embedder.embedding", "retriever.query_embedding")
     return pipeline

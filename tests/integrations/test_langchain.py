@@ -55,7 +55,7 @@ def test_a_chain_may_be_pickled(prompted: Path, texts: list[str]) -> None:
 
 def test_the_reranker_ranks_and_keeps_metadata(reranker: Path, texts: list[str]) -> None:
     documents = [Document(page_content=text, metadata={"page": page}) for page, text in enumerate(texts)]
-    found = EmbedrtReranker(model=str(reranker)).compress_documents(documents, "reset a password")
+    found = EmbedrtReranker(model=reranker).compress_documents(documents, "reset a password")
     with CrossEncoder(reranker) as model:
         expected = model.rank("reset a password", texts, top_k=3)
     assert [one.metadata["page"] for one in found] == [entry["corpus_id"] for entry in expected]

@@ -8,6 +8,7 @@ A model is loaded when a component is warmed up or first run, and once for all c
 """
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Generic, Self, TypeVar, Unpack
@@ -46,8 +47,10 @@ class _Component(Generic[Model]):
     _how: dict[str, Any]
     """What each call of the encoder is given."""
 
-    def __init__(self, kind: type[Model], model: str, options: ModelOptions, **settings: Any) -> None:
-        self._kind, self._model, self._options, self._settings = kind, model, options, settings
+    def __init__(
+        self, kind: type[Model], model: str | os.PathLike[str], options: ModelOptions, **settings: Any
+    ) -> None:
+        self._kind, self._model, self._options, self._settings = kind, os.fspath(model), options, settings
         self._loaded: Model | None = None
 
     def warm_up(self) -> None:
@@ -87,7 +90,7 @@ class EmbedrtTextEmbedder(_Component[SentenceEncoder]):
 
     def __init__(
         self,
-        model: str,
+        model: str | os.PathLike[str],
         *,
         prefix: str | None = None,
         truncate_dim: int | None = None,
@@ -124,7 +127,7 @@ class EmbedrtDocumentEmbedder(_Component[SentenceEncoder]):
 
     def __init__(
         self,
-        model: str,
+        model: str | os.PathLike[str],
         *,
         prefix: str | None = None,
         meta_fields_to_embed: list[str] | None = None,
@@ -170,7 +173,7 @@ class EmbedrtSparseTextEmbedder(_Component[SparseEncoder]):
 
     def __init__(
         self,
-        model: str,
+        model: str | os.PathLike[str],
         *,
         prefix: str | None = None,
         max_active_dims: int | None = None,
@@ -205,7 +208,7 @@ class EmbedrtSparseDocumentEmbedder(_Component[SparseEncoder]):
 
     def __init__(
         self,
-        model: str,
+        model: str | os.PathLike[str],
         *,
         prefix: str | None = None,
         meta_fields_to_embed: list[str] | None = None,
@@ -240,7 +243,7 @@ class EmbedrtRanker(_Component[CrossEncoder]):
 
     def __init__(
         self,
-        model: str,
+        model: str | os.PathLike[str],
         *,
         top_k: int | None = 10,
         meta_fields_to_embed: list[str] | None = None,

@@ -7,6 +7,7 @@ store = InMemoryVectorStore(EmbedrtEmbeddings("minilm", variant="int8"))
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Unpack
 
 from embedrt.cross_encoder import CrossEncoder
@@ -80,7 +81,7 @@ class EmbedrtEmbeddings(Embeddings):
 class EmbedrtReranker(ModelFields, BaseDocumentCompressor):
     """Documents that a retriever found, in the order of a cross-encoder's scores; ``relevance_score`` goes to their metadata."""
 
-    model: str
+    model: str | Path
     """As for :class:`EmbedrtEmbeddings`, of kind cross-encoder."""
     top_n: int | None = 3
     """How many are kept; None: all."""

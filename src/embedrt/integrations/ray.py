@@ -9,6 +9,7 @@
 One machine needs no cluster: ``embedrt map``.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any, Literal, Unpack
 
@@ -29,7 +30,7 @@ class EmbedTexts:
 
     def __init__(
         self,
-        model: str,
+        model: str | os.PathLike[str],
         *,
         text_column: str = "text",
         output_column: str = "embedding",
