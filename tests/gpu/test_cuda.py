@@ -8,9 +8,10 @@ from embedrt_bench.workloads import composed_sentences
 
 from embedrt import SentenceEncoder
 from embedrt.corpus import Corpus, EncodeOptions, map_corpus
-from embedrt.devices import CUDA_PROVIDER
+from embedrt.devices import CUDA_PROVIDER, TENSORRT_PROVIDER, Providers
+from embedrt.errors import ProviderError
 from embedrt.placement import strays
-from embedrt.session import GraphSession, parse_device
+from embedrt.session import GraphSession, available_providers, parse_device
 from embedrt.tuning import tune
 
 pytestmark = pytest.mark.gpu
@@ -55,6 +56,22 @@ def test_attention_by_lengths(minilm_fp16: Path, minilm_by_lengths: Path, card: 
     np.testing.assert_allclose(alone, found[:20], atol=1e-3)
     session = GraphSession(minilm_by_lengths / "onnx/model_fp16.onnx", device=parse_device(card))
     assert strays(session.placements, CUDA_PROVIDER) == []
+
+
+def test_tensorrt_keeps_its_engines(minilm_fp16: Path, card: str, tmp_path: Path) -> None:
+    if TENSORRT_PROVIDER not in available_providers():
+        pytest.skip(f"this ONNX Runtime has no {TENSORRT_PROVIDER}")
+    kept = {"trt_fp16_enable": "1", "trt_engine_cache_enable": "1", "trt_engine_cache_path": str(tmp_path)}
+    providers: Providers = [(TENSORRT_PROVIDER, kept), CUDA_PROVIDER]
+    try:
+        tensorrt = SentenceEncoder(minilm_fp16, variant="fp16", device=card, providers=providers)
+    except ProviderError as missing:
+        pytest.skip(str(missing))
+    with tensorrt, SentenceEncoder(minilm_fp16) as cpu:
+        cosines = (cpu.encode(TEXTS) * tensorrt.encode(TEXTS)).sum(axis=1)
+    assert tensorrt.providers[0] == TENSORRT_PROVIDER
+    assert float(cosines.min()) > 0.999
+    assert list(tmp_path.glob("*.engine"))
 
 
 def test_a_corpus_with_two_encoders_on_the_card(minilm_fp16: Path, card: str, tmp_path: Path) -> None:
