@@ -6,6 +6,7 @@ length only. A batch is as large as a budget of tokens allows, because the worki
 the cache: larger batches are slower on a CPU.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,10 @@ import numpy.typing as npt
 from embedrt.text import TokenRows
 
 __all__ = ["Batch", "padded_arrays", "padded_types", "plan_batches", "without_prompt"]
+
+
+_FIRST = np.zeros(1, dtype=np.int64)
+_FIRST.flags.writeable = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +50,7 @@ def plan_batches(
     [[1], [0, 2], [3]]
     """
     if len(lengths) == 1 and lengths[0]:  # a text by itself is what latency is measured on, and needs no plan
-        return [Batch(rows=np.zeros(1, dtype=np.int64), length=-(-int(lengths[0]) // length_step) * length_step)]
+        return [Batch(rows=_FIRST, length=-(-int(lengths[0]) // length_step) * length_step)]
     padded = -(-lengths // length_step) * length_step
     order = np.argsort(-padded, kind="stable")
     batches = []
@@ -69,7 +74,7 @@ def padded_arrays(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """``input_ids`` and ``attention_mask`` of a batch, both int64 (batch, sequence)."""
     if len(tokens) == 1 and len(tokens.ids) == batch.length and tokens.attended is None:  # a text by itself
-        return tokens.ids[None, :], np.ones((1, batch.length), dtype=np.int64)
+        return tokens.ids[None, :], _all_real(batch.length)
     lengths = tokens.lengths[batch.rows][:, None]  # (batch, 1)
     offset = _offsets(lengths, batch.length, padding_side)
     if bool((lengths == batch.length).all()):  # nothing to pad
@@ -78,6 +83,14 @@ def padded_arrays(
     real = (offset >= 0) & (offset < lengths)  # (batch, sequence)
     input_ids = np.where(real, _taken(tokens.ids, tokens, batch, np.where(real, offset, 0)), pad_token_id)
     return input_ids, _attended(tokens, batch, offset, real.astype(np.int64))
+
+
+@functools.lru_cache(maxsize=512)
+def _all_real(length: int) -> npt.NDArray[np.int64]:
+    """The mask of one text without padding, (1, sequence)."""
+    mask = np.ones((1, length), dtype=np.int64)
+    mask.flags.writeable = False
+    return mask
 
 
 def padded_types(tokens: TokenRows, batch: Batch, *, padding_side: str) -> npt.NDArray[np.int64] | None:

@@ -12,14 +12,13 @@ from embedrt.manifest import Serving
 from embedrt.progress import Advance
 from embedrt.prompts import prefixed, tokens_left_out
 from embedrt.runner import Runner, text_windows
-from embedrt.scheduling import Arrays, Consume, Work
+from embedrt.scheduling import Arrays, Consume, Mask, Work
 from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
 from embedrt.text import TextTokenizer
 
 __all__ = ["Encoding", "Request"]
 
 Vectors = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from embedrt.loaded_model import LoadedModel
 from embedrt.progress import Advance, progress
 from embedrt.prompts import prefixed, tokens_left_out
 from embedrt.roles import RoleRows, Roles, kept_vectors
-from embedrt.scheduling import Arrays, Work
+from embedrt.scheduling import Arrays, Mask, Work
 from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, TOKEN_WEIGHTS
 from embedrt.sparse_encoding import terms_of_tokens
 from embedrt.sparse_vectors import SparseVectors
@@ -21,7 +21,6 @@ from embedrt.text import TokenRows, as_texts
 __all__ = ["HybridEncoder", "HybridVectors"]
 
 Vectors = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.int64]
 _OUTPUTS = {"dense": SENTENCE_EMBEDDING, "sparse": TOKEN_WEIGHTS, "multi-vector": TOKEN_EMBEDDINGS}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.batching import Batch
-from embedrt.scheduling import Arrays, Consume, Work
+from embedrt.scheduling import Arrays, Consume, Mask, Work
 from embedrt.text import TokenRows
 
 __all__ = ["different_rows", "first_equals", "run_once"]
@@ -68,7 +68,7 @@ def first_equals(tokens: TokenRows) -> npt.NDArray[np.int64]:
 def _handing_on(consume: Consume, firsts: npt.NDArray[np.int64], repeats: npt.NDArray[np.int64]) -> Consume:
     """``consume`` for the inputs that ran, then for their repeats: ``repeats[i]`` is equal to ``firsts[i]``, which rises."""
 
-    def store(batch: Batch, results: Arrays, mask: npt.NDArray[np.int64]) -> None:
+    def store(batch: Batch, results: Arrays, mask: Mask) -> None:
         consume(batch, results, mask)
         begins, ends = np.searchsorted(firsts, batch.rows), np.searchsorted(firsts, batch.rows, side="right")
         place = np.repeat(np.arange(len(batch.rows)), ends - begins)  # (repeats,), where in the batch their results are

@@ -20,7 +20,7 @@ from embedrt.session import GraphSession
 from embedrt.text import TokenRows
 from embedrt.workers import Busy, WorkerLease
 
-__all__ = ["Arrays", "Consume", "Extra", "Pending", "Scheduler", "Work"]
+__all__ = ["Arrays", "Consume", "Extra", "Inputs", "Mask", "Pending", "Scheduler", "Work"]
 
 Result = TypeVar("Result")
 
@@ -28,10 +28,14 @@ _FEW_BATCHES = 4
 """Batches a thread, up to which the session that shares its threads is faster than workers."""
 
 Arrays = list[npt.NDArray[np.float32]]
-Consume = Callable[[Batch, Arrays, npt.NDArray[np.int64]], None]
+Mask = npt.NDArray[np.int64]
+"""(batch, sequence)"""
+Consume = Callable[[Batch, Arrays, Mask], None]
 """What is done with a batch's outputs and attention mask."""
-Extra = Callable[[Batch], dict[str, npt.NDArray[Any]]]
-"""Further inputs of a batch, by name."""
+Inputs = dict[str, npt.NDArray[Any]]
+"""By name."""
+Extra = Callable[[Batch], Inputs]
+"""Further inputs of a batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

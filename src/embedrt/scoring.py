@@ -10,7 +10,7 @@ from embedrt.batching import Batch
 from embedrt.opening import Opened
 from embedrt.progress import Advance
 from embedrt.runner import Runner
-from embedrt.scheduling import Arrays, Work
+from embedrt.scheduling import Arrays, Mask, Work
 from embedrt.session import SCORES, TOKEN_TYPE_IDS
 from embedrt.text import TokenRows
 from embedrt.text_pairs import Pair
@@ -52,7 +52,7 @@ class Scoring:
         return scores
 
     def _work(self, pairs: Sequence[Pair], scores: Scores, request: ScoringRequest) -> Work[Scores]:
-        def store(batch: Batch, results: Arrays, _mask: npt.NDArray[np.int64]) -> None:
+        def store(batch: Batch, results: Arrays, _mask: Mask) -> None:
             scores[batch.rows] = results[0]
             request.advance(len(batch.rows))
 

@@ -23,7 +23,7 @@ from embedrt.opening import Opened
 from embedrt.progress import Advance
 from embedrt.prompts import prefixed, tokens_left_out
 from embedrt.runner import Runner, windows
-from embedrt.scheduling import Arrays, Work
+from embedrt.scheduling import Arrays, Mask, Work
 from embedrt.session import TOKEN_WEIGHTS
 from embedrt.sparse_vectors import SparseVectors, row_ends
 from embedrt.text import TextTokenizer, TokenRows
@@ -36,8 +36,6 @@ __all__ = [
     "terms_of_batch",
     "terms_of_tokens",
 ]
-
-Mask = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +14,13 @@ from embedrt.progress import Advance
 from embedrt.prompts import prefixed
 from embedrt.roles import Role, RoleRows, Roles, kept_vectors
 from embedrt.runner import Runner, text_windows
-from embedrt.scheduling import Arrays, Consume, Work
+from embedrt.scheduling import Arrays, Consume, Inputs, Mask, Work
 from embedrt.session import QUERY_EMBEDDINGS, QUERY_MAXIMA, SCORING_MASK, TOKEN_EMBEDDINGS
 from embedrt.similarity import normalized
 
 __all__ = ["TokenEncoding", "TokenRequest"]
 
 Vectors = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +68,7 @@ class TokenEncoding:
         rows = self._rows(texts, request)
         kept = dataclasses.replace(rows.tokens, type_ids=rows.kept.astype(np.int64))
 
-        def inputs(batch: Batch) -> dict[str, npt.NDArray[Any]]:
+        def inputs(batch: Batch) -> Inputs:
             mask = padded_types(kept, batch, padding_side=self._serving.padding_side)
             return {QUERY_EMBEDDINGS: query, SCORING_MASK: mask} if mask is not None else {}
 
