@@ -17,8 +17,8 @@ from embedrt.text import TokenRows
 
 __all__ = ["Batch", "padded_arrays", "padded_types", "plan_batches", "without_prompt"]
 
-
 _FIRST = np.zeros(1, dtype=np.int64)
+"""(1,) the row of a text by itself."""
 _FIRST.flags.writeable = False
 
 

@@ -27,6 +27,7 @@ _FEW_TEXTS, _FEW_THREADS = 64, 2
 
 
 _BEGIN = np.zeros(1, dtype=np.int64)
+"""(1,) where the ids of a text by itself begin."""
 _BEGIN.flags.writeable = False
 
 
