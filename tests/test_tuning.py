@@ -161,11 +161,10 @@ def test_a_real_measurement_is_kept_and_used(tiny: Path, monkeypatch: pytest.Mon
 
 def test_the_table_says_what_was_kept(tiny: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     Machine(monkeypatch, lambda layout: 0.001 * layout.latency_threads, lambda layout: 100 / layout.token_budget)
-    texts = tmp_path / "texts.txt"
-    texts.write_text("hello world\ncat\n" * 50, encoding="utf-8")
-    shown = CliRunner().invoke(
-        app, ["tune", str(tiny), "--seconds", "1", "--texts", str(texts)], env={"COLUMNS": "120"}
-    )
+    texts = tmp_path / "texts.csv"
+    texts.write_text("id,body\n" + "1,hello world\n2,cat\n" * 50, encoding="utf-8")
+    arguments = ["tune", str(tiny), "--seconds", "1", "--texts", str(texts), "--text-field", "body"]
+    shown = CliRunner().invoke(app, arguments, env={"COLUMNS": "120"})
     assert shown.exit_code == 0, shown.output
     rows = [line for line in shown.output.splitlines() if "kept" in line and "│" in line]
     assert len(rows) == 2

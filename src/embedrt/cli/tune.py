@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from embedrt.artifact import Artifact, locate, open_tokenizer
-from embedrt.cli.options import Device, Json, Model, Quiet, Revision
+from embedrt.cli.options import Device, Json, Model, Quiet, Revision, TextField
 from embedrt.corpus.reading import read_records
 from embedrt.errors import InputError, ManifestError
 from embedrt.layout import tuned_path, write_tuned
@@ -32,8 +32,9 @@ def tune(
     device: Device = "cpu",
     seconds: Annotated[float, typer.Option(min=1, help="Time for all of it; large models need longer.")] = 45.0,
     texts: Annotated[
-        Path | None, typer.Option(help="Texts like yours, one a line; without it, lengths of queries and sentences.")
+        Path | None, typer.Option(help="A file of texts like yours; without it, lengths of queries and sentences.")
     ] = None,
+    text_field: TextField = "text",
     forget: Annotated[bool, typer.Option("--forget", help="Measure nothing, and go back to the defaults.")] = False,
     revision: Revision = None,
     json: Json = False,
@@ -45,7 +46,7 @@ def tune(
         for artifact in artifacts:
             _kept_at(artifact, device).unlink(missing_ok=True)
         return
-    lengths = _lengths(texts, artifacts[0].tokenizer) if texts is not None else None
+    lengths = _lengths(texts, text_field, artifacts[0].tokenizer) if texts is not None else None
     found: dict[str, Tuned] = {}
     with progress(round(seconds), shown=not quiet and sys.stderr.isatty(), doing="Measuring", unit="s") as advance:
         for artifact in artifacts:
@@ -73,11 +74,11 @@ def _kept_at(artifact: Artifact, device: str) -> Path:
     return tuned_path(str(artifact.graph_sha256), runtime_version(), device=parse_device(device))
 
 
-def _lengths(texts: Path, tokenizer: Path) -> npt.NDArray[np.int64]:
-    records = read_records(str(texts), text_field="text")
+def _lengths(texts: Path, text_field: str, tokenizer: Path) -> npt.NDArray[np.int64]:
+    records = read_records(str(texts), text_field=text_field)
     if not records:
         raise InputError(f"{texts} holds no text: pass a file with some hundreds of texts like yours")
-    return open_tokenizer(tokenizer).encode([record["text"] for record in records]).lengths
+    return open_tokenizer(tokenizer).encode([record[text_field] for record in records]).lengths
 
 
 def _report(found: dict[str, Tuned], folder: Path, *, json: bool) -> None:
