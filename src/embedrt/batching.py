@@ -17,10 +17,6 @@ from embedrt.text import TokenRows
 
 __all__ = ["Batch", "padded_arrays", "padded_types", "plan_batches", "without_prompt"]
 
-_FIRST = np.zeros(1, dtype=np.int64)
-"""(1,) the row of a text by itself."""
-_FIRST.flags.writeable = False
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
@@ -50,7 +46,7 @@ def plan_batches(
     [[1], [0, 2], [3]]
     """
     if len(lengths) == 1 and lengths[0]:  # a text by itself is what latency is measured on, and needs no plan
-        return [Batch(rows=_FIRST, length=-(-int(lengths[0]) // length_step) * length_step)]
+        return [Batch(rows=np.zeros(1, dtype=np.int64), length=-(-int(lengths[0]) // length_step) * length_step)]
     padded = -(-lengths // length_step) * length_step
     order = np.argsort(-padded, kind="stable")
     batches = []

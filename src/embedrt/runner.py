@@ -71,9 +71,6 @@ class Runner:
 
     def fill(self, count: int, work_of: Callable[[int, int], Work[Any]]) -> None:
         """As :meth:`over`, where the works fill what the caller holds already."""
-        if count <= _WINDOW:  # a generator is 2 µs of a single text's
-            self.run(work_of(0, count))
-            return
         for _ in self.over(count, work_of):
             pass
 

@@ -26,11 +26,6 @@ _FEW_TEXTS, _FEW_THREADS = 64, 2
 """Looking words up takes one thread, and Python's lock: for more texts than these, more threads than these are faster without."""
 
 
-_BEGIN = np.zeros(1, dtype=np.int64)
-"""(1,) where the ids of a text by itself begin."""
-_BEGIN.flags.writeable = False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRows:
     """Token ids of several texts, end to end in one array."""
@@ -173,7 +168,7 @@ def token_rows(rows: Sequence[Sequence[int]]) -> TokenRows:
     """Token ids of several texts, laid end to end."""
     if len(rows) == 1:  # what latency is measured on: a third of the time
         only = np.array(rows[0], dtype=np.int64)
-        return TokenRows(ids=only, lengths=np.array([len(only)]), starts=_BEGIN)
+        return TokenRows(ids=only, lengths=np.array([len(only)]), starts=np.zeros(1, dtype=np.int64))
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     ids = np.fromiter(itertools.chain.from_iterable(rows), np.int64, int(lengths.sum()))
     return TokenRows(ids=ids, lengths=lengths, starts=np.cumsum(lengths) - lengths)
