@@ -36,6 +36,14 @@ __all__ = [
 ]
 
 Model = TypeVar("Model", bound=LoadedModel)
+_ENCODE = {
+    "prefix": "prompt",
+    "progress_bar": "show_progress_bar",
+    "truncate_dim": "truncate_dim",
+    "normalize_embeddings": "normalize_embeddings",
+    "max_active_dims": "max_active_dims",
+}
+"""What settings that are for the encoder are called there."""
 
 
 class _Component(Generic[Model]):
@@ -44,13 +52,11 @@ class _Component(Generic[Model]):
     Haystack makes the classes of components anew, in which ``super()`` does not work.
     """
 
-    _how: dict[str, Any]
-    """What each call of the encoder is given."""
-
     def __init__(
         self, kind: type[Model], model: str | os.PathLike[str], options: ModelOptions, **settings: Any
     ) -> None:
         self._kind, self._model, self._options, self._settings = kind, os.fspath(model), options, settings
+        self._how = {_ENCODE[name]: value for name, value in settings.items() if name in _ENCODE}
         self._loaded: Model | None = None
 
     def warm_up(self) -> None:
@@ -106,9 +112,8 @@ class EmbedrtTextEmbedder(_Component[SentenceEncoder]):
             normalize_embeddings: True: length 1, after truncation.
             **options: ``variant``, ``device``, ``threads``, ``revision`` of :class:`embedrt.SentenceEncoder`.
         """
-        how = {"truncate_dim": truncate_dim, "normalize_embeddings": normalize_embeddings}
-        _Component.__init__(self, SentenceEncoder, model, options, prefix=prefix, **how)
-        self._how = {"prompt": prefix, **how}
+        settings = {"prefix": prefix, "truncate_dim": truncate_dim, "normalize_embeddings": normalize_embeddings}
+        _Component.__init__(self, SentenceEncoder, model, options, **settings)
 
     @component.output_types(embedding=list[float])
     def run(self, text: str) -> dict[str, Any]:
@@ -149,11 +154,18 @@ class EmbedrtDocumentEmbedder(_Component[SentenceEncoder]):
             normalize_embeddings: True: length 1, after truncation.
             **options: ``variant``, ``device``, ``threads``, ``revision`` of :class:`embedrt.SentenceEncoder`.
         """
-        how = {"truncate_dim": truncate_dim, "normalize_embeddings": normalize_embeddings}
-        read = {"meta_fields_to_embed": meta_fields_to_embed, "embedding_separator": embedding_separator}
-        shown = {"progress_bar": progress_bar}
-        _Component.__init__(self, SentenceEncoder, model, options, prefix=prefix, **read, **shown, **how)
-        self._how = {"prompt": prefix, "show_progress_bar": progress_bar, **how}
+        _Component.__init__(
+            self,
+            SentenceEncoder,
+            model,
+            options,
+            prefix=prefix,
+            meta_fields_to_embed=meta_fields_to_embed,
+            embedding_separator=embedding_separator,
+            progress_bar=progress_bar,
+            truncate_dim=truncate_dim,
+            normalize_embeddings=normalize_embeddings,
+        )
 
     @component.output_types(documents=list[Document])
     def run(self, documents: list[Document]) -> dict[str, Any]:
@@ -187,9 +199,7 @@ class EmbedrtSparseTextEmbedder(_Component[SparseEncoder]):
             max_active_dims: keep the so many heaviest terms; None: what the checkpoint says, mostly all.
             **options: ``variant``, ``device``, ``threads``, ``revision`` of :class:`embedrt.SparseEncoder`.
         """
-        how = {"max_active_dims": max_active_dims}
-        _Component.__init__(self, SparseEncoder, model, options, prefix=prefix, **how)
-        self._how = {"prompt": prefix, **how}
+        _Component.__init__(self, SparseEncoder, model, options, prefix=prefix, max_active_dims=max_active_dims)
 
     @component.output_types(sparse_embedding=SparseEmbedding)
     def run(self, text: str) -> dict[str, Any]:
@@ -218,11 +228,17 @@ class EmbedrtSparseDocumentEmbedder(_Component[SparseEncoder]):
         **options: Unpack[ModelOptions],
     ) -> None:
         """Keep what is asked for: as :class:`EmbedrtDocumentEmbedder` and :class:`EmbedrtSparseTextEmbedder`."""
-        how = {"max_active_dims": max_active_dims}
-        read = {"meta_fields_to_embed": meta_fields_to_embed, "embedding_separator": embedding_separator}
-        shown = {"progress_bar": progress_bar}
-        _Component.__init__(self, SparseEncoder, model, options, prefix=prefix, **read, **shown, **how)
-        self._how = {"prompt": prefix, "show_progress_bar": progress_bar, **how}
+        _Component.__init__(
+            self,
+            SparseEncoder,
+            model,
+            options,
+            prefix=prefix,
+            meta_fields_to_embed=meta_fields_to_embed,
+            embedding_separator=embedding_separator,
+            progress_bar=progress_bar,
+            max_active_dims=max_active_dims,
+        )
 
     @component.output_types(documents=list[Document])
     def run(self, documents: list[Document]) -> dict[str, Any]:
@@ -259,14 +275,21 @@ class EmbedrtRanker(_Component[CrossEncoder]):
             embedding_separator: what stands between all of these.
             **options: ``variant``, ``device``, ``threads``, ``revision`` of :class:`embedrt.CrossEncoder`.
         """
-        read = {"meta_fields_to_embed": meta_fields_to_embed, "embedding_separator": embedding_separator}
-        _Component.__init__(self, CrossEncoder, model, options, top_k=top_k, **read)
-        self._top_k = top_k
+        _Component.__init__(
+            self,
+            CrossEncoder,
+            model,
+            options,
+            top_k=top_k,
+            meta_fields_to_embed=meta_fields_to_embed,
+            embedding_separator=embedding_separator,
+        )
 
     @component.output_types(documents=list[Document])
     def run(self, query: str, documents: list[Document], top_k: int | None = None) -> dict[str, Any]:
         """``documents``: copies of the best, with their scores; ``top_k``: in place of the component's own."""
-        ranked = self._encoder().rank(query, self._texts(documents), top_k=self._top_k if top_k is None else top_k)
+        best = self._settings["top_k"] if top_k is None else top_k
+        ranked = self._encoder().rank(query, self._texts(documents), top_k=best)
         return {"documents": [replace(documents[entry["corpus_id"]], score=entry["score"]) for entry in ranked]}
 
     @component.output_types(documents=list[Document])

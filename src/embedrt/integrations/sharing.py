@@ -7,6 +7,7 @@ from typing import TypedDict, TypeVar, Unpack
 from weakref import WeakValueDictionary
 
 from embedrt.loaded_model import LoadedModel
+from embedrt.opening import Opening
 
 __all__ = ["ModelOptions", "shared"]
 
@@ -22,7 +23,6 @@ class ModelOptions(TypedDict, total=False):
     revision: str | None
 
 
-_DEFAULTS: ModelOptions = {"variant": None, "device": "cpu", "threads": None, "revision": None}
 _LOADED: WeakValueDictionary[tuple[object, ...], LoadedModel] = WeakValueDictionary()
 _LOADING = threading.Lock()
 
@@ -34,10 +34,10 @@ def shared(kind: type[Model], model: str | os.PathLike[str], **options: Unpack[M
         TypeError: an option that there is not.
         EmbedrtError: whatever loading raises.
     """
-    if unknown := options.keys() - _DEFAULTS.keys():
-        raise TypeError(f"unknown options {', '.join(sorted(unknown))}, expected some of {', '.join(_DEFAULTS)}")
-    chosen = {**_DEFAULTS, **options}
-    key = (kind, *_place(model), *chosen.values())
+    known = ModelOptions.__annotations__
+    if unknown := options.keys() - known.keys():
+        raise TypeError(f"unknown options {', '.join(sorted(unknown))}, expected some of {', '.join(known)}")
+    key = (kind, *_place(model), Opening(**options))
     with _LOADING:
         found = _LOADED.get(key)
         if not isinstance(found, kind):
