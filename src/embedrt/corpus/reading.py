@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from embedrt.corpus.lines import Record
+from embedrt.corpus.parquet import missing_column, no_text, open_parquet
 from embedrt.corpus.rows import UNREADABLE, Rows, open_rows, rows_of
 from embedrt.corpus.writing import require_pyarrow
 from embedrt.errors import InputError
@@ -21,7 +22,7 @@ def read_records(source: str, *, text_field: str) -> list[Record]:
     """
     try:
         if source.endswith(".parquet"):
-            return _parquet_records(source, text_field)
+            return _parquet_records(Path(source), text_field)
         with _rows(source, text_field) as rows:
             return [rows.record(at, row) for at, row in rows]
     except FileNotFoundError as error:
@@ -39,21 +40,14 @@ def _rows(source: str, text_field: str) -> AbstractContextManager[Rows]:
     return open_rows(Path(source), text_field)
 
 
-def _parquet_records(source: str, text_field: str) -> list[Record]:
+def _parquet_records(path: Path, text_field: str) -> list[Record]:
     require_pyarrow()
-    from pyarrow import lib, parquet
-
-    try:
-        with Path(source).open("rb") as file:
-            table = parquet.read_table(file)
-    except lib.ArrowException as error:
-        raise InputError(f"{source} cannot be read as .parquet: {error}") from error
+    with open_parquet(path) as file:
+        table = file.read()
     if text_field not in table.column_names:
-        raise InputError(
-            f"{source} has no column {text_field!r}, it has {', '.join(table.column_names)}: see --text-field"
-        )
+        raise missing_column(path, text_field, table.column_names, "--text-field")
     records: list[Record] = table.to_pylist()
-    for number, record in enumerate(records):
+    for row, record in enumerate(records):
         if not isinstance(record[text_field], str):
-            raise InputError(f"{source}, row {number} (from 0) has no text under {text_field!r}")
+            raise no_text(path, row, text_field)
     return records

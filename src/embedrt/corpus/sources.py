@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from embedrt.corpus.lines import Record
+from embedrt.corpus.parquet import missing_column, no_text, open_parquet
 from embedrt.corpus.rows import ROW_SUFFIXES, UNREADABLE, Rows, open_rows
 from embedrt.corpus.writing import require_pyarrow
 from embedrt.errors import InputError
@@ -146,27 +147,22 @@ def _of_rows(
 def _parquet_pieces(
     source: Source, how: Reading, wanted: Callable[[int], bool], advance: Callable[[float], None]
 ) -> Iterator[Piece]:
-    from pyarrow import lib, parquet
-
-    try:
-        with parquet.ParquetFile(source.path) as file:
-            columns = _columns(source, how, file.schema_arrow.names)
-            size, total = source.path.stat().st_size, max(1, file.metadata.num_rows)
-            for number, table in enumerate(_tables(file, columns, how.rows)):
-                took = size * table.num_rows / total
-                if wanted(number):
-                    yield _of_table(source, how, number, table, took)
-                else:
-                    advance(took)
-    except lib.ArrowException as error:
-        raise InputError(f"{source.path} cannot be read as .parquet: {error}") from error
+    with open_parquet(source.path) as file:
+        columns = _columns(source, how, file.schema_arrow.names)
+        size, total = source.path.stat().st_size, max(1, file.metadata.num_rows)
+        for number, table in enumerate(_tables(file, columns, how.rows)):
+            took = size * table.num_rows / total
+            if wanted(number):
+                yield _of_table(source, how, number, table, took)
+            else:
+                advance(took)
 
 
 def _columns(source: Source, how: Reading, there: Sequence[str]) -> list[str]:
     wanted = [how.text_field, *(there if how.keep is None else how.keep)]
     if missing := [name for name in wanted if name not in there]:
         option = "--text-field" if missing[0] == how.text_field else "--keep"
-        raise InputError(f"{source.path} has no column {missing[0]!r}, it has {', '.join(there)}: see {option}")
+        raise missing_column(source.path, missing[0], there, option)
     return list(dict.fromkeys(wanted))
 
 
@@ -193,8 +189,7 @@ def _of_table(source: Source, how: Reading, number: int, table: Any, took: float
     texts = table[how.text_field].to_pylist()
     valid = [isinstance(text, str) for text in texts]
     if not all(valid):
-        row = number * how.rows + valid.index(False)
-        _unless_skipped(how, InputError(f"{source.path}, row {row} (from 0) has no text under {how.text_field!r}"))
+        _unless_skipped(how, no_text(source.path, number * how.rows + valid.index(False), how.text_field))
         table = table.filter(pa.array(valid))
     names = table.column_names if how.keep is None else list(how.keep)
     kept = [text for text in texts if isinstance(text, str)]
