@@ -1,8 +1,9 @@
 """What the command line says of how texts are encoded."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
+from embedrt.in_role import Encodes, in_role
 from embedrt.loaded_model import LoadedModel
 from embedrt.sparse_forms import Form
 
@@ -10,17 +11,6 @@ __all__ = ["Asked"]
 
 Role = Literal["query", "document"]
 Encoder = TypeVar("Encoder", bound=LoadedModel)
-
-
-class Encodes(Protocol):
-    """What encodes texts in each role."""
-
-    @property
-    def encode(self) -> Any: ...
-    @property
-    def encode_query(self) -> Any: ...
-    @property
-    def encode_document(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +39,5 @@ class Asked:
 
     def encoded(self, encoder: Encodes, texts: list[str], **options: Any) -> Any:
         """``texts`` as queries, documents, or neither, with the prompt and batch size that were asked for."""
-        roles = {None: encoder.encode, "query": encoder.encode_query, "document": encoder.encode_document}
         prompt = {"prompt_name": self.prompt_name, "prompt": self.prompt}
-        return roles[self.role](texts, **prompt, batch_size=self.batch_size, **options)
+        return in_role(encoder, self.role)(texts, **prompt, batch_size=self.batch_size, **options)

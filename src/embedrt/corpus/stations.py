@@ -16,6 +16,7 @@ from embedrt.corpus.sources import Piece
 from embedrt.corpus.writing import write_vectors
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import JobError
+from embedrt.in_role import in_role
 from embedrt.session import parse_device
 from embedrt.threads import available_threads
 
@@ -66,11 +67,7 @@ class Station:
             JobError: it was told to stop, or the file cannot be written.
         """
         asked = self._options
-        encode: Any = {
-            None: self._encoder.encode,
-            "query": self._encoder.encode_query,
-            "document": self._encoder.encode_document,
-        }[asked.role]
+        encode = in_role(self._encoder, asked.role)
         slices = []
         for first in range(0, max(1, len(piece.texts)), _SLICE):
             if self._stopped.is_set():

@@ -15,6 +15,7 @@ from typing import Any, Literal, Unpack
 
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import InputError, MissingDependencyError
+from embedrt.in_role import in_role
 from embedrt.integrations.sharing import ModelOptions, shared
 
 try:
@@ -60,10 +61,7 @@ class EmbedTexts:
         """
         options.setdefault("threads", _processors())
         encoder = shared(SentenceEncoder, model, **options)
-        encodes = {None: encoder.encode, "query": encoder.encode_query, "document": encoder.encode_document}
-        if role not in encodes:
-            raise InputError(f"role is {role!r}, expected 'query', 'document' or None")
-        self._encode: Any = encodes[role]
+        self._encode = in_role(encoder, role)
         self._how = {"prompt": prompt, "truncate_dim": truncate_dim, "normalize_embeddings": normalize_embeddings}
         self._text_column, self._output_column = text_column, output_column
 
