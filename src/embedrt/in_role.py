@@ -11,11 +11,16 @@ class Encodes(Protocol):
     """What encodes texts in each role."""
 
     @property
-    def encode(self) -> Any: ...
+    def encode(self) -> Any:
+        """As neither."""
+
     @property
-    def encode_query(self) -> Any: ...
+    def encode_query(self) -> Any:
+        """As queries."""
+
     @property
-    def encode_document(self) -> Any: ...
+    def encode_document(self) -> Any:
+        """As documents."""
 
 
 def in_role(encoder: Encodes, role: str | None) -> Any:
