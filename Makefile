@@ -79,7 +79,7 @@ lineage: $(VENV)/.dev
 test-free-threaded:
 	$(FREE_THREADED) -m venv .venv-free-threaded
 	.venv-free-threaded/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[cpu]' pytest hypothesis onnx onnx-ir pyarrow
-	.venv-free-threaded/bin/python -c 'import sys, embedrt.text, embedrt.session; sys.exit(getattr(sys, "_is_gil_enabled", lambda: True)() and "threads of this Python hold a lock")'
+	.venv-free-threaded/bin/python -c 'import sys, embedrt.text.tokenizer, embedrt.inference.session; sys.exit(getattr(sys, "_is_gil_enabled", lambda: True)() and "threads of this Python hold a lock")'
 	.venv-free-threaded/bin/python -m pytest $$(grep -LE 'torch|sentence_transformers' tests/test_*.py)
 
 arm: $(VENV)/.dev

@@ -9,7 +9,7 @@ from typing import Any
 from embedrt_bench.data import data_folder, sts_texts
 from tqdm import tqdm
 
-from embedrt.manifest import Manifest
+from embedrt.artifact.manifest import Manifest
 
 __all__ = ["ORIGINAL", "fidelity", "interleaved", "megabytes", "sts_sample"]
 

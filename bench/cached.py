@@ -6,7 +6,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from embedrt.manifest import MANIFEST_FILE
+from embedrt.artifact.manifest import MANIFEST_FILE
 
 __all__ = ["CACHE", "cached", "exporter_hash"]
 

@@ -16,7 +16,7 @@ from embedrt_bench.workloads import composed_sentences
 from rich.console import Console
 from rich.table import Table
 
-from embedrt.threads import available_threads
+from embedrt.machine.threads import available_threads
 
 __all__ = ["main"]
 

@@ -14,8 +14,8 @@ from embedrt_bench.peers import OWN, python_of, why_missing
 from embedrt_bench.prepared import Prepared, Source
 from embedrt_bench.process import EngineProcess
 
+from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
 from embedrt.errors import InputError
-from embedrt.manifest import MANIFEST_FILE, Manifest
 
 __all__ = ["EXACT", "REFERENCE", "EngineSpec", "catalogue", "open_engine", "specification", "why_unavailable"]
 

@@ -17,7 +17,7 @@ from embedrt_bench.cached import CACHE, cached
 from embedrt_bench.results import RESULTS, write_result
 
 from embedrt import HybridEncoder, MultiVectorEncoder, SentenceEncoder, SparseEncoder
-from embedrt.threads import available_threads
+from embedrt.machine.threads import available_threads
 
 __all__ = ["main", "save_wide"]
 

@@ -6,8 +6,8 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from embedrt.processor import instruction_names, processor_fields
-from embedrt.threads import available_threads
+from embedrt.machine.processor import instruction_names, processor_fields
+from embedrt.machine.threads import available_threads
 
 __all__ = ["describe_machine", "instructions"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from embedrt_bench.cached import CACHE, cached
 from embedrt_export.quantization import Precision, QuantizeOptions, quantize
 
-from embedrt.manifest import MANIFEST_FILE, Manifest
+from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
 
 __all__ = ["MINILM", "checkpoint_folder", "exported", "with_lengths", "with_variants"]
 

@@ -20,8 +20,8 @@ from embedrt_bench.results import RESULTS, read_result, write_result
 from embedrt_export.quantization import Precision, QuantizeOptions
 
 from embedrt import MultiVectorEncoder
-from embedrt.manifest import MANIFEST_FILE, Manifest
-from embedrt.threads import available_threads
+from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
+from embedrt.machine.threads import available_threads
 
 __all__ = ["main", "save_stand_in", "with_table"]
 

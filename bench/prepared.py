@@ -20,7 +20,7 @@ from embedrt_bench.cached import CACHE
 from embedrt_bench.peers import python_of
 from embedrt_bench.process import EngineError, thread_environment
 
-from embedrt.manifest import MANIFEST_FILE, Manifest
+from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
 
 __all__ = ["MAKERS", "Prepared", "Source"]
 

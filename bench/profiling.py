@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from embedrt.artifact import locate, open_tokenizer
-from embedrt.batching import padded_arrays, plan_batches
-from embedrt.session import GraphSession
-from embedrt.text import TokenRows
+from embedrt.artifact.folder import locate, open_tokenizer
+from embedrt.inference.batching import padded_arrays, plan_batches
+from embedrt.inference.session import GraphSession
+from embedrt.text.tokenizer import TokenRows
 
 __all__ = ["operator_shares"]
 

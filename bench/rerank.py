@@ -26,10 +26,10 @@ from scipy.stats import spearmanr
 from sentence_transformers import CrossEncoder as OriginalCrossEncoder
 
 from embedrt import CrossEncoder
+from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
 from embedrt.errors import InputError
-from embedrt.manifest import MANIFEST_FILE, Manifest
-from embedrt.text import TextTokenizer
-from embedrt.threads import available_threads
+from embedrt.machine.threads import available_threads
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["DOCUMENT", "main", "with_tables"]
 

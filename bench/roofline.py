@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from embedrt.processor import saturates_byte_sums
+from embedrt.machine.processor import saturates_byte_sums
 
 __all__ = ["matrix_operations", "measured_peak", "share_of_peak"]
 

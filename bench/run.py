@@ -28,7 +28,7 @@ from embedrt_bench.scenarios.soak import soak
 from embedrt_bench.theory import theoretical_peaks
 
 from embedrt.errors import InputError
-from embedrt.threads import available_threads
+from embedrt.machine.threads import available_threads
 
 __all__ = ["BenchSettings", "measure"]
 

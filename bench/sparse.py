@@ -21,9 +21,9 @@ from embedrt_bench.results import RESULTS, write_result
 from embedrt_export.quantization import Precision, QuantizeOptions
 
 from embedrt import SparseEncoder
-from embedrt.layout import default_layout
-from embedrt.manifest import MANIFEST_FILE, Manifest
-from embedrt.threads import available_threads
+from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
+from embedrt.inference.layout import default_layout
+from embedrt.machine.threads import available_threads
 
 __all__ = ["main", "save_stand_in"]
 

@@ -1,7 +1,7 @@
 """The model card of an artifact, README.md: what it is, how to load it, and how it was checked."""
 
-from embedrt.kinds import CLASSES
-from embedrt.manifest import Serving, Source, Variant
+from embedrt.artifact.kinds import CLASSES
+from embedrt.artifact.manifest import Serving, Source, Variant
 
 __all__ = ["model_card"]
 

@@ -8,8 +8,8 @@ import torch
 from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import nn
 
-from embedrt.artifact import UNLIMITED
-from embedrt.manifest import Serving, Source
+from embedrt.artifact.folder import UNLIMITED
+from embedrt.artifact.manifest import Serving, Source
 
 __all__ = ["Checkpoint", "reference_name"]
 
@@ -82,7 +82,7 @@ class Checkpoint:
 
     @property
     def text_facts(self) -> dict[str, Any]:
-        """The fields of :class:`~embedrt.manifest.Serving` that every kind of model has, about its texts."""
+        """The fields of :class:`~embedrt.artifact.manifest.Serving` that every kind of model has, about its texts."""
         return {
             "max_seq_length": self.max_seq_length,
             "pad_token_id": int(self.tokenizer.pad_token_id or 0),

@@ -9,11 +9,11 @@ import numpy.typing as npt
 from embedrt_export.distance import row_cosines
 from embedrt_export.parity_texts import PARITY_TEXTS
 
-from embedrt.batching import Batch, padded_arrays
+from embedrt.artifact.manifest import Parity, Serving
 from embedrt.errors import ParityError
-from embedrt.manifest import Parity, Serving
-from embedrt.session import SENTENCE_EMBEDDING, GraphSession
-from embedrt.text import TextTokenizer, TokenRows
+from embedrt.inference.batching import Batch, padded_arrays
+from embedrt.inference.session import SENTENCE_EMBEDDING, GraphSession
+from embedrt.text.tokenizer import TextTokenizer, TokenRows
 
 __all__ = ["BATCH_SIZES", "TOLERANCE", "Comparison", "Vectors", "batches_of", "compare_runs", "vectors_in_batches"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from embedrt.graphfile import is_git_lfs_pointer
+from embedrt.artifact.graphfile import is_git_lfs_pointer
 
 __all__ = ["diagnosis", "first_line"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from embedrt.session import TOKEN_TYPE_IDS
+from embedrt.inference.session import TOKEN_TYPE_IDS
 
 __all__ = ["GraphModule", "types_of_one_text"]
 
@@ -16,7 +16,7 @@ class GraphModule(nn.Module):
     transformer: Any
     """The transformers model inside, whose attention may be traced as one operator; None: there is none."""
     input_names: tuple[str, ...] = ("input_ids", "attention_mask")
-    """The arguments of ``forward``, in their order; the runtime knows :data:`embedrt.session.INPUT_IDS` and its neighbors."""
+    """The arguments of ``forward``, in their order; the runtime knows them from ``embedrt.inference.session``."""
     output_names: tuple[str, ...]
     """What ``forward`` gives, in its order; the first axis of each is the batch."""
     vocabulary: int

@@ -11,7 +11,7 @@ from embedrt_export.module import SentenceModule, build_module
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, TOKEN_WEIGHTS
+from embedrt.inference.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, TOKEN_WEIGHTS
 
 __all__ = ["HybridModule", "build_hybrid", "heads_of"]
 

@@ -5,8 +5,8 @@ from typing import Any
 from embedrt_export.checkpoint import Checkpoint
 from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
+from embedrt.artifact.kinds import Expansion, MultiVector
 from embedrt.errors import CheckpointError
-from embedrt.kinds import Expansion, MultiVector
 
 __all__ = ["late_settings"]
 

@@ -16,10 +16,10 @@ from embedrt_export.comparison import TOLERANCE
 from embedrt_export.graph_values import add_weight
 from embedrt_export.parity_texts import PARITY_TEXTS
 
+from embedrt.artifact.manifest import Serving
 from embedrt.errors import CheckpointError, InputError, ParityError
-from embedrt.manifest import Serving
+from embedrt.inference.session import QUERY_EMBEDDINGS, QUERY_MAXIMA, SCORING_MASK, TOKEN_EMBEDDINGS
 from embedrt.multi_vector_encoder import MultiVectorEncoder
-from embedrt.session import QUERY_EMBEDDINGS, QUERY_MAXIMA, SCORING_MASK, TOKEN_EMBEDDINGS
 
 __all__ = ["append_maxsim", "require_same_ranking", "scoring_in_graph"]
 

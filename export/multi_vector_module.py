@@ -1,6 +1,7 @@
 """Stage 2 of multi-vector encoders: transformer, projection and normalization as one module, token ids to a vector a token.
 
-Which tokens count is decided on the host, from their ids (:mod:`embedrt.roles`): the graph gives a vector for every position.
+Which tokens count is decided on the host, from their ids (``embedrt.multi_vector.roles``): the graph gives a vector for every
+position.
 """
 
 from collections.abc import Iterator

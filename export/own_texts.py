@@ -13,7 +13,7 @@ _SEED = 0
 def own_texts(words: Sequence[str], *, split: str) -> list[str]:
     """Words drawn at random, the same for the same ``words``, in texts of many lengths; none where there are no words.
 
-    ``split`` is that of :class:`embedrt.segmenters.WordRules`. The words of a phrase stand apart in half of the texts.
+    ``split`` is that of :class:`embedrt.text.segmenters.WordRules`. The words of a phrase stand apart in half of the texts.
     """
     if not words:
         return []

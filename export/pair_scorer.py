@@ -20,7 +20,7 @@ from sentence_transformers.sentence_transformer.modules import Dropout, LayerNor
 from torch import Tensor, nn
 
 from embedrt.errors import CheckpointError
-from embedrt.session import ATTENTION_MASK, INPUT_IDS, LOGITS, SCORES, TOKEN_TYPE_IDS
+from embedrt.inference.session import ATTENTION_MASK, INPUT_IDS, LOGITS, SCORES, TOKEN_TYPE_IDS
 
 __all__ = ["PairScorer", "activation_name", "build_pair_scorer", "reads_token_types"]
 

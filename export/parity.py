@@ -7,9 +7,9 @@ from embedrt_export.checkpoint import Checkpoint, reference_name
 from embedrt_export.comparison import BATCH_SIZES, TOLERANCE, Comparison, Vectors, compare_runs, vectors_in_batches
 from embedrt_export.parity_texts import PARITY_TEXTS
 
-from embedrt.manifest import Serving
-from embedrt.session import GraphSession
-from embedrt.text import TextTokenizer
+from embedrt.artifact.manifest import Serving
+from embedrt.inference.session import GraphSession
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["TOLERANCE", "Comparison", "Vectors", "compare", "reference_vectors", "vectors_in_batches"]
 

@@ -25,9 +25,9 @@ from embedrt_export.suspect import first_differing_layer
 from embedrt_export.trace import OPSET, trace
 from embedrt_export.writing import file_records, staging, write_graph, write_manifest
 
-from embedrt.artifact import Artifact, check_files, locate, tokenizer_in
+from embedrt.artifact.folder import Artifact, check_files, locate, tokenizer_in
+from embedrt.artifact.manifest import Manifest, Parity, Serving, Variant
 from embedrt.errors import CheckpointError, GraphError, InputError, ManifestError, ParityError
-from embedrt.manifest import Manifest, Parity, Serving, Variant
 
 __all__ = ["export", "verify"]
 

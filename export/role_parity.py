@@ -9,14 +9,14 @@ import numpy.typing as npt
 from embedrt_export.comparison import BATCH_SIZES, Comparison, batches_of, compare_runs
 from embedrt_export.parity_texts import PARITY_TEXTS
 
-from embedrt.batching import Batch
+from embedrt.artifact.kinds import MultiVector
+from embedrt.artifact.manifest import Serving
 from embedrt.errors import ParityError
-from embedrt.kinds import MultiVector
-from embedrt.manifest import Serving
+from embedrt.inference.batching import Batch
+from embedrt.inference.session import TOKEN_EMBEDDINGS, GraphSession
+from embedrt.multi_vector.roles import Role, RoleRows, Roles, kept_vectors
 from embedrt.prompts import prompt_for, prompt_name_for
-from embedrt.roles import Role, RoleRows, Roles, kept_vectors
-from embedrt.session import TOKEN_EMBEDDINGS, GraphSession
-from embedrt.text import TextTokenizer
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["RoleReference", "RoleVectors", "compare_roles"]
 

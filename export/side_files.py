@@ -7,7 +7,7 @@ from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.tokenizer_file import truncation_of, without_special_tokens, write_tokenizer
 from tokenizers import Tokenizer
 
-from embedrt.artifact import TOKENIZER_FILE
+from embedrt.artifact.folder import TOKENIZER_FILE
 from embedrt.errors import CheckpointError
 
 __all__ = ["write_side_files"]

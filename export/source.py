@@ -28,9 +28,9 @@ from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import BoW, Pooling, StaticEmbedding, WordEmbeddings
 from transformers.utils import logging as transformers_logging
 
+from embedrt.artifact.hub import is_hub_id
+from embedrt.artifact.manifest import Source
 from embedrt.errors import CheckpointError
-from embedrt.hub import is_hub_id
-from embedrt.manifest import Source
 
 __all__ = ["POOLING_MODES", "load_checkpoint"]
 

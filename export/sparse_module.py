@@ -19,7 +19,7 @@ from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder, Spar
 from torch import Tensor, nn
 
 from embedrt.errors import CheckpointError
-from embedrt.session import SPARSE_EMBEDDING
+from embedrt.inference.session import SPARSE_EMBEDDING
 
 __all__ = ["build_sparse_module"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from embedrt.artifact import TOKENIZER_FILE
+from embedrt.artifact.folder import TOKENIZER_FILE
 
 __all__ = ["truncation_of", "without_special_tokens", "write_tokenizer"]
 

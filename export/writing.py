@@ -10,9 +10,9 @@ import onnx_ir
 from embedrt_export.streamed import save_streamed
 from onnx_ir.passes import common
 
-from embedrt.artifact import sha256_of
+from embedrt.artifact.folder import sha256_of
+from embedrt.artifact.manifest import MANIFEST_FILE, METADATA_KEY, FileRecord, Manifest, Serving, serving_to_json
 from embedrt.errors import InputError
-from embedrt.manifest import MANIFEST_FILE, METADATA_KEY, FileRecord, Manifest, Serving, serving_to_json
 
 __all__ = ["file_records", "staging", "write_graph", "write_manifest"]
 

@@ -24,8 +24,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported: a mistyped folder must not ask the Hub
 
 from embedrt import SentenceEncoder
-from embedrt.cli import main
-from embedrt.manifest import (
+from embedrt.artifact.manifest import (
     MANIFEST_FILE,
     METADATA_KEY,
     FileRecord,
@@ -36,6 +35,7 @@ from embedrt.manifest import (
     Variant,
     serving_to_json,
 )
+from embedrt.cli import main
 
 WIDTH = 8
 ROWS = 200  # 6400 bytes of word embeddings: enough for graphfile to map them

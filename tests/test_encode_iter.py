@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedrt import SentenceEncoder, runner
+from embedrt import SentenceEncoder
 from embedrt.errors import InputError
+from embedrt.inference import runner
 
 TEXTS = [f"{'cat ' * (index % 11)}{'hello' if index % 3 else '猫'}" for index in range(95)]
 

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedrt import SentenceEncoder, runner
+from embedrt import SentenceEncoder
+from embedrt.artifact.manifest import Serving
 from embedrt.errors import InputError
-from embedrt.manifest import Serving
+from embedrt.inference import runner
 
 Write = Callable[..., Path]
 Reference = Callable[..., npt.NDArray[np.float32]]

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from embedrt import SentenceEncoder, tuning
 from embedrt.cli import app
-from embedrt.devices import Device
 from embedrt.errors import ProviderError
-from embedrt.layout import Layout, default_layout
+from embedrt.inference.devices import Device
+from embedrt.inference.layout import Layout, default_layout
 from embedrt.tuning import Candidate, tune, typical_lengths
 
 DEFAULT = Layout(latency_threads=4, workers=8, token_budget=512)

@@ -19,8 +19,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
+from embedrt.artifact.manifest import Manifest
 from embedrt.errors import InputError
-from embedrt.manifest import Manifest
 from embedrt.progress import progress
 
 __all__ = ["DERIVED", "Derived", "outcomes"]

@@ -13,8 +13,8 @@ _WARM_UP, _RUNS = 3, 10
 
 def why_no_card() -> str | None:
     """Why nothing can be measured on a GPU here, in one sentence; None where it can."""
-    from embedrt.devices import CUDA_PROVIDER
-    from embedrt.session import available_providers
+    from embedrt.inference.devices import CUDA_PROVIDER
+    from embedrt.inference.session import available_providers
 
     if not torch.cuda.is_available():
         return "PyTorch sees no CUDA device"

@@ -33,10 +33,10 @@ from embedrt_bench.scenarios.quality import require_right_vectors
 from embedrt_bench.scenarios.server import server
 from embedrt_bench.scenarios.single_stream import single_stream
 
-from embedrt.artifact import locate
+from embedrt.artifact.folder import locate
+from embedrt.inference.session import parse_device
+from embedrt.machine.threads import available_threads
 from embedrt.pairs import most_similar_pairs
-from embedrt.session import parse_device
-from embedrt.threads import available_threads
 
 __all__ = ["GpuModel", "GpuSettings", "lines", "main", "measure"]
 

@@ -20,8 +20,8 @@ import onnxruntime
 from embedrt_export.diagnosis import first_line
 from tqdm import tqdm
 
-from embedrt.devices import CPU_PROVIDER, TENSORRT_PROVIDER, Device, wanted_providers
-from embedrt.session import SENTENCE_EMBEDDING, available_providers, runtime_version
+from embedrt.inference.devices import CPU_PROVIDER, TENSORRT_PROVIDER, Device, wanted_providers
+from embedrt.inference.session import SENTENCE_EMBEDDING, available_providers, runtime_version
 
 __all__ = ["SHAPES", "WAYS", "Card", "Feed", "Vectors", "lines_of_ways", "measure_ways"]
 

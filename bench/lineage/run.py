@@ -20,7 +20,7 @@ from embedrt_bench.results import RESULTS, read_result, write_result
 from embedrt_export.source import load_checkpoint
 from embedrt_export.vocabulary import trim
 
-from embedrt.artifact import locate
+from embedrt.artifact.folder import locate
 from embedrt.errors import InputError
 
 __all__ = ["main"]

@@ -21,7 +21,7 @@ from embedrt_bench.serving.stacks import measure_stacks
 from embedrt_export.quantization import Precision
 
 from embedrt import SentenceEncoder
-from embedrt.text import TextTokenizer
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["PARTS", "main", "measure", "texts_of"]
 

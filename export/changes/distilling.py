@@ -15,7 +15,7 @@ from embedrt_export.quantization.calibration import held_out_texts
 from embedrt_export.quantization.sts import sts_change
 from embedrt_export.user_texts import in_chunks
 
-from embedrt.derivation import Distillation
+from embedrt.artifact.derivation import Distillation
 from embedrt.errors import CheckpointError
 from embedrt.progress import progress
 

@@ -11,7 +11,7 @@ from embedrt_export.stages import Stages
 from embedrt_export.vocabulary import keep_tokens
 from tokenizers import Tokenizer
 
-from embedrt.artifact import Artifact
+from embedrt.artifact.folder import Artifact
 
 __all__ = ["changed", "changed_again"]
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from embedrt_export.checkpoint import Checkpoint
 
-from embedrt.derivation import Derivation
+from embedrt.artifact.derivation import Derivation
 
 __all__ = ["telling"]
 
 
 def telling(checkpoint: Checkpoint, **made: Any) -> Checkpoint:
-    """``checkpoint`` with fields of its :class:`~embedrt.derivation.Derivation` filled."""
+    """``checkpoint`` with fields of its :class:`~embedrt.artifact.derivation.Derivation` filled."""
     derivation = dataclasses.replace(checkpoint.source.derivation or Derivation(), **made)
     return dataclasses.replace(checkpoint, source=dataclasses.replace(checkpoint.source, derivation=derivation))

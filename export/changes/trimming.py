@@ -14,7 +14,7 @@ from embedrt_export.kinds.static import STATIC
 from embedrt_export.parity_texts import PARITY_TEXTS
 from embedrt_export.vocabulary import Trimmed, plain_tokenizer, trim
 
-from embedrt.derivation import Trimming
+from embedrt.artifact.derivation import Trimming
 
 __all__ = ["trimmed"]
 

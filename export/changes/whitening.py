@@ -9,7 +9,7 @@ from embedrt_export.user_texts import bytes_of, in_chunks, read_texts
 from embedrt_export.whitening import whitening_of
 from embedrt_export.whitening_module import corpus_moments, read_whitening, with_whitening, write_whitening
 
-from embedrt.derivation import Whitened
+from embedrt.artifact.derivation import Whitened
 from embedrt.errors import CheckpointError
 
 __all__ = ["whitened_again", "whitened_by"]

@@ -11,7 +11,7 @@ from embedrt_export.graft.task import Task
 from embedrt_export.graft.writer import Writer
 from onnx_ir.passes import common
 
-from embedrt.session import ATTENTION_MASK, POOLING_MASK
+from embedrt.inference.session import ATTENTION_MASK, POOLING_MASK
 
 __all__ = ["Finished", "finish"]
 

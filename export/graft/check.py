@@ -16,9 +16,9 @@ from embedrt_export.graft.arithmetic import chain_vectors
 from embedrt_export.graft.chain import Chain
 from embedrt_export.parity_texts import PARITY_TEXTS
 
-from embedrt.manifest import Serving
-from embedrt.session import SENTENCE_EMBEDDING, GraphSession
-from embedrt.text import TextTokenizer, TokenRows
+from embedrt.artifact.manifest import Serving
+from embedrt.inference.session import SENTENCE_EMBEDDING, GraphSession
+from embedrt.text.tokenizer import TextTokenizer, TokenRows
 
 __all__ = ["Check", "Run"]
 

@@ -6,7 +6,7 @@ import onnx_ir
 from embedrt_export.graft.writer import Writer
 
 from embedrt.errors import CheckpointError
-from embedrt.session import ATTENTION_MASK, INPUT_IDS, POOLING_MASK
+from embedrt.inference.session import ATTENTION_MASK, INPUT_IDS, POOLING_MASK
 
 __all__ = ["require_inputs", "settle_inputs"]
 

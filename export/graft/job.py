@@ -22,11 +22,11 @@ from embedrt_export.graft.widths import vector_width
 from embedrt_export.stages import Stages
 from embedrt_export.writing import file_records, staging, write_graph, write_manifest
 
-from embedrt.artifact import TOKENIZER_FILE
+from embedrt.artifact.folder import TOKENIZER_FILE
+from embedrt.artifact.manifest import Manifest, Serving, Source, Variant
 from embedrt.errors import CheckpointError, ParityError
-from embedrt.manifest import Manifest, Serving, Source, Variant
-from embedrt.session import POOLING_MASK, SENTENCE_EMBEDDING, GraphSession
-from embedrt.text import TextTokenizer
+from embedrt.inference.session import POOLING_MASK, SENTENCE_EMBEDDING, GraphSession
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["GraftOptions", "graft"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.errors import CheckpointError
-from embedrt.session import ATTENTION_MASK, INPUT_IDS, open_graph
+from embedrt.inference.session import ATTENTION_MASK, INPUT_IDS, open_graph
 
 __all__ = ["OriginalGraph"]
 

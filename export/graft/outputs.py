@@ -6,7 +6,7 @@ import onnx_ir
 from embedrt_export.graft.writer import Writer
 
 from embedrt.errors import CheckpointError
-from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
+from embedrt.inference.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
 
 __all__ = ["as_float32", "sentence_output", "set_output", "token_output"]
 

@@ -7,8 +7,8 @@ in a folder says so for every architecture, so it is measured.
 import numpy as np
 from embedrt_export.graft.check import Run
 
-from embedrt.batching import Batch, padded_arrays
-from embedrt.text import TextTokenizer
+from embedrt.inference.batching import Batch, padded_arrays
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["padding_side"]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from embedrt_export.graft.reading import read_object
 
-from embedrt.artifact import UNLIMITED
+from embedrt.artifact.folder import UNLIMITED
+from embedrt.artifact.manifest import SIMILARITIES
 from embedrt.errors import CheckpointError
-from embedrt.manifest import SIMILARITIES
 
 __all__ = ["ModelSettings", "TokenizerSettings", "model_settings", "tokenizer_settings"]
 

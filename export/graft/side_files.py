@@ -9,7 +9,7 @@ from embedrt_export.graft.settings import TokenizerSettings
 from embedrt_export.tokenizer_file import write_tokenizer
 from tokenizers import Tokenizer
 
-from embedrt.artifact import TOKENIZER_FILE
+from embedrt.artifact.folder import TOKENIZER_FILE
 from embedrt.errors import CheckpointError
 
 __all__ = ["pad_token_id", "read_tokenizer", "write_side_files"]

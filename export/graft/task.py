@@ -16,8 +16,8 @@ from embedrt_export.graft.writer import require_opset
 from embedrt_export.pooling_modes import POOLING_MODES
 from tokenizers import Tokenizer
 
+from embedrt.artifact.hub import is_hub_id
 from embedrt.errors import CheckpointError, InputError
-from embedrt.hub import is_hub_id
 
 __all__ = ["GraftOptions", "Task", "read_task"]
 

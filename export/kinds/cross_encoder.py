@@ -13,12 +13,12 @@ from embedrt_export.pair_scorer import activation_name, build_pair_scorer
 from embedrt_export.parity_pairs import PARITY_PAIRS, pair_name
 from torch import Tensor, nn
 
-from embedrt.batching import Batch, padded_types
+from embedrt.artifact.kinds import Reranking
+from embedrt.artifact.manifest import Parity, Serving
 from embedrt.errors import CheckpointError
-from embedrt.kinds import Reranking
-from embedrt.manifest import Parity, Serving
-from embedrt.session import LOGITS, SCORES, TOKEN_TYPE_IDS, GraphSession
-from embedrt.text import TextTokenizer, TokenRows
+from embedrt.inference.batching import Batch, padded_types
+from embedrt.inference.session import LOGITS, SCORES, TOKEN_TYPE_IDS, GraphSession
+from embedrt.text.tokenizer import TextTokenizer, TokenRows
 
 __all__ = ["CROSS_ENCODER"]
 

@@ -9,7 +9,7 @@ from embedrt_export.kinds.kind import Candidate, Kind
 from embedrt_export.module import build_module
 from embedrt_export.parity import compare, reference_vectors
 
-from embedrt.manifest import Serving
+from embedrt.artifact.manifest import Serving
 
 __all__ = ["DENSE"]
 

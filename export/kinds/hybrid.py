@@ -17,12 +17,12 @@ from embedrt_export.parity_texts import PARITY_TEXTS
 from embedrt_export.role_parity import RoleReference, RoleVectors, compare_roles
 from torch.nn.functional import normalize
 
+from embedrt.artifact.kinds import MultiVector, Sparse
+from embedrt.artifact.manifest import Serving
 from embedrt.errors import CheckpointError
-from embedrt.kinds import MultiVector, Sparse
-from embedrt.manifest import Serving
+from embedrt.inference.session import TOKEN_WEIGHTS, GraphSession
 from embedrt.prompts import prompt_for
-from embedrt.session import TOKEN_WEIGHTS, GraphSession
-from embedrt.text import TextTokenizer
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["HYBRID"]
 

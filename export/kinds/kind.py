@@ -11,7 +11,7 @@ from embedrt_export.comparison import Comparison
 from embedrt_export.graph_module import GraphModule
 from embedrt_export.side_files import write_side_files
 
-from embedrt.manifest import Serving
+from embedrt.artifact.manifest import Serving
 
 __all__ = ["Candidate", "Kind"]
 

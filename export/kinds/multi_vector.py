@@ -11,11 +11,11 @@ from embedrt_export.multi_vector_module import build_token_vectors, normalizes
 from embedrt_export.parity_texts import PARITY_TEXTS
 from embedrt_export.role_parity import RoleReference, RoleVectors, compare_roles
 
+from embedrt.artifact.manifest import Serving
 from embedrt.errors import CheckpointError
-from embedrt.manifest import Serving
-from embedrt.roles import ROLES, Role
-from embedrt.session import GraphSession
-from embedrt.text import TextTokenizer
+from embedrt.inference.session import GraphSession
+from embedrt.multi_vector.roles import ROLES, Role
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["MULTI_VECTOR"]
 

@@ -16,12 +16,12 @@ from embedrt_export.sparse_module import build_sparse_module
 from embedrt_export.term_overlap import OVERLAP, top_terms_overlap
 from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder, SpladePooling
 
-from embedrt.artifact import UNLIMITED
-from embedrt.kinds import Sparse
-from embedrt.manifest import Serving
-from embedrt.session import SPARSE_EMBEDDING, GraphSession
-from embedrt.sparse_encoding import SparseRequest, StaticTerms
-from embedrt.text import TextTokenizer
+from embedrt.artifact.folder import UNLIMITED
+from embedrt.artifact.kinds import Sparse
+from embedrt.artifact.manifest import Serving
+from embedrt.inference.session import SPARSE_EMBEDDING, GraphSession
+from embedrt.sparse.encoding import SparseRequest, StaticTerms
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["SPARSE"]
 

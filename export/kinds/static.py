@@ -16,7 +16,7 @@ from embedrt_export.static_module import build_static_module
 from embedrt_export.tokenizer_file import truncation_of
 from tokenizers import Encoding
 
-from embedrt.manifest import Serving
+from embedrt.artifact.manifest import Serving
 
 __all__ = ["STATIC"]
 

@@ -12,7 +12,7 @@ from embedrt_export.words.graph import word_graph
 from embedrt_export.words.parity import compare_words, word_texts
 from embedrt_export.words.side_files import max_seq_length, vocabulary_of, write_word_files
 
-from embedrt.manifest import Serving
+from embedrt.artifact.manifest import Serving
 
 __all__ = ["WORDS"]
 

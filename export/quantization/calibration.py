@@ -11,8 +11,8 @@ import onnxruntime
 from tqdm import tqdm
 
 from embedrt.errors import InputError
-from embedrt.session import INPUT_IDS, QUERY_EMBEDDINGS, TOKEN_TYPE_IDS
-from embedrt.text import TokenRows
+from embedrt.inference.session import INPUT_IDS, QUERY_EMBEDDINGS, TOKEN_TYPE_IDS
+from embedrt.text.tokenizer import TokenRows
 
 __all__ = ["calibration_texts", "held_out_texts", "sample_activations"]
 

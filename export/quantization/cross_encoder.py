@@ -15,8 +15,8 @@ from embedrt_export.quantization.retrieval import RetrievalSet, ndcg_change
 from embedrt_export.quantization.sts import Pairs, agreement, sts_change
 
 from embedrt import CrossEncoder
-from embedrt.manifest import Parity, Serving
-from embedrt.text import TextTokenizer, TokenRows
+from embedrt.artifact.manifest import Parity, Serving
+from embedrt.text.tokenizer import TextTokenizer, TokenRows
 
 __all__ = ["CROSS_ENCODER", "LARGEST", "PEARSON", "SPEARMAN"]
 

@@ -11,10 +11,10 @@ from embedrt_export.quantization.fidelity import DEFAULT_GATE, measure, require_
 from embedrt_export.quantization.judge import Judge, Trial
 
 from embedrt import SentenceEncoder
-from embedrt.artifact import WORDS_FILE, tokenizer_in
-from embedrt.manifest import Parity, Serving
-from embedrt.text import TextTokenizer, TokenRows
-from embedrt.words import read_words
+from embedrt.artifact.folder import WORDS_FILE, tokenizer_in
+from embedrt.artifact.manifest import Parity, Serving
+from embedrt.text.tokenizer import TextTokenizer, TokenRows
+from embedrt.text.words import read_words
 
 __all__ = ["DENSE"]
 

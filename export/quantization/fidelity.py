@@ -9,8 +9,8 @@ from embedrt_export.distance import row_cosines
 from embedrt_export.quantization.sts import sts_change
 
 from embedrt import SentenceEncoder
+from embedrt.artifact.manifest import Parity
 from embedrt.errors import FidelityError
-from embedrt.manifest import Parity
 
 __all__ = ["DEFAULT_GATE", "lowest", "measure", "report", "require_gate", "require_least"]
 

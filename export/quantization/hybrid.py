@@ -14,8 +14,8 @@ from embedrt_export.quantization.multi_vector import RANK, token_measures
 from embedrt_export.term_overlap import OVERLAP, top_terms_overlap
 
 from embedrt import HybridEncoder, HybridVectors, SparseVectors
-from embedrt.late_interaction import mean_maxsim
-from embedrt.manifest import Parity
+from embedrt.artifact.manifest import Parity
+from embedrt.multi_vector.late_interaction import mean_maxsim
 
 __all__ = ["HYBRID"]
 

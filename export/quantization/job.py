@@ -23,10 +23,10 @@ from embedrt_export.stages import Stages
 from embedrt_export.tidy import drop_unused
 from embedrt_export.writing import file_records, write_graph, write_manifest
 
-from embedrt.artifact import Artifact, check_files, locate
+from embedrt.artifact.folder import Artifact, check_files, locate
+from embedrt.artifact.manifest import MANIFEST_FILE, Manifest, Parity, Quantization, Variant
 from embedrt.errors import InputError, ManifestError
-from embedrt.manifest import MANIFEST_FILE, Manifest, Parity, Quantization, Variant
-from embedrt.text import TextTokenizer
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["PRECISIONS", "PaddingForm", "Precision", "Processor", "QuantizeOptions", "quantize"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.manifest import Parity, Serving
-from embedrt.text import TextTokenizer, TokenRows
+from embedrt.artifact.manifest import Parity, Serving
+from embedrt.text.tokenizer import TextTokenizer, TokenRows
 
 __all__ = ["Judge", "Trial"]
 

@@ -7,7 +7,7 @@ from embedrt_export.quantization.judge import Judge
 from embedrt_export.quantization.multi_vector import MULTI_VECTOR
 from embedrt_export.quantization.sparse import SPARSE
 
-from embedrt.manifest import Serving
+from embedrt.artifact.manifest import Serving
 
 __all__ = ["JUDGES", "judge_of"]
 

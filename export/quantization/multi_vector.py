@@ -13,11 +13,11 @@ from embedrt_export.quantization.judge import Judge, Trial
 from embedrt_export.quantization.retrieval import RetrievalSet, ndcg_change
 
 from embedrt import MultiVectorEncoder
-from embedrt.kinds import MultiVector
-from embedrt.manifest import Parity, Serving
+from embedrt.artifact.kinds import MultiVector
+from embedrt.artifact.manifest import Parity, Serving
+from embedrt.multi_vector.roles import ROLES, Roles
 from embedrt.prompts import prompt_for, prompt_name_for
-from embedrt.roles import ROLES, Roles
-from embedrt.text import TextTokenizer, TokenRows
+from embedrt.text.tokenizer import TextTokenizer, TokenRows
 
 __all__ = ["MULTI_VECTOR", "RANK", "token_measures"]
 

@@ -16,7 +16,7 @@ from embedrt_export.graph_values import add_weight, constant, is_whole_number, p
 from embedrt_export.tidy import drop_unused
 
 from embedrt.errors import InputError
-from embedrt.session import ATTENTION_MASK
+from embedrt.inference.session import ATTENTION_MASK
 
 __all__ = ["attend_by_lengths"]
 

@@ -8,7 +8,7 @@ together, half do not.
 import re
 from collections.abc import Sequence
 
-from embedrt.text_pairs import Pair
+from embedrt.reranking.text_pairs import Pair
 
 __all__ = ["opening", "pairs_of"]
 

@@ -11,7 +11,7 @@ from embedrt_export.quantization.scheme import SETTINGS, Setting
 from embedrt_export.writing import write_graph
 from tqdm import tqdm
 
-from embedrt.artifact import Artifact
+from embedrt.artifact.folder import Artifact
 from embedrt.errors import ManifestError
 
 __all__ = ["search_setting"]

@@ -13,8 +13,8 @@ from embedrt_export.quantization.retrieval import RetrievalSet, ndcg_change
 from embedrt_export.term_overlap import OVERLAP, TOP_TERMS, top_terms_overlap
 
 from embedrt import SparseEncoder
-from embedrt.manifest import Parity, Serving
-from embedrt.text import TextTokenizer, TokenRows
+from embedrt.artifact.manifest import Parity, Serving
+from embedrt.text.tokenizer import TextTokenizer, TokenRows
 
 __all__ = ["SPARSE"]
 

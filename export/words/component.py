@@ -11,7 +11,7 @@ import numpy.typing as npt
 from embedrt_export.words.model import WordModel, WordWeights
 
 from embedrt.errors import InputError
-from embedrt.text import TokenRows
+from embedrt.text.tokenizer import TokenRows
 
 __all__ = ["first_component", "mean_vectors", "remove_component"]
 

@@ -19,8 +19,8 @@ from embedrt_export.words.options import Weighting
 
 from embedrt.errors import InputError
 from embedrt.progress import progress
-from embedrt.segmenters import Segmenter
-from embedrt.text import TokenRows, token_rows
+from embedrt.text.segmenters import Segmenter
+from embedrt.text.tokenizer import TokenRows, token_rows
 
 __all__ = ["WordCounts", "corpus_rows", "count_words", "frequent_words", "word_weights"]
 

@@ -15,7 +15,7 @@ from embedrt_export.graft.writer import Writer
 from embedrt_export.words.layers import Sentence, append_token_module
 from embedrt_export.words.model import BagOfWords, Whitening, WordModel
 
-from embedrt.session import ATTENTION_MASK, INPUT_IDS, SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
+from embedrt.inference.session import ATTENTION_MASK, INPUT_IDS, SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
 
 __all__ = ["OPSET", "word_graph"]
 

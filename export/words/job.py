@@ -24,11 +24,11 @@ from embedrt_export.words.reference import NAME, word_vectors_of
 from embedrt_export.words.vectors import WordVectors, without_rows
 from embedrt_export.writing import file_records, staging, write_graph, write_manifest
 
-from embedrt.artifact import WORDS_FILE, open_tokenizer
-from embedrt.derivation import Derivation, WordWeighting
-from embedrt.manifest import Manifest, Serving, Source, Variant
-from embedrt.segmenters import WordRules, segmenter_for
-from embedrt.words import write_words
+from embedrt.artifact.derivation import Derivation, WordWeighting
+from embedrt.artifact.folder import WORDS_FILE, open_tokenizer
+from embedrt.artifact.manifest import Manifest, Serving, Source, Variant
+from embedrt.text.segmenters import WordRules, segmenter_for
+from embedrt.text.words import write_words
 
 __all__ = ["NO_ATTENTION", "export_word_vectors"]
 

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from embedrt_export.pooling_modes import POOLING_MODES
 
 from embedrt.errors import InputError
-from embedrt.segmenters import WordRules
+from embedrt.text.segmenters import WordRules
 
 __all__ = ["TABLES", "WEIGHTINGS", "Table", "Weighting", "WordVectorOptions"]
 

@@ -9,9 +9,9 @@ from embedrt_export.comparison import BATCH_SIZES, Comparison, batches_of, compa
 from embedrt_export.own_texts import own_texts
 from embedrt_export.parity_texts import PARITY_TEXTS
 
-from embedrt.artifact import open_tokenizer
-from embedrt.manifest import Serving
-from embedrt.session import GraphSession
+from embedrt.artifact.folder import open_tokenizer
+from embedrt.artifact.manifest import Serving
+from embedrt.inference.session import GraphSession
 
 __all__ = ["compare_words", "word_texts"]
 

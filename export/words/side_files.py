@@ -14,10 +14,10 @@ from sentence_transformers.sentence_transformer.modules.tokenizer import (
 )
 from tokenizers import Tokenizer
 
-from embedrt.artifact import WORDS_FILE
+from embedrt.artifact.folder import WORDS_FILE
 from embedrt.errors import CheckpointError
-from embedrt.segmenters import WordRules
-from embedrt.words import write_words
+from embedrt.text.segmenters import WordRules
+from embedrt.text.words import write_words
 
 __all__ = ["max_seq_length", "vocabulary_of", "write_word_files"]
 

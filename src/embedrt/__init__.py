@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from embedrt.encoder import SentenceEncoder
     from embedrt.hybrid_encoder import HybridEncoder, HybridVectors
     from embedrt.multi_vector_encoder import MultiVectorEncoder
+    from embedrt.sparse.vectors import SparseVector, SparseVectors
     from embedrt.sparse_encoder import SparseEncoder
-    from embedrt.sparse_vectors import SparseVector, SparseVectors
 
 __all__ = [
     "CrossEncoder",
@@ -41,8 +41,8 @@ _ROOMS = {
     "MultiVectorEncoder": "multi_vector_encoder",
     "SentenceEncoder": "encoder",
     "SparseEncoder": "sparse_encoder",
-    "SparseVector": "sparse_vectors",
-    "SparseVectors": "sparse_vectors",
+    "SparseVector": "sparse.vectors",
+    "SparseVectors": "sparse.vectors",
 }
 """Where each class is; imported when it is asked for, since nobody who asks for one needs all."""
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.activations import Activation, activated, softmax
 from embedrt.arguments import require_arrays
-from embedrt.document_ranking import Ranked, ranked, require_top_k
+from embedrt.artifact.kinds import Reranking
 from embedrt.errors import InputError, ManifestError
-from embedrt.kinds import Reranking
 from embedrt.loaded_model import LoadedModel
 from embedrt.progress import progress
-from embedrt.scoring import Scoring, ScoringRequest
-from embedrt.text_pairs import as_documents, as_pairs
+from embedrt.reranking.activations import Activation, activated, softmax
+from embedrt.reranking.document_ranking import Ranked, ranked, require_top_k
+from embedrt.reranking.scoring import Scoring, ScoringRequest
+from embedrt.reranking.text_pairs import as_documents, as_pairs
 
 __all__ = ["CrossEncoder", "Ranked"]
 

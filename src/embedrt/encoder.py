@@ -12,11 +12,11 @@ import numpy.typing as npt
 from embedrt.arguments import require_arrays
 from embedrt.encoding import Encoding, Request
 from embedrt.errors import InputError
+from embedrt.inference.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
 from embedrt.loaded_model import LoadedModel
 from embedrt.progress import Advance, progress
-from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
 from embedrt.similarity import similarity_function
-from embedrt.text import as_texts
+from embedrt.text.tokenizer import as_texts
 from embedrt.vectors import VectorPrecision, finishing
 
 __all__ = ["SentenceEncoder"]

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.batching import Batch
+from embedrt.artifact.manifest import Serving
 from embedrt.errors import InputError
-from embedrt.manifest import Serving
+from embedrt.inference.batching import Batch
+from embedrt.inference.runner import Runner, text_windows
+from embedrt.inference.scheduling import Arrays, Consume, Mask, Work
+from embedrt.inference.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
 from embedrt.progress import Advance
 from embedrt.prompts import prefixed, tokens_left_out
-from embedrt.runner import Runner, text_windows
-from embedrt.scheduling import Arrays, Consume, Mask, Work
-from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
-from embedrt.text import TextTokenizer
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["Encoding", "Request"]
 

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.batching import Batch
 from embedrt.errors import InputError
+from embedrt.inference.batching import Batch
+from embedrt.inference.scheduling import Arrays, Mask, Work
+from embedrt.inference.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, TOKEN_WEIGHTS
 from embedrt.loaded_model import LoadedModel
+from embedrt.multi_vector.roles import RoleRows, Roles, kept_vectors
 from embedrt.progress import Advance, progress
 from embedrt.prompts import prefixed, tokens_left_out
-from embedrt.roles import RoleRows, Roles, kept_vectors
-from embedrt.scheduling import Arrays, Mask, Work
-from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, TOKEN_WEIGHTS
-from embedrt.sparse_encoding import terms_of_tokens
-from embedrt.sparse_vectors import SparseVectors
-from embedrt.text import TokenRows, as_texts
+from embedrt.sparse.encoding import terms_of_tokens
+from embedrt.sparse.vectors import SparseVectors
+from embedrt.text.tokenizer import TokenRows, as_texts
 
 __all__ = ["HybridEncoder", "HybridVectors"]
 

@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
 from embedrt.arguments import require_positive
-from embedrt.devices import Providers
 from embedrt.errors import InputError
-from embedrt.layout import Layout
+from embedrt.inference.devices import Providers
+from embedrt.inference.layout import Layout
 from embedrt.opening import Opening, open_model
 from embedrt.prompts import prompt_for, prompt_name_for
 

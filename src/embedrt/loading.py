@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from embedrt.artifact import Artifact, check_files, open_tokenizer, serving_from_hub_files
+from embedrt.artifact.folder import Artifact, check_files, open_tokenizer, serving_from_hub_files
+from embedrt.artifact.manifest import METADATA_KEY, Serving, serving_from_json
 from embedrt.errors import GraphError
-from embedrt.manifest import METADATA_KEY, Serving, serving_from_json
-from embedrt.session import POOLING_MASK, SENTENCE_EMBEDDING, GraphSession
-from embedrt.text import TextTokenizer
+from embedrt.inference.session import POOLING_MASK, SENTENCE_EMBEDDING, GraphSession
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["Loaded", "load"]
 

@@ -7,14 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.arguments import require_arrays
-from embedrt.document_ranking import Ranked, ranked, require_rankable
-from embedrt.kinds import MultiVector
-from embedrt.late_interaction import MEASURES, Several
+from embedrt.artifact.kinds import MultiVector
 from embedrt.loaded_model import LoadedModel
+from embedrt.multi_vector.late_interaction import MEASURES, Several
+from embedrt.multi_vector.roles import Role, Roles, known_role
+from embedrt.multi_vector.token_encoding import TokenEncoding, TokenRequest
 from embedrt.progress import progress
-from embedrt.roles import Role, Roles, known_role
-from embedrt.text import as_texts
-from embedrt.token_encoding import TokenEncoding, TokenRequest
+from embedrt.reranking.document_ranking import Ranked, ranked, require_rankable
+from embedrt.text.tokenizer import as_texts
 
 __all__ = ["MultiVectorEncoder"]
 

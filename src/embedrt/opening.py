@@ -5,16 +5,16 @@ import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from embedrt.artifact import Artifact, locate
-from embedrt.devices import Device, Providers
+from embedrt.artifact.folder import Artifact, locate
+from embedrt.artifact.kinds import CLASSES
+from embedrt.artifact.manifest import Serving
 from embedrt.errors import InputError, KindError, UnavailableError
-from embedrt.kinds import CLASSES
-from embedrt.layout import Layout, layout_for
+from embedrt.inference.devices import Device, Providers
+from embedrt.inference.layout import Layout, layout_for
+from embedrt.inference.runner import Runner
+from embedrt.inference.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device, runtime_version
 from embedrt.loading import load
-from embedrt.manifest import Serving
-from embedrt.runner import Runner
-from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device, runtime_version
-from embedrt.text import TextTokenizer
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["Opened", "Opening", "open_artifact", "open_model", "require_kind"]
 

@@ -1,8 +1,8 @@
 """Which prompt is put before a text: one that the caller writes, one that the caller names, or the checkpoint's default."""
 
+from embedrt.artifact.manifest import Serving
 from embedrt.errors import InputError
-from embedrt.manifest import Serving
-from embedrt.text import TextTokenizer
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["prefixed", "prompt_for", "prompt_name_for", "tokens_left_out"]
 

@@ -9,15 +9,15 @@ from typing import Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from embedrt import sparse_similarity
 from embedrt.arguments import require_positive
+from embedrt.artifact.kinds import Sparse
 from embedrt.errors import InputError
-from embedrt.kinds import Sparse
 from embedrt.loaded_model import LoadedModel
 from embedrt.progress import progress
-from embedrt.sparse_encoding import GraphTerms, SparseRequest, static_terms
-from embedrt.sparse_vectors import SparseVector, SparseVectors
-from embedrt.text import as_texts
+from embedrt.sparse import similarity as sparse_similarity
+from embedrt.sparse.encoding import GraphTerms, SparseRequest, static_terms
+from embedrt.sparse.vectors import SparseVector, SparseVectors
+from embedrt.text.tokenizer import as_texts
 
 __all__ = ["SparseEncoder"]
 

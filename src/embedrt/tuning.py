@@ -18,15 +18,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.artifact import locate
-from embedrt.devices import Device
-from embedrt.layout import Layout, default_layout
+from embedrt.artifact.folder import locate
+from embedrt.inference.devices import Device
+from embedrt.inference.layout import Layout, default_layout
+from embedrt.inference.runner import Runner
+from embedrt.inference.scheduling import Work
+from embedrt.inference.session import OUTPUTS, GraphSession, parse_device
 from embedrt.loading import Loaded, load
+from embedrt.machine.threads import available_threads, physical_cores
 from embedrt.progress import Advance
-from embedrt.runner import Runner
-from embedrt.scheduling import Work
-from embedrt.session import OUTPUTS, GraphSession, parse_device
-from embedrt.threads import available_threads, physical_cores
 
 __all__ = ["Candidate", "Tuned", "tune", "typical_lengths"]
 

@@ -6,7 +6,7 @@ import pytest
 from embedrt_bench import cached as module
 from embedrt_bench.cached import cached, exporter_hash
 
-from embedrt.manifest import MANIFEST_FILE
+from embedrt.artifact.manifest import MANIFEST_FILE
 
 
 def test_an_artifact_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from embedrt_bench.results import read_result, write_result
 from embedrt_bench.workloads import composed_sentences
 
-from embedrt.threads import available_threads
+from embedrt.machine.threads import available_threads
 
 
 def test_result_round_trip(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from embedrt_bench.serving.load import bodies_file, load, require_wrk
 from embedrt_bench.serving.run import texts_of
 
 from embedrt.errors import MissingDependencyError
-from embedrt.text import TextTokenizer
+from embedrt.text.tokenizer import TextTokenizer
 
 MADE_UP: dict[str, Any] = {
     "date": "2026-01-02",

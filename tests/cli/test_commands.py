@@ -18,7 +18,7 @@ from embedrt_export.changes import Changes
 from embedrt_export.quantization import QuantizeOptions
 
 from embedrt import SentenceEncoder
-from embedrt.manifest import Manifest
+from embedrt.artifact.manifest import Manifest
 
 Run = Callable[..., Any]
 Refused = Callable[[Any, int, str], None]

@@ -10,8 +10,8 @@ from embedrt_export.words import job
 from embedrt_export.words.options import WordVectorOptions
 
 from embedrt import SentenceEncoder
-from embedrt.manifest import Manifest
-from embedrt.segmenters import WordRules
+from embedrt.artifact.manifest import Manifest
+from embedrt.text.segmenters import WordRules
 
 Run = Callable[..., tuple[int, str, str]]
 Refused = Callable[[tuple[int, str, str], int, str], None]

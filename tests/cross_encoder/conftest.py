@@ -18,9 +18,18 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, processors
 
 from embedrt import CrossEncoder
-from embedrt.kinds import Reranking
-from embedrt.manifest import MANIFEST_FILE, METADATA_KEY, FileRecord, Manifest, Parity, Serving, Source, Variant
-from embedrt.manifest import serving_to_json as as_json
+from embedrt.artifact.kinds import Reranking
+from embedrt.artifact.manifest import (
+    MANIFEST_FILE,
+    METADATA_KEY,
+    FileRecord,
+    Manifest,
+    Parity,
+    Serving,
+    Source,
+    Variant,
+)
+from embedrt.artifact.manifest import serving_to_json as as_json
 
 WIDTH, ROWS, MAX_LENGTH = 8, 200, 16
 PAIR = "[CLS] $A [SEP] $B:1 [SEP]:1"

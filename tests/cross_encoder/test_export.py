@@ -23,8 +23,8 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import nn
 
 from embedrt import CrossEncoder
+from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
 from embedrt.errors import CheckpointError, ParityError
-from embedrt.manifest import MANIFEST_FILE, Manifest
 
 Exported = Callable[[str], tuple[Path, Path]]
 Change = Callable[[Path], None]

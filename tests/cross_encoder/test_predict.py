@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedrt import CrossEncoder, SentenceEncoder, runner
+from embedrt import CrossEncoder, SentenceEncoder
+from embedrt.artifact.manifest import MANIFEST_FILE
 from embedrt.errors import GraphError, InputError, KindError, ManifestError
-from embedrt.manifest import MANIFEST_FILE
+from embedrt.inference import runner
 
 Write = Callable[..., Path]
 Logits = Callable[..., npt.NDArray[np.float32]]

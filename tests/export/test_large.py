@@ -8,8 +8,8 @@ import onnx
 import pytest
 
 from embedrt import SentenceEncoder
+from embedrt.artifact.manifest import Manifest
 from embedrt.errors import IntegrityError
-from embedrt.manifest import Manifest
 
 _MAKE = """
 import sys

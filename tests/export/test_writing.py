@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from embedrt_export.writing import file_records, staging, write_manifest
 
+from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
 from embedrt.errors import InputError, ManifestError
-from embedrt.manifest import MANIFEST_FILE, Manifest
 
 
 def _fill(folder: Path, content: str) -> None:

@@ -17,7 +17,7 @@ from embedrt_bench.gpu.ways import WAYS, Card, Feed, Vectors, lines_of_ways, mea
 from embedrt_bench.minilm import with_lengths
 from embedrt_bench.workloads import composed_sentences
 
-from embedrt.devices import Device
+from embedrt.inference.devices import Device
 
 
 def _checkpoint(folder: Path) -> Path:

@@ -8,10 +8,10 @@ from embedrt_bench.workloads import composed_sentences
 
 from embedrt import SentenceEncoder
 from embedrt.corpus import Corpus, EncodeOptions, map_corpus
-from embedrt.devices import CUDA_PROVIDER, TENSORRT_PROVIDER, Providers
 from embedrt.errors import ProviderError
-from embedrt.placement import strays
-from embedrt.session import GraphSession, available_providers, parse_device
+from embedrt.inference.devices import CUDA_PROVIDER, TENSORRT_PROVIDER, Providers
+from embedrt.inference.placement import strays
+from embedrt.inference.session import GraphSession, available_providers, parse_device
 from embedrt.tuning import tune
 
 pytestmark = pytest.mark.gpu

@@ -21,7 +21,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize
 
 from embedrt import SentenceEncoder
-from embedrt.artifact import check_files, locate
+from embedrt.artifact.folder import check_files, locate
 from embedrt.errors import CheckpointError, InputError, IntegrityError, ParityError
 
 Folder = Callable[..., Path]

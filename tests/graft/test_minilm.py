@@ -16,7 +16,7 @@ from onnxruntime.quantization import quantize_dynamic
 from sentence_transformers import SentenceTransformer
 
 from embedrt import SentenceEncoder
-from embedrt.text import TextTokenizer
+from embedrt.text.tokenizer import TextTokenizer
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from sentence_transformers import SentenceTransformer
 
 from embedrt import SentenceEncoder
 from embedrt.errors import CheckpointError
-from embedrt.text import TextTokenizer
+from embedrt.text.tokenizer import TextTokenizer
 
 Edit = Callable[..., None]
 TEXTS = ["How do I RESET my password ?", "", "Ä Straße", "忘记密码怎么办", "a cat " * 60]

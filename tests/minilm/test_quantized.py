@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedrt import SentenceEncoder
-from embedrt.manifest import Manifest
+from embedrt.artifact.manifest import Manifest
 
 needs_sts = pytest.mark.skipif(data_folder() is None, reason="the STS files are not here: set EMBEDRT_DATA")
 FILES = {"int8": "onnx/model_int8.onnx", "int8-static": "onnx/model_int8_static.onnx"}

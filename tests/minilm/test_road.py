@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from embedrt import SentenceEncoder
+from embedrt.artifact.manifest import Manifest
 from embedrt.errors import ParityError
-from embedrt.manifest import Manifest
 
 TOLERANCE = 1e-5
 

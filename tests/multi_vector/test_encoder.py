@@ -16,7 +16,7 @@ from sentence_transformers.multi_vector_encoder.modules import HierarchicalToken
 
 from embedrt import HybridEncoder, MultiVectorEncoder, SentenceEncoder
 from embedrt.errors import CheckpointError, InputError, KindError
-from embedrt.roles import Role
+from embedrt.multi_vector.roles import Role
 
 TEXTS = [
     "How do I reset my password?",

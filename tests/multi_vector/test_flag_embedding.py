@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from embedrt import HybridEncoder
-from embedrt.late_interaction import mean_maxsim
+from embedrt.multi_vector.late_interaction import mean_maxsim
 
 TEXTS = ["How do I reset my password?", "the cat sleeps on the roof " * 20, "忘记密码怎么办", "hello hello world", "."]
 

@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 
 from embedrt import HybridEncoder, HybridVectors, MultiVectorEncoder, SentenceEncoder, SparseEncoder
 from embedrt.errors import CheckpointError, InputError, KindError
-from embedrt.session import GraphSession
+from embedrt.inference.session import GraphSession
 
 Build = Callable[..., Path]
 TEXTS = ["How do I reset my password?", "", "the cat sleeps on the roof " * 20, "忘记密码怎么办", "hello hello world"]

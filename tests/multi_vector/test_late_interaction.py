@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers.util import similarity as original
 
-from embedrt import late_interaction
 from embedrt.errors import InputError
-from embedrt.late_interaction import maxsim, maxsim_pairwise, mean_maxsim, mean_maxsim_pairwise
+from embedrt.multi_vector import late_interaction
+from embedrt.multi_vector.late_interaction import maxsim, maxsim_pairwise, mean_maxsim, mean_maxsim_pairwise
 
 Arrays = list[npt.NDArray[np.float32]]
 WIDTH = 8

@@ -15,7 +15,7 @@ from sentence_transformers import MultiVectorEncoder as Original
 
 from embedrt import MultiVectorEncoder
 from embedrt.errors import InputError, ParityError
-from embedrt.session import QUERY_MAXIMA, GraphSession
+from embedrt.inference.session import QUERY_MAXIMA, GraphSession
 
 QUERY = "How do I reset my password?"
 DOCUMENTS = [

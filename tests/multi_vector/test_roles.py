@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedrt.batching import Batch
-from embedrt.kinds import Expansion, MultiVector
-from embedrt.roles import Roles, kept_vectors
-from embedrt.text import TextTokenizer
+from embedrt.artifact.kinds import Expansion, MultiVector
+from embedrt.inference.batching import Batch
+from embedrt.multi_vector.roles import Roles, kept_vectors
+from embedrt.text.tokenizer import TextTokenizer
 
 CLS, SEP, PAD = 2, 3, 0
 WORDS = st.lists(st.sampled_from(["cat", "sat", "mat", "password", "."]), max_size=14).map(" ".join)

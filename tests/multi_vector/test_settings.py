@@ -11,11 +11,11 @@ from sentence_transformers import MultiVectorEncoder as Original
 from sentence_transformers.base.modules import Normalize
 from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 
+from embedrt.artifact.manifest import Serving
 from embedrt.errors import CheckpointError
-from embedrt.manifest import Serving
+from embedrt.multi_vector.roles import ROLES, Role, Roles
 from embedrt.prompts import prompt_for, prompt_name_for
-from embedrt.roles import ROLES, Role, Roles
-from embedrt.text import TextTokenizer
+from embedrt.text.tokenizer import TextTokenizer
 
 Build = Callable[..., Path]
 UNIT = Normalize(module_input_name="token_embeddings")

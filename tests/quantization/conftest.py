@@ -17,8 +17,17 @@ from embedrt_export.quantization.scheme import Setting
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from embedrt.manifest import MANIFEST_FILE, METADATA_KEY, FileRecord, Manifest, Parity, Serving, Source, Variant
-from embedrt.manifest import serving_to_json as to_json
+from embedrt.artifact.manifest import (
+    MANIFEST_FILE,
+    METADATA_KEY,
+    FileRecord,
+    Manifest,
+    Parity,
+    Serving,
+    Source,
+    Variant,
+)
+from embedrt.artifact.manifest import serving_to_json as to_json
 
 WIDTH, INNER, HEADS, LENGTH, SCALE = 32, 64, 4, 24, 0.4
 PARITY = Parity(

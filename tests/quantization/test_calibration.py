@@ -12,7 +12,7 @@ from embedrt_export.quantization.calibration import calibration_texts, held_out_
 from embedrt_export.quantization.linears import LinearGroup, find_groups
 
 from embedrt.errors import InputError
-from embedrt.text import TextTokenizer
+from embedrt.text.tokenizer import TextTokenizer
 
 TEXTS = ["how do i reset my password?", "忘记密码怎么办？", "a", "the cat sleeps on the roof", "x y z"]
 

@@ -14,8 +14,8 @@ from embedrt_export.quantization.fidelity import measure, require_gate
 from embedrt_export.quantization.judges import JUDGES
 
 from embedrt import SentenceEncoder
+from embedrt.artifact.manifest import Manifest
 from embedrt.errors import FidelityError, InputError
-from embedrt.manifest import Manifest
 
 Hashes = Callable[[Path], dict[str, str]]
 pytestmark = pytest.mark.usefixtures("one_setting")

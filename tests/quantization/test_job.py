@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedrt import SentenceEncoder
+from embedrt.artifact.manifest import Manifest
 from embedrt.errors import IntegrityError
-from embedrt.manifest import Manifest
 
 Hashes = Callable[[Path], dict[str, str]]
 TEXTS = [*held_out_texts()[::8], "", "a", "how do i reset my password?", "word " * 100]

@@ -13,8 +13,8 @@ from embedrt_export.quantization import PaddingForm, Precision, QuantizeOptions,
 from embedrt_export.quantization.padding_lengths import attend_by_lengths
 
 from embedrt import SentenceEncoder, opening
+from embedrt.artifact.manifest import Manifest
 from embedrt.errors import InputError, UnavailableError
-from embedrt.manifest import Manifest
 
 CPU = ["CPUExecutionProvider"]
 LENGTHS = QuantizeOptions(attention="lengths")

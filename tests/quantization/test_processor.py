@@ -15,7 +15,7 @@ from embedrt_export.quantization.scheme import Setting
 from onnx import numpy_helper
 
 from embedrt import SentenceEncoder
-from embedrt.session import GraphSession
+from embedrt.inference.session import GraphSession
 
 Int8 = npt.NDArray[np.int8]
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from embedrt_export.quantization import PRECISIONS, Precision, QuantizeOptions, quantize
 
+from embedrt.artifact.manifest import Manifest
 from embedrt.errors import EmbedrtError, InputError, IntegrityError, ManifestError
-from embedrt.manifest import Manifest
 
 Hashes = Callable[[Path], dict[str, str]]
 

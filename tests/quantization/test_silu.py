@@ -16,7 +16,7 @@ from embedrt_export.quantization.linears import find_groups
 from embedrt_export.quantization.silu import find_gelus, gelu, gelus_as_silu
 from onnx import numpy_helper
 
-from embedrt.manifest import Manifest
+from embedrt.artifact.manifest import Manifest
 
 Floats = npt.NDArray[np.float32]
 INPUTS, WIDE, OUTPUTS = 8, 48, 6

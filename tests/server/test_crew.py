@@ -10,7 +10,7 @@ import pytest
 from embedrt.server.crew import Crew, WorkerLostError
 from embedrt.server.fair_queue import FairQueue
 from embedrt.server.jobs import Batch, Job, Result
-from embedrt.text import token_rows
+from embedrt.text.tokenizer import token_rows
 
 POISON = 7
 

@@ -9,7 +9,7 @@ import pytest
 
 from embedrt.server.fair_queue import FairQueue, QueueClosedError, QueueFullError
 from embedrt.server.jobs import Batch, Job, Result
-from embedrt.text import token_rows
+from embedrt.text.tokenizer import token_rows
 
 
 class _Model:

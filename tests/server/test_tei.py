@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from embedrt import SentenceEncoder
-from embedrt.text import TextTokenizer
+from embedrt.text.tokenizer import TextTokenizer
 
 Ask = Callable[..., Any]
 TEXTS = ["How do I reset my password?", "忘记密码怎么办？", "a cat sat on the mat", "hello " * 40, "!"]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from embedrt import SparseEncoder, SparseVector
 from embedrt.cli import app
 from embedrt.errors import EmbedrtError, InputError
-from embedrt.sparse_forms import FORMS, Form, in_form
+from embedrt.sparse.forms import FORMS, Form, in_form
 
 TEXTS = ["how do i reset my password ?", "the cat sleeps on the roof .", "rain"]
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "sparse.md"

@@ -11,9 +11,9 @@ import pytest
 from sentence_transformers import SparseEncoder as Original
 
 from embedrt import SentenceEncoder, SparseEncoder, SparseVector, SparseVectors, tuning
-from embedrt.devices import Device
 from embedrt.errors import InputError, IntegrityError, KindError
-from embedrt.layout import default_layout
+from embedrt.inference.devices import Device
+from embedrt.inference.layout import default_layout
 
 Texts = list[str]
 TEXTS = ["how do i reset my password ?", "the cat sleeps on the roof", "忘记密码怎么办", "rain " * 40, "", "a"]
@@ -100,7 +100,7 @@ def test_threads_share_an_encoder(encoder: SparseEncoder) -> None:
 def test_several_windows_keep_their_order(encoder: SparseEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [*TEXTS, *(f"word{number} of the house" for number in range(9)), *TEXTS]
     expected = encoder.encode(texts)
-    monkeypatch.setattr("embedrt.runner._WINDOW", 4)
+    monkeypatch.setattr("embedrt.inference.runner._WINDOW", 4)
     found = encoder.encode(texts)
     assert all(same_bits(a, b) for a, b in zip(found, expected, strict=True))
 

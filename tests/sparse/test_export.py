@@ -16,8 +16,8 @@ from sentence_transformers.base.modules import Normalize
 from sentence_transformers.sparse_encoder.modules import SpladePooling
 from transformers import BertForMaskedLM
 
+from embedrt.artifact.manifest import Manifest
 from embedrt.errors import CheckpointError
-from embedrt.manifest import Manifest
 from embedrt.sparse_encoder import SparseEncoder
 
 Build = Callable[..., Path]

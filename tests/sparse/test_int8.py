@@ -16,8 +16,8 @@ from embedrt_export.term_overlap import top_terms_overlap
 from sklearn.metrics import ndcg_score
 
 from embedrt import SparseEncoder
+from embedrt.artifact.manifest import Manifest
 from embedrt.errors import FidelityError, InputError
-from embedrt.manifest import Manifest
 
 Build = Callable[..., Path]
 

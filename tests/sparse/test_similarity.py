@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from embedrt import SparseVectors, sparse_similarity
+from embedrt import SparseVectors
 from embedrt.errors import InputError
 from embedrt.similarity import similarity_function
-from embedrt.sparse_similarity import intersection, similarity, similarity_pairwise
+from embedrt.sparse import similarity as sparse_similarity
+from embedrt.sparse.similarity import intersection, similarity, similarity_pairwise
 
 MEASURES = ("dot", "cosine", "euclidean", "manhattan")
 

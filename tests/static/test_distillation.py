@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
 from embedrt import SentenceEncoder
-from embedrt.artifact import locate
+from embedrt.artifact.folder import locate
 from embedrt.cli import app
 from embedrt.errors import CheckpointError, InputError
 

@@ -13,7 +13,7 @@ from embedrt_export.changes import Changes
 from typer.testing import CliRunner
 
 from embedrt import SentenceEncoder
-from embedrt.artifact import locate
+from embedrt.artifact.folder import locate
 from embedrt.cli import app
 
 Build = Callable[..., Path]

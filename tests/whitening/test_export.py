@@ -14,7 +14,7 @@ from sentence_transformers import SentenceTransformer
 from typer.testing import CliRunner
 
 from embedrt import SentenceEncoder
-from embedrt.artifact import locate
+from embedrt.artifact.folder import locate
 from embedrt.cli import app
 from embedrt.errors import InputError
 

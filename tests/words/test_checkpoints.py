@@ -28,8 +28,8 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from embedrt import SentenceEncoder
-from embedrt.batching import Batch, padded_arrays
 from embedrt.errors import CheckpointError
+from embedrt.inference.batching import Batch, padded_arrays
 
 WIDTH = 33  # odd, so that rows begin at addresses of all kinds
 VOCABULARY = [

@@ -13,8 +13,8 @@ from sentence_transformers.sentence_transformer.modules.tokenizer import (
     WhitespaceTokenizer,
 )
 
-from embedrt.segmenters import Segmenter, WordRules, segmenter_for
-from embedrt.treebank import treebank_words
+from embedrt.text.segmenters import Segmenter, WordRules, segmenter_for
+from embedrt.text.treebank import treebank_words
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its own, of escapes in strings and of pkg_resources

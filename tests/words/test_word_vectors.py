@@ -17,9 +17,9 @@ from sentence_transformers.sentence_transformer.modules import Pooling, WordEmbe
 from sentence_transformers.sentence_transformer.modules.tokenizer import WhitespaceTokenizer
 
 from embedrt import SentenceEncoder
+from embedrt.artifact.manifest import Manifest
 from embedrt.errors import InputError
-from embedrt.manifest import Manifest
-from embedrt.segmenters import WordRules
+from embedrt.text.segmenters import WordRules
 
 TOLERANCE = 1e-5
 

@@ -12,12 +12,14 @@ from embedrt_export.words.options import WordVectorOptions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from embedrt import SentenceEncoder, artifact, jieba_words
-from embedrt.artifact import open_tokenizer
+from embedrt import SentenceEncoder
+from embedrt.artifact import folder as artifact
+from embedrt.artifact.folder import open_tokenizer
 from embedrt.errors import ArtifactNotFoundError, IntegrityError, MissingDependencyError
-from embedrt.segmenters import SPLITS, WordRules
-from embedrt.text import TextTokenizer
-from embedrt.words import WordTokenizer, read_words, write_words
+from embedrt.text import jieba_words
+from embedrt.text.segmenters import SPLITS, WordRules
+from embedrt.text.tokenizer import TextTokenizer
+from embedrt.text.words import WordTokenizer, read_words, write_words
 
 RULES = WordRules(split="whitespace")
 

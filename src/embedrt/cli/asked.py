@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeVar
 
 from embedrt.in_role import Encodes, in_role
 from embedrt.loaded_model import LoadedModel
-from embedrt.sparse_forms import Form
+from embedrt.sparse.forms import Form
 
 __all__ = ["Asked"]
 

@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from embedrt.artifact.manifest import MANIFEST_FILE
 from embedrt.cli.export import require, require_exporter
 from embedrt.cli.options import Json, Threads
 from embedrt.corpus.writing import replacing, require_writable
 from embedrt.errors import ArtifactNotFoundError, InputError, MissingDependencyError
-from embedrt.manifest import MANIFEST_FILE
 
 __all__ = ["bench", "chosen_engines"]
 

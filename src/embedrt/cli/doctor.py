@@ -10,14 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from embedrt import __version__
-from embedrt.artifact import locate
+from embedrt.artifact.folder import locate
 from embedrt.cli.options import Device, Json, Revision, Variant
 from embedrt.errors import UnavailableError
-from embedrt.installation import conflict, onnxruntime_packages
-from embedrt.placement import Placed, strays
-from embedrt.processor import instruction_names, processor_fields, saturates_byte_sums
-from embedrt.session import GraphSession, available_providers, parse_device, runtime_version
-from embedrt.threads import available_threads, physical_cores
+from embedrt.inference.installation import conflict, onnxruntime_packages
+from embedrt.inference.placement import Placed, strays
+from embedrt.inference.session import GraphSession, available_providers, parse_device, runtime_version
+from embedrt.machine.processor import instruction_names, processor_fields, saturates_byte_sums
+from embedrt.machine.threads import available_threads, physical_cores
 
 __all__ = ["doctor"]
 

@@ -26,7 +26,7 @@ from embedrt.corpus.reading import Record, read_records
 from embedrt.corpus.writing import replacing, write_jsonl, write_vectors, writer_for
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import InputError
-from embedrt.sparse_forms import Form
+from embedrt.sparse.forms import Form
 from embedrt.vectors import VectorPrecision
 
 __all__ = ["embed"]

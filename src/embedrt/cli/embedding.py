@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from embedrt.artifact import locate
+from embedrt.artifact.folder import locate
 from embedrt.cli.asked import Asked
 from embedrt.cli.sparse import sparse_fields
 from embedrt.corpus.reading import Record

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from embedrt.artifact.manifest import Manifest
 from embedrt.cli.options import (
     AllowBelowGate,
     Attention,
@@ -36,7 +37,6 @@ from embedrt.cli.word_vectors import (
     refuse,
 )
 from embedrt.errors import MissingDependencyError
-from embedrt.manifest import Manifest
 
 if TYPE_CHECKING:
     from embedrt_export.quantization import Precision

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from embedrt.artifact import locate
+from embedrt.artifact.folder import locate
+from embedrt.artifact.kinds import Reranking
+from embedrt.artifact.manifest import Manifest, Serving
 from embedrt.cli.options import Json, Model, Revision
 from embedrt.errors import ManifestError
-from embedrt.kinds import Reranking
-from embedrt.manifest import Manifest, Serving
 
 __all__ = ["inspect"]
 

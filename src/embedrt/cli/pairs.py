@@ -31,7 +31,7 @@ from embedrt.corpus.reading import read_records
 from embedrt.corpus.writing import replacing, writer_for
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import GraphError, InputError
-from embedrt.memory import available_memory
+from embedrt.machine.memory import available_memory
 from embedrt.pairs import Pairs, most_similar_pairs, pair_count
 from embedrt.progress import progress
 from embedrt.spill import Need, spill_folder, spill_notice, spilled_vectors, spills

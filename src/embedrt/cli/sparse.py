@@ -7,10 +7,10 @@ import numpy as np
 
 from embedrt.cli.asked import Asked
 from embedrt.corpus.writing import EMBEDDING_FIELD
-from embedrt.runner import windows
+from embedrt.inference.runner import windows
+from embedrt.sparse.forms import in_form
+from embedrt.sparse.vectors import SparseVectors
 from embedrt.sparse_encoder import SparseEncoder
-from embedrt.sparse_forms import in_form
-from embedrt.sparse_vectors import SparseVectors
 
 __all__ = ["sparse_fields", "write_npz"]
 

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from embedrt.artifact import Artifact, locate, open_tokenizer
+from embedrt.artifact.folder import Artifact, locate, open_tokenizer
 from embedrt.cli.options import Device, Json, Model, Quiet, Revision, TextField
 from embedrt.corpus.reading import read_records
 from embedrt.errors import InputError, ManifestError
-from embedrt.layout import tuned_path, write_tuned
+from embedrt.inference.layout import tuned_path, write_tuned
+from embedrt.inference.session import parse_device, runtime_version
 from embedrt.progress import progress
-from embedrt.session import parse_device, runtime_version
 from embedrt.tuning import Candidate, Tuned
 from embedrt.tuning import tune as try_layouts
 

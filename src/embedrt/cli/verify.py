@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from embedrt.artifact import check_files, locate
+from embedrt.artifact.folder import check_files, locate
 from embedrt.cli.export import require_exporter
 from embedrt.cli.options import Json, Quiet, Revision, TrustRemoteCode, Variant
 from embedrt.errors import ManifestError

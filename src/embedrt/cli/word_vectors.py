@@ -143,7 +143,7 @@ class WordSettings:
         """
         from embedrt_export.words.options import Weighting, WordVectorOptions
 
-        from embedrt.segmenters import WordRules
+        from embedrt.text.segmenters import WordRules
 
         if self.lowercase and self.tokenizer != "whitespace":
             raise InputError(

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from embedrt.arguments import require_positive
-from embedrt.artifact import locate, sha256_of
+from embedrt.artifact.folder import locate, sha256_of
 from embedrt.corpus.sources import Piece, Reading, Source, find_sources, pieces
 from embedrt.corpus.state import STATE_FILE, State
 from embedrt.corpus.stations import EncodeOptions, through_stations
 from embedrt.corpus.writing import require_pyarrow
 from embedrt.errors import InputError
+from embedrt.inference.session import GraphSession, parse_device
 from embedrt.opening import require_kind
 from embedrt.progress import Advance, progress
-from embedrt.session import GraphSession, parse_device
 
 __all__ = ["PART_ROWS", "Corpus", "Form", "Report", "map_corpus"]
 

@@ -17,8 +17,8 @@ from embedrt.corpus.writing import write_vectors
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import JobError
 from embedrt.in_role import in_role
-from embedrt.session import parse_device
-from embedrt.threads import available_threads
+from embedrt.inference.session import parse_device
+from embedrt.machine.threads import available_threads
 
 __all__ = ["EncodeOptions", "Station", "through_stations"]
 

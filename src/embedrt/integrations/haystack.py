@@ -18,8 +18,8 @@ from embedrt.encoder import SentenceEncoder
 from embedrt.errors import MissingDependencyError
 from embedrt.integrations.sharing import ModelOptions, shared
 from embedrt.loaded_model import LoadedModel
+from embedrt.sparse.vectors import SparseVector
 from embedrt.sparse_encoder import SparseEncoder
-from embedrt.sparse_vectors import SparseVector
 
 try:
     from haystack import Document, component, default_from_dict, default_to_dict

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from embedrt.inference.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
 from embedrt.server.exchange import Exchange
 from embedrt.server.inputs import Inputs, tokenized
 from embedrt.server.jobs import Job, Result
 from embedrt.server.models import Embedded
 from embedrt.server.queued import QueuedModel
 from embedrt.server.refusals import wrong_kind
-from embedrt.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
 from embedrt.similarity import similarity_function
 
 __all__ = ["DenseModel"]

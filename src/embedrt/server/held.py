@@ -4,14 +4,14 @@ import threading
 from dataclasses import dataclass, field
 from typing import Self
 
-from embedrt.artifact import Artifact, locate
-from embedrt.layout import Layout
-from embedrt.manifest import Serving
+from embedrt.artifact.folder import Artifact, locate
+from embedrt.artifact.manifest import Serving
+from embedrt.inference.layout import Layout
+from embedrt.inference.session import GraphSession
 from embedrt.opening import Opened, Opening, open_artifact
 from embedrt.server.models import Description
 from embedrt.server.settings import ModelSource
-from embedrt.session import GraphSession
-from embedrt.text import TextTokenizer
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["Held"]
 

@@ -7,7 +7,7 @@ from typing import Literal
 from embedrt.errors import InputError
 from embedrt.server.refusals import Refusal
 from embedrt.server.settings import Limits
-from embedrt.text import TextTokenizer, TokenRows, token_rows
+from embedrt.text.tokenizer import TextTokenizer, TokenRows, token_rows
 
 __all__ = ["Inputs", "Item", "tokenized", "tokenized_pairs"]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.text import TokenRows
+from embedrt.text.tokenizer import TokenRows
 
 __all__ = ["Batch", "Job", "Key", "Result", "Runner"]
 

@@ -11,7 +11,7 @@ from embedrt.server.exchange import Exchange
 from embedrt.server.inputs import Inputs
 from embedrt.server.jobs import Result
 from embedrt.server.refusals import wrong_kind
-from embedrt.text import TextTokenizer
+from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["Description", "Embedded", "ServedModel"]
 

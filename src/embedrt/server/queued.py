@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.batching import without_prompt
 from embedrt.errors import InputError
+from embedrt.inference.batching import without_prompt
+from embedrt.inference.repeats import different_rows
+from embedrt.inference.session import POOLING_MASK, TOKEN_TYPE_IDS
 from embedrt.prompts import prompt_for, tokens_left_out
-from embedrt.repeats import different_rows
 from embedrt.server.engine import Engine
 from embedrt.server.exchange import Exchange
 from embedrt.server.held import Held
@@ -17,8 +18,7 @@ from embedrt.server.jobs import Batch, Job, Result
 from embedrt.server.models import ServedModel
 from embedrt.server.refusals import Refusal
 from embedrt.server.settings import Limits
-from embedrt.session import POOLING_MASK, TOKEN_TYPE_IDS
-from embedrt.text import TokenRows
+from embedrt.text.tokenizer import TokenRows
 
 __all__ = ["QueuedModel"]
 

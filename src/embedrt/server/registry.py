@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from embedrt.artifact.manifest import MANIFEST_FILE
 from embedrt.errors import ArtifactNotFoundError, InputError, KindError
-from embedrt.manifest import MANIFEST_FILE
 from embedrt.server.dense import DenseModel
 from embedrt.server.held import Held
 from embedrt.server.hybrid import HybridModel

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.activations import ACTIVATIONS
-from embedrt.kinds import Reranking
+from embedrt.artifact.kinds import Reranking
+from embedrt.inference.session import LOGITS, TOKEN_TYPE_IDS
+from embedrt.reranking.activations import ACTIVATIONS
 from embedrt.server.exchange import Exchange
 from embedrt.server.held import Held
 from embedrt.server.inputs import Inputs, tokenized_pairs
 from embedrt.server.jobs import Job
 from embedrt.server.queued import QueuedModel
 from embedrt.server.refusals import Refusal, wrong_kind
-from embedrt.session import LOGITS, TOKEN_TYPE_IDS
 
 __all__ = ["Reranker"]
 

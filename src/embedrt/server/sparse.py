@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.kinds import Sparse
+from embedrt.artifact.kinds import Sparse
 from embedrt.server.exchange import Exchange
 from embedrt.server.held import Held
 from embedrt.server.inputs import Inputs, tokenized
 from embedrt.server.jobs import Batch, Job, Result
 from embedrt.server.queued import QueuedModel
-from embedrt.sparse_encoding import StaticTerms, static_terms, terms_of_batch
-from embedrt.sparse_vectors import SparseVector
+from embedrt.sparse.encoding import StaticTerms, static_terms, terms_of_batch
+from embedrt.sparse.vectors import SparseVector
 
 __all__ = ["SparseModel"]
 

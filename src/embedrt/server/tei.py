@@ -17,7 +17,7 @@ from embedrt.server.inputs import Inputs, Item
 from embedrt.server.models import Description, ServedModel
 from embedrt.server.openai import finished
 from embedrt.server.refusals import Refusal
-from embedrt.text import Piece
+from embedrt.text.tokenizer import Piece
 
 __all__ = ["decode", "embed", "embed_all", "embed_sparse", "info", "predict", "rerank", "similarity", "tokenize"]
 

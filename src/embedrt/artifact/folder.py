@@ -1,0 +1,216 @@
+"""The artifact folder, the only contract between the exporter and the runtime: find it, read it, check it.
+
+Three things can be loaded: a folder with a manifest (its hashes are checked), a folder in the Hub's layout whose graph
+gives ``sentence_embedding``, and a single .onnx file beside a tokenizer.json. Each becomes one :class:`Artifact`.
+"""
+
+import hashlib
+import json
+import mmap
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from embedrt.artifact.graphfile import require_fetched
+from embedrt.artifact.hub import SIDE_FILES, download_file, is_hub_id
+from embedrt.artifact.manifest import MANIFEST_FILE, Manifest, Serving
+from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError, ManifestError
+from embedrt.text.tokenizer import TextTokenizer
+
+__all__ = [
+    "TOKENIZER_FILE",
+    "UNLIMITED",
+    "WORDS_FILE",
+    "Artifact",
+    "check_files",
+    "locate",
+    "open_tokenizer",
+    "serving_from_hub_files",
+    "tokenizer_in",
+]
+
+TOKENIZER_FILE, WORDS_FILE = "tokenizer.json", "words.json"
+_GRAPH_CANDIDATES = ("onnx/model.onnx", "model.onnx")
+UNLIMITED = 10**9
+"""Above every maximum length: transformers writes 1e30 where a tokenizer knows none."""
+_WINDOW = 1 << 22
+"""Bytes of a file that are hashed at once. Smaller ones wait for Python's lock too often, larger ones count as memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """What is to be loaded, with every path settled."""
+
+    folder: Path
+    graph: Path
+    tokenizer: Path
+    manifest: Manifest | None
+    """None for folders of other makers and for single .onnx files."""
+    variant: str | None
+
+    @property
+    def graph_sha256(self) -> str | None:
+        """What the manifest says of the graph's file; None where there is no manifest."""
+        if self.manifest is None or self.variant is None:
+            return None
+        return self.manifest.files[self.manifest.variants[self.variant].file].sha256
+
+
+def locate(model: str | Path, *, variant: str | None = None, revision: str | None = None) -> Artifact:
+    """Find ``model``: an artifact folder, an .onnx file, or the id of a Hub repository.
+
+    Raises:
+        ArtifactNotFoundError: there is no such thing.
+        ManifestError: its manifest is not of this format.
+        InputError: it has no such variant.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return _folder(path, variant)
+    if path.is_file():
+        return _single_file(path, variant)
+    name = str(model)
+    if isinstance(model, Path) or not is_hub_id(name):
+        raise ArtifactNotFoundError(
+            f"there is no folder or .onnx file at {name}: pass the folder that embedrt export wrote, or a Hub id"
+        )
+    return _hub_repository(name, variant, revision)
+
+
+def _folder(folder: Path, variant: str | None) -> Artifact:
+    if (folder / MANIFEST_FILE).is_file():
+        return _described(folder, Manifest.from_json((folder / MANIFEST_FILE).read_bytes()), variant)
+    if variant is not None:
+        raise InputError(f"variant {variant!r} was asked for, but {folder} has no {MANIFEST_FILE} that names variants")
+    for candidate in _GRAPH_CANDIDATES:
+        if (folder / candidate).is_file():
+            graph = folder / candidate
+            return Artifact(folder=folder, graph=graph, tokenizer=tokenizer_in(folder), manifest=None, variant=None)
+    raise ArtifactNotFoundError(
+        f"{folder} has neither {MANIFEST_FILE} nor {' nor '.join(_GRAPH_CANDIDATES)}. "
+        f"If it is a PyTorch checkpoint, type: embedrt export {folder} OUT, and load OUT"
+    )
+
+
+def _described(folder: Path, manifest: Manifest, variant: str | None) -> Artifact:
+    chosen = manifest.default_variant if variant is None else variant
+    if chosen not in manifest.variants:
+        raise InputError(f"variant {chosen!r} was asked for, but the artifact has {', '.join(manifest.variants)}")
+    graph = folder / manifest.variants[chosen].file
+    tokenizer = folder / (WORDS_FILE if WORDS_FILE in manifest.files else TOKENIZER_FILE)
+    return Artifact(folder=folder, graph=graph, tokenizer=tokenizer, manifest=manifest, variant=chosen)
+
+
+def _single_file(graph: Path, variant: str | None) -> Artifact:
+    """A graph alone: its tokenizer lies beside it, or one folder up as on the Hub."""
+    if variant is not None:
+        raise InputError(f"variant {variant!r} was asked for, but {graph} is a single graph: pass the artifact folder")
+    folders = (graph.parent, graph.parent.parent)
+    folder = next((folder for folder in folders if tokenizer_in(folder).is_file()), graph.parent)
+    return Artifact(folder=folder, graph=graph, tokenizer=tokenizer_in(folder), manifest=None, variant=None)
+
+
+def tokenizer_in(folder: Path) -> Path:
+    """Words where the folder has some, else where tokenizer.json is or ought to be."""
+    words = folder / WORDS_FILE
+    return words if words.is_file() else folder / TOKENIZER_FILE
+
+
+def open_tokenizer(path: Path, *, max_seq_length: int | None = None) -> TextTokenizer:
+    """The tokenizer of a file, by its name: words.json, or a tokenizer.json."""
+    if path.name != WORDS_FILE:
+        return TextTokenizer(path, max_seq_length=max_seq_length)
+    from embedrt.text.words import WordTokenizer  # few models have words, and all would wait for what cuts them
+
+    return WordTokenizer(path, max_seq_length=max_seq_length)
+
+
+def _hub_repository(name: str, variant: str | None, revision: str | None) -> Artifact:
+    described = download_file(name, MANIFEST_FILE, revision=revision, required=False)
+    if described is None:
+        graph = download_file(name, _GRAPH_CANDIDATES[0], revision=revision, required=True)
+        for side_file in SIDE_FILES:
+            download_file(name, side_file, revision=revision, required=side_file == TOKENIZER_FILE)
+        assert graph is not None  # noqa: S101  required=True never gives None
+        return _folder(graph.parent.parent, variant)
+    artifact = _described(described.parent, Manifest.from_json(described.read_bytes()), variant)
+    for path in _needed_files(artifact):
+        download_file(name, path, revision=revision, required=True)
+    return artifact
+
+
+def _needed_files(artifact: Artifact) -> list[str]:
+    """Paths, relative to the folder, that serving this variant reads: tokenizer, graph, its external data, weights of queries."""
+    if artifact.manifest is None or artifact.variant is None:
+        return []
+    graph, sparse = artifact.manifest.variants[artifact.variant].file, artifact.manifest.serving.sparse
+    read = {TOKENIZER_FILE, WORDS_FILE, graph, sparse.query_weights if sparse is not None else None}
+    return [path for path in artifact.manifest.files if path in read or path.startswith(f"{graph}_data")]
+
+
+def check_files(artifact: Artifact) -> None:
+    """Compare size and SHA-256 of the files that serving reads with the manifest; nothing to do where there is none.
+
+    Raises:
+        IntegrityError: a file is missing, truncated or another one.
+    """
+    for path in _needed_files(artifact):
+        assert artifact.manifest is not None  # noqa: S101  _needed_files gave something
+        _check_file(artifact.folder / path, artifact.manifest.files[path].bytes, artifact.manifest.files[path].sha256)
+
+
+def _check_file(path: Path, size: int, sha256: str) -> None:
+    advice = "Copy the artifact again, or export it again"
+    if not path.is_file():
+        raise IntegrityError(f"{path} is missing, the manifest names it. {advice}")
+    if path.stat().st_size != size:
+        require_fetched(path)
+        raise IntegrityError(f"{path} has {path.stat().st_size} bytes, the manifest names {size}. {advice}")
+    found = sha256_of(path)
+    if found != sha256:
+        raise IntegrityError(
+            f"{path} has SHA-256 {found[:12]}…, the manifest names {sha256[:12]}…: the file was changed. {advice}"
+        )
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal, which is mapped a window at a time; other threads go on meanwhile."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        for begin in range(0, size, _WINDOW):
+            length = min(_WINDOW, size - begin)
+            with mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ, offset=begin) as window:
+                digest.update(window)
+    return digest.hexdigest()
+
+
+def serving_from_hub_files(folder: Path, *, dimension: int) -> Serving:
+    """What a folder without a manifest tells of itself in the files that sentence-transformers and transformers write."""
+    tokenizer = _json(folder / "tokenizer_config.json")
+    sentence_transformers = _json(folder / "config_sentence_transformers.json")
+    limits = (
+        _json(folder / "sentence_bert_config.json").get("max_seq_length"),
+        tokenizer.get("model_max_length"),
+    )
+    known = [int(limit) for limit in limits if limit is not None and limit < UNLIMITED]
+    return Serving(
+        dimension=dimension,
+        max_seq_length=known[0] if known else None,
+        pad_token_id=int(_json(folder / "config.json").get("pad_token_id") or 0),
+        padding_side=tokenizer.get("padding_side", "right"),
+        prompts=sentence_transformers.get("prompts") or {},
+        default_prompt_name=sentence_transformers.get("default_prompt_name"),
+        similarity=sentence_transformers.get("similarity_fn_name") or "cosine",
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ManifestError(f"{path} is not JSON: {error}") from error
+    return content if isinstance(content, dict) else {}

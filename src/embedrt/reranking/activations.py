@@ -1,0 +1,74 @@
+"""From a cross-encoder's logits to scores, in numpy: what a caller asks for in place of the checkpoint's own activation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from embedrt.errors import InputError
+from embedrt.inference.session import LOGITS, SCORES
+
+__all__ = ["ACTIVATIONS", "Activated", "Activation", "activated", "softmax"]
+
+Scores = npt.NDArray[np.float32]
+Activation = str | Callable[[Scores], Scores]
+"""By name, or a function from logits (n, labels) to scores of the same shape."""
+
+
+def sigmoid(logits: Scores) -> Scores:
+    """1 / (1 + e^−x) of each logit, any shape.
+
+    >>> sigmoid(np.array([0.0, 1000.0, -1000.0], np.float32))
+    array([0.5, 1. , 0. ], dtype=float32)
+    """
+    return np.exp(-np.logaddexp(np.float32(0), -logits))
+
+
+def softmax(logits: Scores) -> Scores:
+    """Shares of 1 along the last axis.
+
+    >>> softmax(np.array([[0.0, 0.0, 0.0, 0.0]], np.float32))
+    array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
+    """
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.inf))
+    shares: Scores = raised / raised.sum(axis=-1, keepdims=True)
+    return shares
+
+
+ACTIVATIONS: dict[str, Callable[[Scores], Scores]] = {
+    "identity": lambda logits: logits,
+    "sigmoid": sigmoid,
+    "softmax": softmax,
+    "tanh": np.tanh,
+    "relu": lambda logits: np.maximum(logits, np.float32(0)),
+}
+"""By PyTorch's names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """How scores come to be."""
+
+    output: str
+    """The graph's output to take."""
+    finish: Callable[[Scores], Scores] | None = None
+    """What is done with it; None: nothing."""
+
+
+def activated(asked: Activation | None, *, own: str) -> Activated:
+    """What to do for an activation that a caller asks for; ``own`` is the one that is in the graph.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if asked is None or asked == own:
+        return Activated(SCORES)
+    if not isinstance(asked, str):
+        return Activated(LOGITS, asked)
+    if asked not in ACTIVATIONS:
+        raise InputError(
+            f"activation_fn is {asked!r}, expected one of {', '.join(ACTIVATIONS)}, a function of the logits, or None for "
+            f"the checkpoint's own ({own})"
+        )
+    return Activated(LOGITS, None if asked == "identity" else ACTIVATIONS[asked])
