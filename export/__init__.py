@@ -1,8 +1,8 @@
 """The exporter: a checkpoint to one verified ONNX graph, and variants of that graph.
 
-The map, in the order of an export: source, module (with pooling and attention), trace, rewrite, parity (with suspect),
-side_files, writing; :mod:`embedrt_export.pipeline` is the whole story. :mod:`embedrt_export.quantization` adds variants and
-needs no PyTorch, so what does need it is imported on first use only.
+The map, in the order of an export: source, modules, tracing, rewrite, parity, packing; :mod:`embedrt_export.pipeline` is the
+whole story. :mod:`embedrt_export.quantization` adds variants and needs no PyTorch, so what does need it is imported on first
+use only.
 """
 
 from typing import TYPE_CHECKING, Any

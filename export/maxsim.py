@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir
-from embedrt_export.comparison import TOLERANCE
-from embedrt_export.graph_values import add_weight
-from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.graphs.values import add_weight
+from embedrt_export.parity.comparison import TOLERANCE
+from embedrt_export.parity.texts import PARITY_TEXTS
 
 from embedrt.artifact.manifest import Serving
 from embedrt.errors import CheckpointError, InputError, ParityError

@@ -6,24 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import onnx_ir
-from embedrt_export.attention import AttentionForm
-from embedrt_export.card import model_card
 from embedrt_export.changes import Changes, changed, changed_again
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.comparison import Comparison
-from embedrt_export.graph_module import GraphModule
 from embedrt_export.kinds import KINDS
 from embedrt_export.kinds.kind import Candidate, Kind
 from embedrt_export.maxsim import append_maxsim, require_same_ranking, scoring_in_graph
+from embedrt_export.modules.graph_module import GraphModule
+from embedrt_export.packing.card import model_card
+from embedrt_export.packing.writing import file_records, staging, write_graph, write_manifest
+from embedrt_export.parity.comparison import Comparison
+from embedrt_export.parity.suspect import first_differing_layer
 from embedrt_export.quantization import PRECISIONS, Precision, QuantizeOptions, quantize
 from embedrt_export.quantization.judges import judge_of
 from embedrt_export.rewrite import operators, rewrite
-from embedrt_export.soundness import tokens_without_vectors
-from embedrt_export.source import load_checkpoint
+from embedrt_export.source.loading import load_checkpoint
+from embedrt_export.source.soundness import tokens_without_vectors
 from embedrt_export.stages import Stages
-from embedrt_export.suspect import first_differing_layer
-from embedrt_export.trace import OPSET, trace
-from embedrt_export.writing import file_records, staging, write_graph, write_manifest
+from embedrt_export.tracing.attention import AttentionForm
+from embedrt_export.tracing.trace import OPSET, trace
 
 from embedrt.artifact.folder import Artifact, check_files, locate, tokenizer_in
 from embedrt.artifact.manifest import Manifest, Parity, Serving, Variant

@@ -22,7 +22,7 @@ from embedrt_bench.corpus import TokenCounter, read_corpus
 from embedrt_bench.data import data_folder
 from embedrt_bench.minilm import exported, with_variants
 from embedrt_bench.results import RESULTS, read_result, write_result
-from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.parity.texts import PARITY_TEXTS
 from tqdm import tqdm
 
 from embedrt.errors import EmbedrtError

@@ -16,7 +16,7 @@ from embedrt_bench.compatibility.multi_vector import LATE
 from embedrt_bench.compatibility.sparse import SPARSE
 from embedrt_bench.compatibility.words import WORD_MODELS
 from embedrt_export.quantization import Precision, QuantizeOptions, quantize
-from embedrt_export.source import POOLING_MODES
+from embedrt_export.source.loading import POOLING_MODES
 
 from embedrt.errors import EmbedrtError
 from embedrt.progress import progress

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.parity.texts import PARITY_TEXTS
 from embedrt_export.quantization.calibration import held_out_texts
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from embedrt_export.diagnosis import first_line
+from embedrt_export.source.diagnosis import first_line
 from tqdm import tqdm
 
 from embedrt.inference.devices import CPU_PROVIDER, TENSORRT_PROVIDER, Device, wanted_providers

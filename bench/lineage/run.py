@@ -17,7 +17,7 @@ from embedrt_bench.lineage.tables import with_tables
 from embedrt_bench.lineage.vocabulary import xlmr_sized
 from embedrt_bench.minilm import MINILM, checkpoint_folder
 from embedrt_bench.results import RESULTS, read_result, write_result
-from embedrt_export.source import load_checkpoint
+from embedrt_export.source.loading import load_checkpoint
 from embedrt_export.vocabulary import trim
 
 from embedrt.artifact.folder import locate

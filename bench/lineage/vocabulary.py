@@ -16,7 +16,7 @@ import torch
 from embedrt_bench.data import sts_texts
 from embedrt_bench.minilm import checkpoint_folder
 from embedrt_export.quantization.sts import read_pairs
-from embedrt_export.source import load_checkpoint
+from embedrt_export.source.loading import load_checkpoint
 from embedrt_export.vocabulary import trim
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaModel

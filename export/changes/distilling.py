@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from embedrt_export.changes.distillation import SIF, distilled
 from embedrt_export.changes.telling import telling
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.correlation import spearman
-from embedrt_export.distillation import SIF, distilled
+from embedrt_export.parity.correlation import spearman
 from embedrt_export.quantization.calibration import held_out_texts
 from embedrt_export.quantization.sts import sts_change
 from embedrt_export.user_texts import in_chunks

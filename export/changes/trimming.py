@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from embedrt_export.changes.telling import telling
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.distance import row_cosines
 from embedrt_export.kinds.dense import DENSE
 from embedrt_export.kinds.static import STATIC
-from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.parity.distance import row_cosines
+from embedrt_export.parity.texts import PARITY_TEXTS
 from embedrt_export.vocabulary import Trimmed, plain_tokenizer, trim
 
 from embedrt.artifact.derivation import Trimming

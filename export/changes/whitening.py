@@ -5,9 +5,9 @@ from pathlib import Path
 
 from embedrt_export.changes.telling import telling
 from embedrt_export.checkpoint import Checkpoint
+from embedrt_export.modules.whitening import corpus_moments, read_whitening, with_whitening, write_whitening
 from embedrt_export.user_texts import bytes_of, in_chunks, read_texts
 from embedrt_export.whitening import whitening_of
-from embedrt_export.whitening_module import corpus_moments, read_whitening, with_whitening, write_whitening
 
 from embedrt.artifact.derivation import Whitened
 from embedrt.errors import CheckpointError

@@ -1,7 +1,7 @@
 """The chain as nodes behind a graph's token vectors.
 
 Every pooling mode but max is one product of a weight row with the tokens, (batch, 1, sequence) @ (batch, sequence,
-hidden), so that a text's vector does not depend on its company; :mod:`embedrt_export.pooling` says why.
+hidden), so that a text's vector does not depend on its company; :mod:`embedrt_export.modules.pooling` says why.
 """
 
 from collections.abc import Callable

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from embedrt_export.comparison import BATCH_SIZES, Comparison, batches_of, compare_runs
 from embedrt_export.graft.arithmetic import chain_vectors
 from embedrt_export.graft.chain import Chain
-from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.parity.comparison import BATCH_SIZES, Comparison, batches_of, compare_runs
+from embedrt_export.parity.texts import PARITY_TEXTS
 
 from embedrt.artifact.manifest import Serving
 from embedrt.inference.session import SENTENCE_EMBEDDING, GraphSession

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from embedrt_export.card import model_card
-from embedrt_export.comparison import Comparison
 from embedrt_export.graft.build import Finished, finish
 from embedrt_export.graft.check import Check, Run
 from embedrt_export.graft.original import OriginalGraph
@@ -19,8 +17,10 @@ from embedrt_export.graft.precision import FLOAT32, attention_of
 from embedrt_export.graft.side_files import write_side_files
 from embedrt_export.graft.task import GraftOptions, Task, read_task
 from embedrt_export.graft.widths import vector_width
+from embedrt_export.packing.card import model_card
+from embedrt_export.packing.writing import file_records, staging, write_graph, write_manifest
+from embedrt_export.parity.comparison import Comparison
 from embedrt_export.stages import Stages
-from embedrt_export.writing import file_records, staging, write_graph, write_manifest
 
 from embedrt.artifact.folder import TOKENIZER_FILE
 from embedrt.artifact.manifest import Manifest, Serving, Source, Variant

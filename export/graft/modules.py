@@ -9,7 +9,7 @@ from embedrt_export.graft.activations import ACTIVATIONS
 from embedrt_export.graft.chain import Chain, Dense, LayerNorm, Module, Normalize, Truncate
 from embedrt_export.graft.reading import read_json, read_object, required
 from embedrt_export.graft.weights import read_weights
-from embedrt_export.pooling_modes import OLD_FLAGS, POOLING_MODES
+from embedrt_export.source.pooling_modes import OLD_FLAGS, POOLING_MODES
 
 from embedrt.errors import CheckpointError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from embedrt_export.graft.settings import TokenizerSettings
-from embedrt_export.tokenizer_file import write_tokenizer
+from embedrt_export.packing.tokenizer_file import write_tokenizer
 from tokenizers import Tokenizer
 
 from embedrt.artifact.folder import TOKENIZER_FILE

@@ -13,7 +13,7 @@ from embedrt_export.graft.outputs import sentence_output, token_output
 from embedrt_export.graft.settings import ModelSettings, TokenizerSettings, model_settings, tokenizer_settings
 from embedrt_export.graft.side_files import pad_token_id, read_tokenizer
 from embedrt_export.graft.writer import require_opset
-from embedrt_export.pooling_modes import POOLING_MODES
+from embedrt_export.source.pooling_modes import POOLING_MODES
 from tokenizers import Tokenizer
 
 from embedrt.artifact.hub import is_hub_id

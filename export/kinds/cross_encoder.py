@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 from embedrt_export.checkpoint import Checkpoint, reference_name
-from embedrt_export.comparison import BATCH_SIZES, Comparison, Vectors, batches_of, compare_runs
-from embedrt_export.correlation import pearson, spearman
-from embedrt_export.graph_module import GraphModule
 from embedrt_export.kinds.kind import Candidate, Kind
-from embedrt_export.pair_scorer import activation_name, build_pair_scorer
-from embedrt_export.parity_pairs import PARITY_PAIRS, pair_name
+from embedrt_export.modules.cross_encoder import activation_name, build_pair_scorer
+from embedrt_export.modules.graph_module import GraphModule
+from embedrt_export.parity.comparison import BATCH_SIZES, Comparison, Vectors, batches_of, compare_runs
+from embedrt_export.parity.correlation import pearson, spearman
+from embedrt_export.parity.pairs import PARITY_PAIRS, pair_name
 from torch import Tensor, nn
 
 from embedrt.artifact.kinds import Reranking

@@ -3,11 +3,11 @@
 from typing import Any
 
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.comparison import Comparison
-from embedrt_export.graph_module import GraphModule
 from embedrt_export.kinds.kind import Candidate, Kind
-from embedrt_export.module import build_module
-from embedrt_export.parity import compare, reference_vectors
+from embedrt_export.modules.dense import build_module
+from embedrt_export.modules.graph_module import GraphModule
+from embedrt_export.parity.comparison import Comparison
+from embedrt_export.parity.dense import compare, reference_vectors
 
 from embedrt.artifact.manifest import Serving
 

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from embedrt_export.checkpoint import Checkpoint, reference_name
-from embedrt_export.comparison import BATCH_SIZES, Comparison, batches_of, compare_runs
-from embedrt_export.graph_module import GraphModule
-from embedrt_export.hybrid_module import build_hybrid, heads_of
 from embedrt_export.kinds.kind import Candidate, Kind
-from embedrt_export.parity import compare, reference_vectors
-from embedrt_export.parity_texts import PARITY_TEXTS
-from embedrt_export.role_parity import RoleReference, RoleVectors, compare_roles
+from embedrt_export.modules.graph_module import GraphModule
+from embedrt_export.modules.hybrid import build_hybrid, heads_of
+from embedrt_export.parity.comparison import BATCH_SIZES, Comparison, batches_of, compare_runs
+from embedrt_export.parity.dense import compare, reference_vectors
+from embedrt_export.parity.roles import RoleReference, RoleVectors, compare_roles
+from embedrt_export.parity.texts import PARITY_TEXTS
 from torch.nn.functional import normalize
 
 from embedrt.artifact.kinds import MultiVector, Sparse

@@ -7,9 +7,9 @@ from typing import Any
 
 import onnx_ir
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.comparison import Comparison
-from embedrt_export.graph_module import GraphModule
-from embedrt_export.side_files import write_side_files
+from embedrt_export.modules.graph_module import GraphModule
+from embedrt_export.packing.side_files import write_side_files
+from embedrt_export.parity.comparison import Comparison
 
 from embedrt.artifact.manifest import Serving
 

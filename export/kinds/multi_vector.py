@@ -3,13 +3,13 @@
 from typing import Any
 
 from embedrt_export.checkpoint import Checkpoint, reference_name
-from embedrt_export.comparison import Comparison
-from embedrt_export.graph_module import GraphModule
 from embedrt_export.kinds.kind import Candidate, Kind
-from embedrt_export.late_settings import late_settings
-from embedrt_export.multi_vector_module import build_token_vectors, normalizes
-from embedrt_export.parity_texts import PARITY_TEXTS
-from embedrt_export.role_parity import RoleReference, RoleVectors, compare_roles
+from embedrt_export.modules.graph_module import GraphModule
+from embedrt_export.modules.multi_vector import build_token_vectors, normalizes
+from embedrt_export.parity.comparison import Comparison
+from embedrt_export.parity.roles import RoleReference, RoleVectors, compare_roles
+from embedrt_export.parity.texts import PARITY_TEXTS
+from embedrt_export.source.late_settings import late_settings
 
 from embedrt.artifact.manifest import Serving
 from embedrt.errors import CheckpointError

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 from embedrt_export.checkpoint import Checkpoint, reference_name
-from embedrt_export.comparison import BATCH_SIZES, Comparison, Vectors, compare_runs, vectors_in_batches
-from embedrt_export.graph_module import GraphModule
 from embedrt_export.kinds.kind import Candidate, Kind
-from embedrt_export.parity_texts import PARITY_TEXTS
-from embedrt_export.routes import static_queries
-from embedrt_export.sparse_module import build_sparse_module
-from embedrt_export.term_overlap import OVERLAP, top_terms_overlap
+from embedrt_export.modules.graph_module import GraphModule
+from embedrt_export.modules.sparse import build_sparse_module
+from embedrt_export.parity.comparison import BATCH_SIZES, Comparison, Vectors, compare_runs, vectors_in_batches
+from embedrt_export.parity.term_overlap import OVERLAP, top_terms_overlap
+from embedrt_export.parity.texts import PARITY_TEXTS
+from embedrt_export.source.routes import static_queries
 from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder, SpladePooling
 
 from embedrt.artifact.folder import UNLIMITED

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.comparison import Comparison, Vectors
-from embedrt_export.graph_module import GraphModule
 from embedrt_export.kinds.kind import Candidate, Kind
-from embedrt_export.parity import compare
-from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.modules.graph_module import GraphModule
+from embedrt_export.modules.static import build_static_module
+from embedrt_export.packing.tokenizer_file import truncation_of
+from embedrt_export.parity.comparison import Comparison, Vectors
+from embedrt_export.parity.dense import compare
+from embedrt_export.parity.texts import PARITY_TEXTS
 from embedrt_export.static.embedding import LeftOutUnknown
-from embedrt_export.static_module import build_static_module
-from embedrt_export.tokenizer_file import truncation_of
 from tokenizers import Encoding
 
 from embedrt.artifact.manifest import Serving

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import onnx_ir
 from embedrt_export.checkpoint import Checkpoint, reference_name
-from embedrt_export.comparison import Comparison, Vectors
 from embedrt_export.kinds.kind import Candidate, Kind
+from embedrt_export.parity.comparison import Comparison, Vectors
 from embedrt_export.words.checkpoint import word_model
 from embedrt_export.words.graph import word_graph
 from embedrt_export.words.parity import compare_words, word_texts

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from embedrt_export.correlation import centered, pearson, spearman
-from embedrt_export.parity_pairs import pair_name
+from embedrt_export.parity.correlation import centered, pearson, spearman
+from embedrt_export.parity.pairs import pair_name
 from embedrt_export.quantization.calibration import held_out_texts
 from embedrt_export.quantization.fidelity import lowest, report, require_least
 from embedrt_export.quantization.judge import Judge, Trial

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from embedrt_export.own_texts import own_texts
+from embedrt_export.parity.own_texts import own_texts
 from embedrt_export.quantization.calibration import held_out_texts
 from embedrt_export.quantization.fidelity import DEFAULT_GATE, measure, require_gate
 from embedrt_export.quantization.judge import Judge, Trial

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from embedrt_export.distance import row_cosines
+from embedrt_export.parity.distance import row_cosines
 from embedrt_export.quantization.sts import sts_change
 
 from embedrt import SentenceEncoder

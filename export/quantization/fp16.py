@@ -8,7 +8,7 @@ vectors, pooling sums and norms, stays in float32.
 from collections.abc import Callable, Iterable
 
 import onnx_ir
-from embedrt_export.tidy import drop_unused
+from embedrt_export.graphs.tidy import drop_unused
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from embedrt.errors import InputError

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from embedrt_export.correlation import spearman
-from embedrt_export.distance import row_cosines
+from embedrt_export.parity.correlation import spearman
+from embedrt_export.parity.distance import row_cosines
+from embedrt_export.parity.term_overlap import OVERLAP, top_terms_overlap
 from embedrt_export.quantization.calibration import held_out_texts
 from embedrt_export.quantization.dense import DENSE
 from embedrt_export.quantization.judge import Judge, Trial
 from embedrt_export.quantization.multi_vector import RANK, token_measures
-from embedrt_export.term_overlap import OVERLAP, top_terms_overlap
 
 from embedrt import HybridEncoder, HybridVectors, SparseVectors
 from embedrt.artifact.manifest import Parity

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import onnx_ir
-from embedrt_export.card import model_card
+from embedrt_export.graphs.tidy import drop_unused
+from embedrt_export.packing.card import model_card
+from embedrt_export.packing.writing import file_records, write_graph, write_manifest
 from embedrt_export.quantization.calibration import calibration_texts, sample_activations
 from embedrt_export.quantization.fp16 import to_float16
 from embedrt_export.quantization.judge import Trial
@@ -20,8 +22,6 @@ from embedrt_export.quantization.search import search_setting
 from embedrt_export.quantization.silu import find_gelus, gelus_as_silu
 from embedrt_export.quantization.tables import quantize_tables
 from embedrt_export.stages import Stages
-from embedrt_export.tidy import drop_unused
-from embedrt_export.writing import file_records, write_graph, write_manifest
 
 from embedrt.artifact.folder import Artifact, check_files, locate
 from embedrt.artifact.manifest import MANIFEST_FILE, Manifest, Parity, Quantization, Variant

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from embedrt_export.correlation import spearman
-from embedrt_export.distance import row_cosines
+from embedrt_export.parity.correlation import spearman
+from embedrt_export.parity.distance import row_cosines
 from embedrt_export.quantization.calibration import held_out_texts
 from embedrt_export.quantization.fidelity import lowest, report, require_gate
 from embedrt_export.quantization.judge import Judge, Trial

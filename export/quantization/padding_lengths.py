@@ -12,8 +12,8 @@ https://onnx.ai/onnx/operators/onnx__Attention.html
 
 import numpy as np
 import onnx_ir
-from embedrt_export.graph_values import add_weight, constant, is_whole_number, produced_by
-from embedrt_export.tidy import drop_unused
+from embedrt_export.graphs.tidy import drop_unused
+from embedrt_export.graphs.values import add_weight, constant, is_whole_number, produced_by
 
 from embedrt.errors import InputError
 from embedrt.inference.session import ATTENTION_MASK

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx_ir
+from embedrt_export.graphs.tidy import drop_unused
 from embedrt_export.quantization.int8 import can_reorder, can_smooth, quantize_products
 from embedrt_export.quantization.linears import LinearGroup, find_groups
 from embedrt_export.quantization.scheme import Scheme, Setting, Static, choose_scheme
 from embedrt_export.quantization.tables import quantize_tables
-from embedrt_export.tidy import drop_unused
 
 __all__ = ["Built", "Plan"]
 

@@ -4,11 +4,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from embedrt_export.distance import row_cosines
+from embedrt_export.packing.writing import write_graph
+from embedrt_export.parity.distance import row_cosines
 from embedrt_export.quantization.judge import Judge
 from embedrt_export.quantization.plan import Plan
 from embedrt_export.quantization.scheme import SETTINGS, Setting
-from embedrt_export.writing import write_graph
 from tqdm import tqdm
 
 from embedrt.artifact.folder import Artifact

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx_ir
-from embedrt_export.graph_values import add_weight
+from embedrt_export.graphs.tidy import drop_unused
+from embedrt_export.graphs.values import add_weight
 from embedrt_export.quantization.graph_writer import MICROSOFT
 from embedrt_export.quantization.linears import Linear, LinearGroup, expansion_before
-from embedrt_export.tidy import drop_unused
 
 __all__ = ["Gelu", "find_gelus", "gelu", "gelus_as_silu"]
 

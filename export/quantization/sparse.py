@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from embedrt_export.distance import row_cosines
+from embedrt_export.parity.distance import row_cosines
+from embedrt_export.parity.term_overlap import OVERLAP, TOP_TERMS, top_terms_overlap
 from embedrt_export.quantization.calibration import held_out_texts
 from embedrt_export.quantization.fidelity import lowest, report, require_least
 from embedrt_export.quantization.judge import Judge, Trial
 from embedrt_export.quantization.retrieval import RetrievalSet, ndcg_change
-from embedrt_export.term_overlap import OVERLAP, TOP_TERMS, top_terms_overlap
 
 from embedrt import SparseEncoder
 from embedrt.artifact.manifest import Parity, Serving

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from embedrt_export import correlation
+from embedrt_export.parity import correlation
 
 from embedrt.errors import InputError
 from embedrt.similarity import pairwise_cos_sim

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import onnx_ir
+from embedrt_export.graphs.tidy import drop_unused
 from embedrt_export.rewrite.biases import drop_key_biases, fold_value_biases
 from embedrt_export.rewrite.constants import fold_constants
 from embedrt_export.rewrite.logarithms import steady_logarithms
@@ -16,7 +17,6 @@ from embedrt_export.rewrite.narrowing import narrow_last_layer
 from embedrt_export.rewrite.reshapes import merge_reshapes
 from embedrt_export.rewrite.token_sums import sums_as_products
 from embedrt_export.rewrite.token_types import fold_token_types
-from embedrt_export.tidy import drop_unused
 
 __all__ = ["operators", "rewrite"]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx_ir
-from embedrt_export.graph_values import add_weight, constant, produced_by
+from embedrt_export.graphs.values import add_weight, constant, produced_by
 
 __all__ = ["drop_key_biases", "fold_value_biases"]
 

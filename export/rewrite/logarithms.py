@@ -8,7 +8,7 @@ sum over an axis of length 1, ``ReduceLogSum``, is computed number by number. (M
 
 import numpy as np
 import onnx_ir
-from embedrt_export.graph_values import add_weight
+from embedrt_export.graphs.values import add_weight
 
 __all__ = ["steady_logarithms"]
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir
-from embedrt_export.graph_values import add_weight, constant, is_whole_number, only_value, produced_by
+from embedrt_export.graphs.values import add_weight, constant, is_whole_number, only_value, produced_by
 
 __all__ = ["narrow_last_layer"]
 

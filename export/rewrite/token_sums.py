@@ -8,7 +8,7 @@ product does not.
 
 import numpy as np
 import onnx_ir
-from embedrt_export.graph_values import add_weight, constant, produced_by
+from embedrt_export.graphs.values import add_weight, constant, produced_by
 
 __all__ = ["sums_as_products"]
 

@@ -9,7 +9,7 @@ far from the others, and the table's rows would lose half of their precision in 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir
-from embedrt_export.graph_values import add_weight, constant, produced_by
+from embedrt_export.graphs.values import add_weight, constant, produced_by
 
 __all__ = ["fold_token_types"]
 

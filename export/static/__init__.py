@@ -1,7 +1,7 @@
 """Static embeddings: a table of vectors, one a token, and their mean; no transformer.
 
 ``folder.py`` reads Model2Vec's folders, ``embedding.py`` is how such a model cuts texts. What is traced is in
-:mod:`embedrt_export.static_module`; :mod:`embedrt_export.distillation` makes such a model of any encoder.
+:mod:`embedrt_export.modules.static`; :mod:`embedrt_export.changes.distillation` makes such a model of any encoder.
 """
 
 from embedrt_export.static.embedding import LeftOutUnknown

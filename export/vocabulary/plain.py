@@ -1,7 +1,7 @@
 """A checkpoint's tokenizer, to be asked how it cuts whole texts."""
 
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.tokenizer_file import without_special_tokens
+from embedrt_export.packing.tokenizer_file import without_special_tokens
 from tokenizers import Tokenizer
 
 from embedrt.errors import CheckpointError

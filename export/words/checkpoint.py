@@ -7,7 +7,7 @@ import numpy.typing as npt
 from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.graft.activations import ACTIVATIONS
 from embedrt_export.graft.chain import Dense, LayerNorm, Module, Normalize, Truncate
-from embedrt_export.whitening_module import WhitenedVectors
+from embedrt_export.modules.whitening import WhitenedVectors
 from embedrt_export.words.model import (
     BagOfWords,
     Convolutions,

@@ -1,8 +1,8 @@
 """The graph of a model of words, written node by node: it is small, and tracing would copy its table several times.
 
 Means are products of a weight row with the words, (batch, 1, sequence) @ (batch, sequence, dim), for the same bits in any
-company: :mod:`embedrt_export.pooling` says why. A text without known words has zeros for its vector, whatever the modules behind
-pooling would make of nothing.
+company: :mod:`embedrt_export.modules.pooling` says why. A text without known words has zeros for its vector, whatever the
+modules behind pooling would make of nothing.
 """
 
 from collections.abc import Callable

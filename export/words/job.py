@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from embedrt_export.card import model_card
 from embedrt_export.graft.chain import Normalize
+from embedrt_export.graphs.tidy import drop_unused
+from embedrt_export.packing.card import model_card
+from embedrt_export.packing.writing import file_records, staging, write_graph, write_manifest
 from embedrt_export.quantization.fidelity import DEFAULT_GATE, require_gate
 from embedrt_export.quantization.tables import halve_tables, quantize_tables
 from embedrt_export.stages import Stages
-from embedrt_export.tidy import drop_unused
 from embedrt_export.words.component import first_component, mean_vectors, remove_component
 from embedrt_export.words.frequency import corpus_rows, count_words, frequent_words, word_weights
 from embedrt_export.words.graph import OPSET, word_graph
@@ -22,7 +23,6 @@ from embedrt_export.words.parity import compare_words, word_texts
 from embedrt_export.words.reading import read_word_vectors
 from embedrt_export.words.reference import NAME, word_vectors_of
 from embedrt_export.words.vectors import WordVectors, without_rows
-from embedrt_export.writing import file_records, staging, write_graph, write_manifest
 
 from embedrt.artifact.derivation import Derivation, WordWeighting
 from embedrt.artifact.folder import WORDS_FILE, open_tokenizer

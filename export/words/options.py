@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from embedrt_export.pooling_modes import POOLING_MODES
+from embedrt_export.source.pooling_modes import POOLING_MODES
 
 from embedrt.errors import InputError
 from embedrt.text.segmenters import WordRules

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from embedrt_export.comparison import BATCH_SIZES, Comparison, batches_of, compare_runs
-from embedrt_export.own_texts import own_texts
-from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.parity.comparison import BATCH_SIZES, Comparison, batches_of, compare_runs
+from embedrt_export.parity.own_texts import own_texts
+from embedrt_export.parity.texts import PARITY_TEXTS
 
 from embedrt.artifact.folder import open_tokenizer
 from embedrt.artifact.manifest import Serving

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.tokenizer_file import write_tokenizer
+from embedrt_export.packing.tokenizer_file import write_tokenizer
 from sentence_transformers.sentence_transformer.modules import BoW
 from sentence_transformers.sentence_transformer.modules.tokenizer import (
     PhraseTokenizer,

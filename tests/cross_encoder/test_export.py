@@ -11,12 +11,12 @@ import onnx_ir
 import pytest
 import torch
 from embedrt_bench.compatibility.cross_encoders import save_cross_encoder
-from embedrt_export.comparison import Comparison
-from embedrt_export.kind_of import kind_of
 from embedrt_export.kinds import KINDS
 from embedrt_export.kinds.kind import Candidate
-from embedrt_export.pair_scorer import activation_name, build_pair_scorer, reads_token_types
-from embedrt_export.source import load_checkpoint
+from embedrt_export.modules.cross_encoder import activation_name, build_pair_scorer, reads_token_types
+from embedrt_export.parity.comparison import Comparison
+from embedrt_export.source.kind_of import kind_of
+from embedrt_export.source.loading import load_checkpoint
 from sentence_transformers import CrossEncoder as Original
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from embedrt_bench.compatibility.cross_encoders import CROSS_ENCODERS
-from embedrt_export.parity_pairs import PARITY_PAIRS
+from embedrt_export.parity.pairs import PARITY_PAIRS
 from sentence_transformers import CrossEncoder as Original
 
 from embedrt import CrossEncoder

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from embedrt_export.correlation import pearson, ranks, spearman
+from embedrt_export.parity.correlation import pearson, ranks, spearman
 from embedrt_export.quantization import QuantizeOptions, quantize, search
 from embedrt_export.quantization.calibration import calibration_texts, held_out_texts
 from embedrt_export.quantization.pairs import opening, pairs_of

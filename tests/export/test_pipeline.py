@@ -12,8 +12,9 @@ import onnx
 import onnx_ir
 import pytest
 import torch
-from embedrt_export import attention, pipeline
-from embedrt_export.trace import trace
+from embedrt_export import pipeline
+from embedrt_export.tracing import attention
+from embedrt_export.tracing.trace import trace
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm

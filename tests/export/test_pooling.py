@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from embedrt_export.pooling import ProductPooling
-from embedrt_export.source import POOLING_MODES
+from embedrt_export.modules.pooling import ProductPooling
+from embedrt_export.source.loading import POOLING_MODES
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 RIGHT = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 0, 0, 0, 0]])

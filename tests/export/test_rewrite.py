@@ -4,9 +4,9 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime
 import pytest
+from embedrt_export.graphs.tidy import drop_unused
 from embedrt_export.rewrite import operators, rewrite
 from embedrt_export.rewrite.reshapes import merge_reshapes
-from embedrt_export.tidy import drop_unused
 from onnx import TensorProto, helper
 
 

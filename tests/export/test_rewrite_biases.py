@@ -6,9 +6,9 @@ import numpy as np
 import onnx_ir
 import onnxruntime
 import pytest
+from embedrt_export.graphs.tidy import drop_unused
 from embedrt_export.rewrite import operators
 from embedrt_export.rewrite.biases import drop_key_biases, fold_value_biases
-from embedrt_export.tidy import drop_unused
 
 Graph = Callable[..., onnx_ir.Model]
 Run = Callable[[onnx_ir.Model], dict[str, np.ndarray]]

@@ -7,9 +7,9 @@ import onnx
 import onnx_ir
 import onnxruntime
 import pytest
+from embedrt_export.graphs.tidy import drop_unused
 from embedrt_export.rewrite import operators
 from embedrt_export.rewrite.token_types import fold_token_types
-from embedrt_export.tidy import drop_unused
 
 # Every side has length 3: where a lookup is left alone, its shape is not the reason.
 GRAPH = """

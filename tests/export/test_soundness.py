@@ -9,8 +9,8 @@ from typing import Any
 import embedrt_export
 import numpy as np
 import pytest
-from embedrt_export.source import load_checkpoint
-from embedrt_export.weights import LoadingReport, require_weights
+from embedrt_export.source.loading import load_checkpoint
+from embedrt_export.source.weights import LoadingReport, require_weights
 from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Transformer

@@ -10,7 +10,7 @@ import onnx
 import onnx_ir
 import onnxruntime
 import pytest
-from embedrt_export.streamed import save_streamed
+from embedrt_export.packing.streamed import save_streamed
 from onnx import numpy_helper
 
 LARGE = (600, 512)
@@ -66,7 +66,7 @@ def test_no_copy_of_the_weights_is_made(tmp_path: Path, run_python: Any) -> None
 import resource, sys
 import numpy as np, onnx_ir
 from pathlib import Path
-from embedrt_export.streamed import save_streamed
+from embedrt_export.packing.streamed import save_streamed
 table = np.ones((1 << 18, 256), dtype=np.float32)  # 268 MB
 value = onnx_ir.Value(name="table", const_value=onnx_ir.tensor(table, name="table"))
 graph = onnx_ir.Graph([], [], nodes=[], initializers=[value], opset_imports={"": 23}, name="g")

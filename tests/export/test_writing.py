@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from embedrt_export.writing import file_records, staging, write_manifest
+from embedrt_export.packing.writing import file_records, staging, write_manifest
 
 from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
 from embedrt.errors import InputError, ManifestError

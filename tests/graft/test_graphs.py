@@ -12,9 +12,9 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from embedrt_export import writing
 from embedrt_export.graft import GraftOptions, append, graft
 from embedrt_export.graft.candidates import choose_graph
+from embedrt_export.packing import writing
 from onnx import TensorProto, helper
 from onnxruntime.quantization import quantize_dynamic
 from sentence_transformers import SentenceTransformer

@@ -11,7 +11,7 @@ import pytest
 from embedrt_bench.minilm import checkpoint_folder
 from embedrt_bench.tracing import trace_transformer
 from embedrt_export.graft import GraftOptions, graft
-from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.parity.texts import PARITY_TEXTS
 from onnxruntime.quantization import quantize_dynamic
 from sentence_transformers import SentenceTransformer
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from embedrt_export.kinds import KINDS
-from embedrt_export.source import load_checkpoint
+from embedrt_export.source.loading import load_checkpoint
 from sentence_transformers import MultiVectorEncoder as Original
 from sentence_transformers.base.modules import Normalize
 from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
-from embedrt_export.distance import row_cosines
+from embedrt_export.parity.distance import row_cosines
 from embedrt_export.quantization import QuantizeOptions, job, plan, quantize, search
 from embedrt_export.quantization.calibration import held_out_texts
 from embedrt_export.quantization.scheme import SETTINGS, Setting

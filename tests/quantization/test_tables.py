@@ -8,8 +8,8 @@ import onnx
 import onnx_ir
 import onnxruntime
 import pytest
+from embedrt_export.graphs.tidy import drop_unused
 from embedrt_export.quantization.tables import quantize_tables
-from embedrt_export.tidy import drop_unused
 from onnx import numpy_helper
 
 

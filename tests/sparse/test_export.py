@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from embedrt_export import sparse_module
-from embedrt_export.kind_of import kind_of
 from embedrt_export.kinds import KINDS
-from embedrt_export.source import load_checkpoint
+from embedrt_export.modules import sparse as sparse_module
+from embedrt_export.source.kind_of import kind_of
+from embedrt_export.source.loading import load_checkpoint
 from sentence_transformers import SparseEncoder as Original
 from sentence_transformers.base.modules import Normalize
 from sentence_transformers.sparse_encoder.modules import SpladePooling

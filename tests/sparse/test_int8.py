@@ -8,11 +8,11 @@ import embedrt_export
 import numpy as np
 import onnx
 import pytest
+from embedrt_export.parity.term_overlap import top_terms_overlap
 from embedrt_export.quantization import QuantizeOptions, quantize
 from embedrt_export.quantization.calibration import held_out_texts
 from embedrt_export.quantization.retrieval import ndcg, retrieval_set
 from embedrt_export.quantization.sts import Pairs
-from embedrt_export.term_overlap import top_terms_overlap
 from sklearn.metrics import ndcg_score
 
 from embedrt import SparseEncoder

@@ -9,9 +9,9 @@ import pytest
 from embedrt_bench.compatibility.architectures import save_checkpoint, save_plain
 from embedrt_bench.compatibility.tokenizers import SENTENCES, TokenizerKind
 from embedrt_export.changes import Changes
-from embedrt_export.distillation import distilled, zipf_weights
+from embedrt_export.changes.distillation import distilled, zipf_weights
 from embedrt_export.quantization.calibration import held_out_texts
-from embedrt_export.source import load_checkpoint
+from embedrt_export.source.loading import load_checkpoint
 from model2vec.distill import distill
 from scipy.stats import spearmanr
 from sentence_transformers import SentenceTransformer

@@ -5,8 +5,8 @@ import pytest
 from embedrt_bench.data import data_folder, sts_benchmark
 from embedrt_bench.minilm import checkpoint_folder
 from embedrt_bench.quality import spearman
-from embedrt_export.distillation import distilled
-from embedrt_export.source import load_checkpoint
+from embedrt_export.changes.distillation import distilled
+from embedrt_export.source.loading import load_checkpoint
 from model2vec.distill import distill
 
 DATA = data_folder()

@@ -15,9 +15,9 @@ from embedrt_bench.compatibility.architectures import save_checkpoint
 from embedrt_bench.compatibility.tokenizers import SENTENCES, TokenizerKind, small_tokenizer
 from embedrt_export import pipeline
 from embedrt_export.changes import Changes
-from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.parity.texts import PARITY_TEXTS
 from embedrt_export.static import LeftOutUnknown
-from embedrt_export.trace import trace
+from embedrt_export.tracing.trace import trace
 from embedrt_export.vocabulary.static_rows import keep_static_rows
 from model2vec import StaticModel
 from safetensors.numpy import load_file, save_file

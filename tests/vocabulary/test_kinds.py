@@ -10,7 +10,7 @@ import torch
 from embedrt_bench.compatibility.architectures import save_plain
 from embedrt_bench.compatibility.cross_encoders import save_cross_encoder
 from embedrt_bench.compatibility.multi_vector import save_bge_m3, save_colbert
-from embedrt_export.source import load_checkpoint
+from embedrt_export.source.loading import load_checkpoint
 from embedrt_export.vocabulary import trim
 from sentence_transformers import SparseEncoder
 from sentence_transformers.base.modules import Router, Transformer

@@ -9,7 +9,7 @@ import torch
 from embedrt_bench.compatibility.architectures import ARCHITECTURES, save_checkpoint
 from embedrt_bench.compatibility.clip import save_clip
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.source import load_checkpoint
+from embedrt_export.source.loading import load_checkpoint
 from embedrt_export.vocabulary import keep_tokens, trim
 from transformers import BertTokenizer, RobertaConfig, RobertaModel
 

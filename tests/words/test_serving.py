@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from embedrt_export import writing
+from embedrt_export.packing import writing
 from embedrt_export.words.job import export_word_vectors
 from embedrt_export.words.options import WordVectorOptions
 

@@ -5,9 +5,9 @@ One run of the transformer, three outputs: sentence_embedding (batch, dim), toke
 """
 
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.graph_module import GraphModule
-from embedrt_export.hybrid_heads import Heads, read_heads
-from embedrt_export.module import SentenceModule, build_module
+from embedrt_export.modules.dense import SentenceModule, build_module
+from embedrt_export.modules.graph_module import GraphModule
+from embedrt_export.source.hybrid_heads import Heads, read_heads
 from torch import Tensor
 from torch.nn.functional import normalize
 

@@ -2,9 +2,9 @@
 
 import torch
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.graph_module import GraphModule
-from embedrt_export.module import FirstComponents, finishing
-from embedrt_export.pooling import ProductPooling
+from embedrt_export.modules.dense import FirstComponents, finishing
+from embedrt_export.modules.graph_module import GraphModule
+from embedrt_export.modules.pooling import ProductPooling
 from embedrt_export.static.embedding import LeftOutUnknown
 from sentence_transformers.sentence_transformer.modules import Dropout
 from torch import Tensor, nn

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.diagnosis import diagnosis, first_line
-from embedrt_export.kind_of import kind_of
-from embedrt_export.pooling_modes import POOLING_MODES
-from embedrt_export.routes import on_route, static_queries
-from embedrt_export.soundness import require_prompts, require_sound
+from embedrt_export.source.diagnosis import diagnosis, first_line
+from embedrt_export.source.kind_of import kind_of
+from embedrt_export.source.pooling_modes import POOLING_MODES
+from embedrt_export.source.routes import on_route, static_queries
+from embedrt_export.source.soundness import require_prompts, require_sound
+from embedrt_export.source.weights import require_weights, watched_loading
 from embedrt_export.static.folder import MODEL2VEC, is_model2vec, load_model2vec
-from embedrt_export.weights import require_weights, watched_loading
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from optimum.exporters.tasks import TasksManager

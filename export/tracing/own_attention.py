@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from embedrt_export.attention_operator import attend
+from embedrt_export.tracing.attention_operator import attend
 from torch import Tensor, nn
 from transformers.models.deberta_v2.modeling_deberta_v2 import DisentangledSelfAttention, make_log_bucket_position
 from transformers.models.mpnet.modeling_mpnet import MPNetSelfAttention

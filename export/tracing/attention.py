@@ -1,15 +1,15 @@
 """Attention as one ONNX operator, emitted while the model is traced instead of pattern-matched afterwards.
 
-transformers lets a model's attention function and mask function be registered by name; :mod:`embedrt_export.attention_operator`
-has them. Architectures that do not ask by name are in :mod:`embedrt_export.own_attention`.
+transformers lets a model's attention function and mask function be registered by name; ``attention_operator.py`` has them.
+Architectures that do not ask by name are in ``own_attention.py``.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
-from embedrt_export.attention_operator import attend, mask
-from embedrt_export.own_attention import OWN_ATTENTION
+from embedrt_export.tracing.attention_operator import attend, mask
+from embedrt_export.tracing.own_attention import OWN_ATTENTION
 from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.utils import logging as transformers_logging

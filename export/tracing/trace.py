@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import onnx_ir
 import torch
-from embedrt_export.attention import AttentionForm, attention_form
-from embedrt_export.graph_module import GraphModule
+from embedrt_export.modules.graph_module import GraphModule
+from embedrt_export.tracing.attention import AttentionForm, attention_form
 from optimum.utils import DummyTextInputGenerator, NormalizedTextConfig
 from optimum.utils.normalized_config import NormalizedConfigManager
 from transformers import PretrainedConfig

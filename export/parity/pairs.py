@@ -1,6 +1,6 @@
 """The fixed pairs that every cross-encoder is compared over, made of the texts that have broken sentence encoders before."""
 
-from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.parity.texts import PARITY_TEXTS
 
 __all__ = ["PARITY_PAIRS", "pair_name"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from embedrt_export.distance import row_cosines
-from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.parity.distance import row_cosines
+from embedrt_export.parity.texts import PARITY_TEXTS
 
 from embedrt.artifact.manifest import Parity, Serving
 from embedrt.errors import ParityError

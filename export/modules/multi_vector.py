@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.graph_module import GraphModule, types_of_one_text
-from embedrt_export.token_modules import TOKENS, EveryToken, UnitLength, token_module
+from embedrt_export.modules.graph_module import GraphModule, types_of_one_text
+from embedrt_export.modules.token_modules import TOKENS, EveryToken, UnitLength, token_module
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.multi_vector_encoder.modules import HierarchicalTokenPooling, MultiVectorMask
 from sentence_transformers.sentence_transformer.modules import Dropout

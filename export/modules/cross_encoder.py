@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.graph_module import GraphModule, types_of_one_text
-from embedrt_export.pooling import ProductPooling
-from embedrt_export.token_modules import TOKENS, Residual, UnitLength
+from embedrt_export.modules.graph_module import GraphModule, types_of_one_text
+from embedrt_export.modules.pooling import ProductPooling
+from embedrt_export.modules.token_modules import TOKENS, Residual, UnitLength
 from sentence_transformers.base.modules import Dense, Normalize
 from sentence_transformers.cross_encoder.modules import LogitScore
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Pooling

@@ -3,10 +3,10 @@
 from typing import Any
 
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.graph_module import GraphModule, types_of_one_text
-from embedrt_export.pooling import ProductPooling
-from embedrt_export.token_modules import LayerMean, Residual, UnitLength, token_module
-from embedrt_export.whitening_module import WhitenedVectors
+from embedrt_export.modules.graph_module import GraphModule, types_of_one_text
+from embedrt_export.modules.pooling import ProductPooling
+from embedrt_export.modules.token_modules import LayerMean, Residual, UnitLength, token_module
+from embedrt_export.modules.whitening import WhitenedVectors
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, WeightedLayerPooling
 from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder

@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir
 import onnxruntime
 import torch
-from embedrt_export.graph_module import GraphModule
+from embedrt_export.modules.graph_module import GraphModule
 from torch import Tensor, nn
 
 __all__ = ["first_differing_layer"]

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.graph_module import GraphModule, types_of_one_text
-from embedrt_export.module import build_module
+from embedrt_export.modules.dense import build_module
+from embedrt_export.modules.graph_module import GraphModule, types_of_one_text
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder, SparseStaticEmbedding, SpladePooling

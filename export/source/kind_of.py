@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from embedrt_export.hybrid_heads import has_heads
+from embedrt_export.source.hybrid_heads import has_heads
 
 __all__ = ["kind_of"]
 

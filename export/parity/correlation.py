@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from embedrt_export.distance import row_cosines
+from embedrt_export.parity.distance import row_cosines
 
 __all__ = ["centered", "pearson", "ranks", "spearman"]
 

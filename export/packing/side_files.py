@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.tokenizer_file import truncation_of, without_special_tokens, write_tokenizer
+from embedrt_export.packing.tokenizer_file import truncation_of, without_special_tokens, write_tokenizer
 from tokenizers import Tokenizer
 
 from embedrt.artifact.folder import TOKENIZER_FILE

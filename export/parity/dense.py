@@ -4,8 +4,15 @@ from pathlib import Path
 
 import numpy as np
 from embedrt_export.checkpoint import Checkpoint, reference_name
-from embedrt_export.comparison import BATCH_SIZES, TOLERANCE, Comparison, Vectors, compare_runs, vectors_in_batches
-from embedrt_export.parity_texts import PARITY_TEXTS
+from embedrt_export.parity.comparison import (
+    BATCH_SIZES,
+    TOLERANCE,
+    Comparison,
+    Vectors,
+    compare_runs,
+    vectors_in_batches,
+)
+from embedrt_export.parity.texts import PARITY_TEXTS
 
 from embedrt.artifact.manifest import Serving
 from embedrt.inference.session import GraphSession

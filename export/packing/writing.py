@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import onnx_ir
-from embedrt_export.streamed import save_streamed
+from embedrt_export.packing.streamed import save_streamed
 from onnx_ir.passes import common
 
 from embedrt.artifact.folder import sha256_of
