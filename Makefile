@@ -70,7 +70,7 @@ bench-rerank: $(VENV)/.dev
 	$(BIN)/python -m embedrt_bench.rerank
 
 bench-peers: $(VENV)/.dev
-	$(BIN)/python -m embedrt_bench.peers
+	$(BIN)/python -m embedrt_bench.engines.peers
 
 lineage: $(VENV)/.dev
 	$(BIN)/python -m embedrt_bench.lineage.run

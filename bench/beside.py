@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from embedrt_bench.data import data_folder, sts_texts
+from embedrt_bench.texts.data import data_folder, sts_texts
 from tqdm import tqdm
 
 from embedrt.artifact.manifest import Manifest
@@ -51,7 +51,7 @@ def sts_sample(count: int) -> tuple[Path, list[str]]:
     """
     folder = data_folder()
     if folder is None:
-        raise SystemExit("the STS files are not there: see bench/data.py")
+        raise SystemExit("the STS files are not there: see bench/texts/data.py")
     every = sts_texts(folder)
     return folder, every[:: len(every) // count][:count]
 

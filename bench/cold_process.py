@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from embedrt_bench.process import thread_environment
+from embedrt_bench.engines.process import thread_environment
 
 __all__ = ["cold_run"]
 

@@ -5,14 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from embedrt_bench.engines import REFERENCE
-from embedrt_bench.lineup import Lineup
-from embedrt_bench.minilm import checkpoint_folder, exported
-from embedrt_bench.prepared import Prepared, Source
+from embedrt_bench.engines.catalogue import REFERENCE
+from embedrt_bench.engines.lineup import Lineup
+from embedrt_bench.engines.prepared import Prepared, Source
+from embedrt_bench.models.minilm import checkpoint_folder, exported
 from embedrt_bench.scenarios.cold_start import cold_start
 from embedrt_bench.scenarios.offline import offline
 from embedrt_bench.scenarios.single_stream import single_stream
-from embedrt_bench.workloads import composed_sentences
+from embedrt_bench.texts.workloads import composed_sentences
 from rich.console import Console
 from rich.table import Table
 

@@ -13,7 +13,7 @@ from typing import Any
 import embedrt_export
 import numpy as np
 from embedrt_bench.beside import interleaved
-from embedrt_bench.cached import CACHE, cached
+from embedrt_bench.models.cached import CACHE, cached
 from embedrt_bench.results import RESULTS, write_result
 
 from embedrt import HybridEncoder, MultiVectorEncoder, SentenceEncoder, SparseEncoder

@@ -14,8 +14,8 @@ import embedrt_export
 import numpy as np
 from embedrt_bench.beside import ORIGINAL, fidelity, interleaved, megabytes, sts_sample
 from embedrt_bench.blocks import heading, versions, with_blocks
-from embedrt_bench.cached import CACHE, cached
-from embedrt_bench.minilm import checkpoint_folder
+from embedrt_bench.models.cached import CACHE, cached
+from embedrt_bench.models.minilm import checkpoint_folder
 from embedrt_bench.results import RESULTS, read_result, write_result
 from embedrt_export.quantization import Precision, QuantizeOptions
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from embedrt_bench.data import Pairs, sts_benchmark, sts_year
+from embedrt_bench.texts.data import Pairs, sts_benchmark, sts_year
 from scipy.stats import spearmanr
 
 from embedrt.similarity import pairwise_cos_sim
@@ -24,6 +24,6 @@ def spearman(encode: Encode, pairs: Pairs) -> float:
 
 
 def sts_scores(encode: Encode, folder: Path) -> dict[str, float]:
-    """The sets of :mod:`embedrt_bench.data`, each a score."""
+    """The sets of :mod:`embedrt_bench.texts.data`, each a score."""
     years = {f"STS{year - 2000}": sts_year(folder, year) for year in (2012, 2013, 2014)}
     return {name: spearman(encode, pairs) for name, pairs in {**years, "STSb test": sts_benchmark(folder)}.items()}

@@ -1,6 +1,6 @@
 """``make bench-rerank``: a cross-encoder beside sentence-transformers, in turns on the same pairs; docs/reranking.md's tables.
 
-The model is :mod:`embedrt_bench.reranker`'s, 6 layers 384 wide. Two lists of 32 documents for one query: every pair of 128
+The model is :mod:`embedrt_bench.models.reranker`'s, 6 layers 384 wide. Two lists of 32 documents for one query: every pair of 128
 tokens, and pairs of 24 to 232 tokens (128 in the mean). All engines run in one process on the same number of threads,
 each turn behind a pause, and their scores are compared before anything is timed.
 """
@@ -19,9 +19,9 @@ import numpy.typing as npt
 import torch
 from embedrt_bench.beside import ORIGINAL, interleaved
 from embedrt_bench.blocks import heading, line, processor, versions, with_blocks
-from embedrt_bench.data import data_folder, sts_benchmark, sts_texts
-from embedrt_bench.reranker import artifact, checkpoint
+from embedrt_bench.models.reranker import artifact, checkpoint
 from embedrt_bench.results import RESULTS, read_result, write_result
+from embedrt_bench.texts.data import data_folder, sts_benchmark, sts_texts
 from scipy.stats import spearmanr
 from sentence_transformers import CrossEncoder as OriginalCrossEncoder
 

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from embedrt_bench.bert_zh import bert_zh_rates
-from embedrt_bench.corpus import LENGTHS, PROFILES, Corpus, TokenCounter, cut_to_tokens, profile_texts, read_corpus
-from embedrt_bench.data import data_folder
-from embedrt_bench.lineup import Lineup
+from embedrt_bench.engines.lineup import Lineup
+from embedrt_bench.engines.peers import python_of
+from embedrt_bench.engines.prepared import Prepared, Source
 from embedrt_bench.machine import describe_machine
-from embedrt_bench.minilm import MINILM, checkpoint_folder
-from embedrt_bench.peers import python_of
-from embedrt_bench.prepared import Prepared, Source
+from embedrt_bench.models.minilm import MINILM, checkpoint_folder
+from embedrt_bench.peaks.roofline import matrix_operations, measured_peak, share_of_peak
+from embedrt_bench.peaks.theory import theoretical_peaks
 from embedrt_bench.profiling import operator_shares
 from embedrt_bench.results import rounded, stamp
-from embedrt_bench.roofline import matrix_operations, measured_peak, share_of_peak
 from embedrt_bench.scenarios.cold_start import cold_start
 from embedrt_bench.scenarios.jobs import jobs
 from embedrt_bench.scenarios.names import SCENARIOS
@@ -25,7 +24,16 @@ from embedrt_bench.scenarios.server import server
 from embedrt_bench.scenarios.single_stream import single_stream
 from embedrt_bench.scenarios.sizes import sizes
 from embedrt_bench.scenarios.soak import soak
-from embedrt_bench.theory import theoretical_peaks
+from embedrt_bench.texts.corpus import (
+    LENGTHS,
+    PROFILES,
+    Corpus,
+    TokenCounter,
+    cut_to_tokens,
+    profile_texts,
+    read_corpus,
+)
+from embedrt_bench.texts.data import data_folder
 
 from embedrt.errors import InputError
 from embedrt.machine.threads import available_threads
@@ -51,7 +59,7 @@ class BenchSettings:
     checkpoint: Path
     """Folder of the sentence-transformers checkpoint that the artifact was exported from."""
     engines: tuple[str, ...]
-    """Names out of :func:`embedrt_bench.engines.catalogue`."""
+    """Names out of :func:`embedrt_bench.engines.catalogue.catalogue`."""
     scenarios: tuple[str, ...] = SCENARIOS
     """Out of :data:`embedrt_bench.scenarios.names.SCENARIOS`."""
     texts: int = 5000

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from time import sleep
 
-from embedrt_bench.process import Engine
+from embedrt_bench.engines.process import Engine
 from tqdm import tqdm
 
 __all__ = ["take_turns"]

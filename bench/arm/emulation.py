@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from embedrt_bench.cached import CACHE
+from embedrt_bench.models.cached import CACHE
 
 from embedrt.errors import InputError, UnavailableError
 

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from embedrt_bench.arm.emulation import ArmPython, arm_python
 from embedrt_bench.blocks import heading, line, processor, with_blocks
-from embedrt_bench.corpus import TokenCounter, read_corpus
-from embedrt_bench.data import data_folder
-from embedrt_bench.minilm import exported, with_variants
+from embedrt_bench.models.minilm import exported, with_variants
 from embedrt_bench.results import RESULTS, read_result, write_result
+from embedrt_bench.texts.corpus import TokenCounter, read_corpus
+from embedrt_bench.texts.data import data_folder
 from embedrt_export.parity.texts import PARITY_TEXTS
 from tqdm import tqdm
 

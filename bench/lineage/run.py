@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from embedrt_bench.compatibility.derived import DERIVED, outcomes
-from embedrt_bench.data import data_folder, sts_texts
 from embedrt_bench.lineage.measure import quality, speed
 from embedrt_bench.lineage.systems import CORPUS, SYSTEMS, artifact_of
 from embedrt_bench.lineage.tables import with_tables
 from embedrt_bench.lineage.vocabulary import xlmr_sized
-from embedrt_bench.minilm import MINILM, checkpoint_folder
+from embedrt_bench.models.minilm import MINILM, checkpoint_folder
 from embedrt_bench.results import RESULTS, read_result, write_result
+from embedrt_bench.texts.data import data_folder, sts_texts
 from embedrt_export.source.loading import load_checkpoint
 from embedrt_export.vocabulary import trim
 

@@ -10,9 +10,9 @@ from typing import Any
 import embedrt_export
 import numpy as np
 import numpy.typing as npt
-from embedrt_bench.cached import CACHE, cached
-from embedrt_bench.data import data_folder, sts_benchmark
-from embedrt_bench.minilm import checkpoint_folder
+from embedrt_bench.models.cached import CACHE, cached
+from embedrt_bench.models.minilm import checkpoint_folder
+from embedrt_bench.texts.data import data_folder, sts_benchmark
 from embedrt_export.changes import Changes
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding

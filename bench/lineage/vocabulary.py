@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from embedrt_bench.data import sts_texts
-from embedrt_bench.minilm import checkpoint_folder
+from embedrt_bench.models.minilm import checkpoint_folder
+from embedrt_bench.texts.data import sts_texts
 from embedrt_export.quantization.sts import read_pairs
 from embedrt_export.source.loading import load_checkpoint
 from embedrt_export.vocabulary import trim

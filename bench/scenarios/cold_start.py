@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from embedrt_bench.process import EngineProcess
+from embedrt_bench.engines.process import EngineProcess
 from tqdm import tqdm
 
 __all__ = ["cold_start"]

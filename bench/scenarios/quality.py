@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from embedrt_bench.data import sts_texts
-from embedrt_bench.process import Engine, EngineError
+from embedrt_bench.engines.process import Engine, EngineError
 from embedrt_bench.quality import sts_scores
+from embedrt_bench.texts.data import sts_texts
 from embedrt_bench.turns import take_turns
 
 from embedrt.similarity import pairwise_cos_sim

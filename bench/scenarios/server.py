@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from embedrt_bench.process import Engine
+from embedrt_bench.engines.process import Engine
 from embedrt_bench.turns import take_turns
 
 __all__ = ["highest_rate", "poisson_arrivals", "server"]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from embedrt_bench.process import Engine
+from embedrt_bench.engines.process import Engine
 from embedrt_bench.turns import take_turns
 
 __all__ = ["single_stream"]

@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["install_bytes", "sizes"]
 
-_SCRIPT = Path(__file__).resolve().parents[1] / "install_size.py"
+_SCRIPT = Path(__file__).resolve().parents[1] / "engines" / "install_size.py"
 
 
 def sizes(files: Sequence[Path], python: Path, distributions: Sequence[str]) -> dict[str, Any]:

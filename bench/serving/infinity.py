@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from embedrt_bench.minilm import checkpoint_folder
-from embedrt_bench.peers import build, python_of, why_missing
+from embedrt_bench.engines.peers import build, python_of, why_missing
+from embedrt_bench.models.minilm import checkpoint_folder
 from embedrt_bench.serving import scenarios
 from embedrt_bench.serving.process import started
 

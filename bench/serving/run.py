@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embedrt_bench.minilm import exported, with_variants
+from embedrt_bench.models.minilm import exported, with_variants
 from embedrt_bench.results import RESULTS, read_result, write_result
 from embedrt_bench.serving import scenarios
 from embedrt_bench.serving.infinity import measure_infinity

@@ -138,7 +138,7 @@ async def rsgi_app(scope: Any, protocol: Any) -> None:
 
 def _ours(port: int) -> None:
     """The whole server, with a model that gives the vector at once: limits, keys, logs, metrics, queue and workers."""
-    from embedrt_bench.minilm import exported, with_variants
+    from embedrt_bench.models.minilm import exported, with_variants
 
     from embedrt.server import ModelSource, Server, ServerSettings
 

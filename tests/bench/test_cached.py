@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from embedrt_bench import cached as module
-from embedrt_bench.cached import cached, exporter_hash
+from embedrt_bench.models import cached as module
+from embedrt_bench.models.cached import cached, exporter_hash
 
 from embedrt.artifact.manifest import MANIFEST_FILE
 

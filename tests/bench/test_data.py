@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from embedrt_bench.data import Pairs, data_folder, sts_benchmark, sts_texts, sts_year
+from embedrt_bench.texts.data import Pairs, data_folder, sts_benchmark, sts_texts, sts_year
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from embedrt_bench import engines, lineup, peers
-from embedrt_bench.engines import REFERENCE, EngineSpec, catalogue, specification, why_unavailable
-from embedrt_bench.lineup import Lineup
-from embedrt_bench.prepared import MAKERS, Prepared, Source
-from embedrt_bench.process import EngineError
+from embedrt_bench.engines import catalogue as engines
+from embedrt_bench.engines import lineup, peers
+from embedrt_bench.engines.catalogue import REFERENCE, EngineSpec, catalogue, specification, why_unavailable
+from embedrt_bench.engines.lineup import Lineup
+from embedrt_bench.engines.prepared import MAKERS, Prepared, Source
+from embedrt_bench.engines.process import EngineError
 from embedrt_bench.scenarios.sizes import install_bytes
 
 from embedrt.errors import InputError
@@ -63,7 +64,7 @@ def test_batch_sizes_of_fastembed(source: Source, prepared: Prepared, monkeypatc
 def test_every_option_is_one_that_its_loader_takes(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     import inspect
 
-    from embedrt_bench.loaders import LOADERS
+    from embedrt_bench.engines.loaders import LOADERS
 
     monkeypatch.setattr(Prepared, "folder", lambda self, name: Path(name))
     for name in catalogue():
@@ -83,8 +84,10 @@ def test_an_environment_that_is_not_built(tmp_path: Path) -> None:
 
 def test_building(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
-    monkeypatch.setattr("embedrt_bench.peers.subprocess.run", lambda command, **_: commands.append(command))
-    monkeypatch.setattr("embedrt_bench.peers.venv.create", lambda folder, **_: (folder / "bin").mkdir(parents=True))
+    monkeypatch.setattr("embedrt_bench.engines.peers.subprocess.run", lambda command, **_: commands.append(command))
+    monkeypatch.setattr(
+        "embedrt_bench.engines.peers.venv.create", lambda folder, **_: (folder / "bin").mkdir(parents=True)
+    )
     peers.build("openvino", place=tmp_path)
     install, remove = commands
     assert install[0] == str(tmp_path / "openvino/bin/python")
@@ -104,8 +107,10 @@ def test_a_build_that_fails_leaves_no_stamp(tmp_path: Path, monkeypatch: pytest.
     def failing(command: list[str], **_: Any) -> None:
         raise subprocess.CalledProcessError(1, command)
 
-    monkeypatch.setattr("embedrt_bench.peers.subprocess.run", failing)
-    monkeypatch.setattr("embedrt_bench.peers.venv.create", lambda folder, **_: (folder / "bin").mkdir(parents=True))
+    monkeypatch.setattr("embedrt_bench.engines.peers.subprocess.run", failing)
+    monkeypatch.setattr(
+        "embedrt_bench.engines.peers.venv.create", lambda folder, **_: (folder / "bin").mkdir(parents=True)
+    )
     with pytest.raises(subprocess.CalledProcessError):
         peers.build("fastembed", place=tmp_path)
     assert peers.why_missing("fastembed", place=tmp_path) is not None
@@ -115,7 +120,7 @@ def test_reasons(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     assert why_unavailable(specification("embedrt fp32"), source) is None
     missing = why_unavailable(specification("embedrt int8"), source)
     assert missing == "the artifact has no variant int8: embedrt quantize tiny int8"
-    monkeypatch.setattr("embedrt_bench.engines.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("embedrt_bench.engines.catalogue.importlib.util.find_spec", lambda name: None)
     reason = why_unavailable(specification(REFERENCE), source)
     assert reason == "sentence-transformers is not installed: pip install sentence-transformers"
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from embedrt_bench.data import data_folder
 from embedrt_bench.lineage.measure import SETS, sets_of, speed
 from embedrt_bench.lineage.systems import SYSTEMS, inverse_document_frequencies
 from embedrt_bench.lineage.tables import with_tables
 from embedrt_bench.results import RESULTS
+from embedrt_bench.texts.data import data_folder
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 DATA = data_folder()

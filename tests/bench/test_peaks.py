@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-from embedrt_bench import clock
-from embedrt_bench.roofline import matrix_operations, measured_peak, share_of_peak
-from embedrt_bench.theory import operations_a_cycle, theoretical_peaks
+from embedrt_bench.peaks import clock
+from embedrt_bench.peaks.roofline import matrix_operations, measured_peak, share_of_peak
+from embedrt_bench.peaks.theory import operations_a_cycle, theoretical_peaks
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_no_page_for_machine_code(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object, **__: object) -> None:
         raise PermissionError("no page may be writable and executable")
 
-    monkeypatch.setattr("embedrt_bench.clock.mmap.mmap", refused)
+    monkeypatch.setattr("embedrt_bench.peaks.clock.mmap.mmap", refused)
     hertz, origin = clock.clock_hertz()
     assert origin == "as the system reports it"
     assert hertz >= 0

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from embedrt_bench.process import EngineError, EngineProcess
+from embedrt_bench.engines.process import EngineError, EngineProcess
 
 HERE = Path(__file__).resolve().parent
 Start = Callable[..., EngineProcess]
@@ -130,7 +130,7 @@ def test_closing_twice_and_before_anything(start: Start) -> None:
 
 
 def test_ends_with_its_parent(tmp_path: Path) -> None:
-    worker = HERE.parents[1] / "bench/worker.py"
+    worker = HERE.parents[1] / "bench/engines/worker.py"
     done = subprocess.run(
         [sys.executable, "-P", worker, "imported", "--threads", "1"], input="not json\n", capture_output=True, text=True,
         timeout=30, check=True,

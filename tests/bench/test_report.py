@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from embedrt_bench import engines
+from embedrt_bench.engines import catalogue as engines
 from embedrt_bench.report.html import html_report
 from embedrt_bench.report.looks import looks
 from embedrt_bench.report.measures import by_key

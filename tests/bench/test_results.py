@@ -4,7 +4,7 @@ import datetime as dt
 from pathlib import Path
 
 from embedrt_bench.results import read_result, write_result
-from embedrt_bench.workloads import composed_sentences
+from embedrt_bench.texts.workloads import composed_sentences
 
 from embedrt.machine.threads import available_threads
 

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from embedrt_bench import lineup, run
-from embedrt_bench.corpus import PROFILES, Corpus, TokenCounter, cut_to_tokens, profile_texts, read_corpus
-from embedrt_bench.engines import REFERENCE, EngineSpec, why_unavailable
-from embedrt_bench.prepared import Source
+from embedrt_bench import run
+from embedrt_bench.engines import lineup
+from embedrt_bench.engines.catalogue import REFERENCE, EngineSpec, why_unavailable
+from embedrt_bench.engines.prepared import Source
 from embedrt_bench.run import BenchSettings, measure
+from embedrt_bench.texts.corpus import PROFILES, Corpus, TokenCounter, cut_to_tokens, profile_texts, read_corpus
 
 from embedrt.errors import InputError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from embedrt_bench.process import EngineError
+from embedrt_bench.engines.process import EngineError
 from embedrt_bench.scenarios.cold_start import cold_start
 from embedrt_bench.scenarios.offline import offline
 from embedrt_bench.scenarios.quality import quality, require_right_vectors

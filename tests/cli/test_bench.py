@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from embedrt_bench import minilm, run
-from embedrt_bench.engines import catalogue
+from embedrt_bench import run
+from embedrt_bench.engines.catalogue import catalogue
+from embedrt_bench.models import minilm
 from embedrt_bench.run import BenchSettings
 from embedrt_bench.scenarios.names import SCENARIOS
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from embedrt_bench.data import data_folder, sts_benchmark
-from embedrt_bench.reranker import artifact, checkpoint
+from embedrt_bench.models.reranker import artifact, checkpoint
+from embedrt_bench.texts.data import data_folder, sts_benchmark
 from scipy.stats import spearmanr
 from sentence_transformers import CrossEncoder as Original
 

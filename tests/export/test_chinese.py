@@ -6,7 +6,7 @@ import embedrt_export
 import numpy as np
 import pytest
 import torch
-from embedrt_bench.data import data_folder
+from embedrt_bench.texts.data import data_folder
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling

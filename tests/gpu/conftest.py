@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from embedrt_bench.gpu.cards import why_no_card
-from embedrt_bench.minilm import exported, with_lengths, with_variants
+from embedrt_bench.models.minilm import exported, with_lengths, with_variants
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ import pytest
 from embedrt_bench.gpu.cards import copy_bandwidth, matrix_rate, why_no_card
 from embedrt_bench.gpu.run import GpuModel, GpuSettings, lines, measure
 from embedrt_bench.gpu.ways import WAYS, Card, Feed, Vectors, lines_of_ways, measure_ways
-from embedrt_bench.minilm import with_lengths
-from embedrt_bench.workloads import composed_sentences
+from embedrt_bench.models.minilm import with_lengths
+from embedrt_bench.texts.workloads import composed_sentences
 
 from embedrt.inference.devices import Device
 

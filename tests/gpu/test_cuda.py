@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from embedrt_bench.workloads import composed_sentences
+from embedrt_bench.texts.workloads import composed_sentences
 
 from embedrt import SentenceEncoder
 from embedrt.corpus import Corpus, EncodeOptions, map_corpus

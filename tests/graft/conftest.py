@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from embedrt_bench.tracing import trace_transformer
+from embedrt_bench.engines.tracing import trace_transformer
 from onnx import TensorProto, helper, numpy_helper
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer

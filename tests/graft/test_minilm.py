@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from embedrt_bench.minilm import checkpoint_folder
-from embedrt_bench.tracing import trace_transformer
+from embedrt_bench.engines.tracing import trace_transformer
+from embedrt_bench.models.minilm import checkpoint_folder
 from embedrt_export.graft import GraftOptions, graft
 from embedrt_export.parity.texts import PARITY_TEXTS
 from onnxruntime.quantization import quantize_dynamic

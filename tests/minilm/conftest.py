@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from embedrt_bench.minilm import checkpoint_folder, exported
+from embedrt_bench.models.minilm import checkpoint_folder, exported
 from embedrt_export.quantization import PRECISIONS, quantize, search
 from embedrt_export.quantization.scheme import Setting
 

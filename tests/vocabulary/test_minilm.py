@@ -5,8 +5,8 @@ from pathlib import Path
 import embedrt_export
 import numpy as np
 import pytest
-from embedrt_bench.data import data_folder, sts_texts
-from embedrt_bench.minilm import checkpoint_folder
+from embedrt_bench.models.minilm import checkpoint_folder
+from embedrt_bench.texts.data import data_folder, sts_texts
 from embedrt_export.changes import Changes
 
 from embedrt import SentenceEncoder

@@ -60,7 +60,7 @@ def bench(
         return
     _require_places(output, report)
     require(_NEEDED, "the bench draws plots and reads graphs", "bench")
-    from embedrt_bench.engines import catalogue
+    from embedrt_bench.engines.catalogue import catalogue
     from embedrt_bench.run import BenchSettings, measure
     from embedrt_bench.scenarios.names import SCENARIOS
 
@@ -130,7 +130,7 @@ def _minilm() -> tuple[Path, Path]:
             'pass ARTIFACT and --checkpoint, or type pip install "embedrt[demo,export]"'
         )
     require_exporter()
-    from embedrt_bench.minilm import checkpoint_folder, exported, with_variants
+    from embedrt_bench.models.minilm import checkpoint_folder, exported, with_variants
 
     artifact, _ = exported()
     return with_variants(artifact, ("int8", "int8-static")), checkpoint_folder()

@@ -1,6 +1,6 @@
 """``make bench-peers``: virtual environments of the peers whose dependencies conflict with ours or with each other.
 
-Each lies under ``.cache/peers/NAME`` and is described by ``bench/requirements/NAME.txt``. PyTorch, where one of them needs
+Each lies under ``.cache/peers/NAME`` and is described by ``requirements/NAME.txt``. PyTorch, where one of them needs
 it, is the build that the project's own constraints name, so that no engine runs another PyTorch than its neighbor.
 """
 
@@ -12,7 +12,7 @@ import sys
 import venv
 from pathlib import Path
 
-from embedrt_bench.cached import CACHE
+from embedrt_bench.models.cached import CACHE
 
 __all__ = ["OWN", "PEERS", "build", "main", "python_of", "why_missing"]
 
@@ -23,7 +23,7 @@ PEERS = ("openvino", "fastembed", "light-embed")
 _UNWANTED = {"openvino": ("torchvision",)}
 """What a requirement brings and no engine needs: torchvision's wheel is built for another PyTorch, and importing it fails."""
 
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 _REQUIREMENTS = Path(__file__).resolve().parent / "requirements"
 _CONSTRAINTS = _ROOT / "constraints.txt"
 _PLACE = CACHE / "peers"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from embedrt_bench.cached import CACHE, cached
+from embedrt_bench.models.cached import CACHE, cached
 from embedrt_export.quantization import Precision, QuantizeOptions, quantize
 
 from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
@@ -23,7 +23,7 @@ def checkpoint_folder() -> Path:
 
 
 def exported(out: Path = CACHE / "minilm", *, quiet: bool = False, again: bool = False) -> tuple[Path, float | None]:
-    """The artifact at ``out``, see :mod:`embedrt_bench.cached`; and the seconds that it took, if it was made."""
+    """The artifact at ``out``, see :mod:`embedrt_bench.models.cached`; and the seconds that it took, if it was made."""
     started = time.perf_counter()
 
     def make() -> None:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedrt_bench.data import sts_texts
-from embedrt_bench.workloads import composed_sentences
+from embedrt_bench.texts.data import sts_texts
+from embedrt_bench.texts.workloads import composed_sentences
 
 from embedrt import SentenceEncoder
 from embedrt.errors import InputError

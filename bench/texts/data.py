@@ -11,7 +11,7 @@ from pathlib import Path
 
 __all__ = ["Pairs", "data_folder", "sts_benchmark", "sts_texts", "sts_year"]
 
-_BESIDE = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+_BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
 @dataclass(frozen=True, slots=True)

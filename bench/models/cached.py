@@ -10,7 +10,7 @@ from embedrt.artifact.manifest import MANIFEST_FILE
 
 __all__ = ["CACHE", "cached", "exporter_hash"]
 
-CACHE = Path(__file__).resolve().parents[1] / ".cache"
+CACHE = Path(__file__).resolve().parents[2] / ".cache"
 
 
 def cached(out: Path, make: Callable[[], object], *, again: bool = False) -> bool:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from embedrt_bench.engines.peers import OWN, python_of, why_missing
+from embedrt_bench.engines.prepared import Prepared, Source
+from embedrt_bench.engines.process import EngineProcess
 from embedrt_bench.machine import instructions
-from embedrt_bench.peers import OWN, python_of, why_missing
-from embedrt_bench.prepared import Prepared, Source
-from embedrt_bench.process import EngineProcess
 
 from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
 from embedrt.errors import InputError

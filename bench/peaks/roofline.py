@@ -1,7 +1,7 @@
 """What matrix products can reach on this processor, measured and in theory, and which share of it an engine does.
 
 Measured: ONNX Runtime's own float32 ``MatMul`` and 8-bit ``MatMulIntegerToFloat`` (u8 by s8) on one thread, at the shapes
-of a 384-wide transformer with many tokens. The theory is in :mod:`embedrt_bench.theory`. An engine's work is that of the
+of a 384-wide transformer with many tokens. The theory is in :mod:`embedrt_bench.peaks.theory`. An engine's work is that of the
 checkpoint's constant matrices alone: attention, normalization and tokenization are its own affair and lower its share.
 """
 

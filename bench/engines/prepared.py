@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from embedrt_bench.cached import CACHE
-from embedrt_bench.peers import python_of
-from embedrt_bench.process import EngineError, thread_environment
+from embedrt_bench.engines.peers import python_of
+from embedrt_bench.engines.process import EngineError, thread_environment
+from embedrt_bench.models.cached import CACHE
 
 from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
 
@@ -86,14 +86,14 @@ class Prepared:
 
     def transformer(self, folder: Path) -> None:
         """The transformer alone, ``last_hidden_state`` out, as exporters without pooling write it."""
-        from embedrt_bench.tracing import trace_transformer
+        from embedrt_bench.engines.tracing import trace_transformer
 
         trace_transformer(self._source.checkpoint, folder / "model.onnx")
         self._tokenizer(folder)
 
     def word_embeddings(self, folder: Path) -> None:
         """The word embeddings, float32 (vocabulary, hidden), as table.npy."""
-        from embedrt_bench.tracing import word_embeddings
+        from embedrt_bench.engines.tracing import word_embeddings
 
         np.save(folder / "table.npy", word_embeddings(self._source.checkpoint))
         self._tokenizer(folder)

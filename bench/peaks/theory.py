@@ -20,7 +20,7 @@ Server Arms with four pipes (Neoverse V1, V2) can do twice that of the last two 
 from collections.abc import Mapping
 from typing import Any
 
-from embedrt_bench.clock import clock_hertz
+from embedrt_bench.peaks.clock import clock_hertz
 
 __all__ = ["operations_a_cycle", "theoretical_peaks"]
 

@@ -14,9 +14,9 @@ import embedrt_export
 import numpy as np
 import numpy.typing as npt
 import torch
-from embedrt_bench.cached import CACHE, cached
-from embedrt_bench.data import sts_benchmark
-from embedrt_bench.minilm import checkpoint_folder, with_variants
+from embedrt_bench.models.cached import CACHE, cached
+from embedrt_bench.models.minilm import checkpoint_folder, with_variants
+from embedrt_bench.texts.data import sts_benchmark
 from embedrt_export.quantization import Precision, QuantizeOptions
 from sentence_transformers import CrossEncoder
 from tqdm import tqdm

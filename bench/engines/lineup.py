@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from embedrt_bench.engines import REFERENCE, EngineSpec, open_engine, specification, why_unavailable
-from embedrt_bench.prepared import Prepared, Source
-from embedrt_bench.process import Engine, EngineError, EngineProcess
+from embedrt_bench.engines.catalogue import REFERENCE, EngineSpec, open_engine, specification, why_unavailable
+from embedrt_bench.engines.prepared import Prepared, Source
+from embedrt_bench.engines.process import Engine, EngineError, EngineProcess
 from embedrt_bench.scenarios.quality import require_right_vectors
 from tqdm import tqdm
 
