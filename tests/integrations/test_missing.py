@@ -16,6 +16,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
         ("haystack", "haystack", "haystack", "Haystack"),
         ("chroma", "chromadb", "chroma", "Chroma"),
         ("ray", "ray", "ray", "Ray"),
+        ("scikit_learn", "sklearn", "scikit-learn", "scikit-learn"),
     ],
 )
 def test_a_missing_framework(run_python: Run, module: str, package: str, extra: str, name: str) -> None:
@@ -30,4 +31,4 @@ def test_the_encoder_loads_no_framework(run_python: Run) -> None:
     code = "import sys, embedrt, embedrt.integrations; embedrt.SentenceEncoder; print(*sys.modules)"
     loaded = run_python(code).stdout.split()
     assert "embedrt.encoder" in loaded
-    assert not {"langchain_core", "llama_index", "haystack", "chromadb", "ray", "pydantic"} & set(loaded)
+    assert not {"langchain_core", "llama_index", "haystack", "chromadb", "ray", "sklearn", "pydantic"} & set(loaded)

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from embedrt import CrossEncoder, SentenceEncoder
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/integrations.md").read_text(encoding="utf-8")
-PROGRAMS = dict(re.findall(r"\n## (\w+)\n.*?```python\n(.*?)```", PAGE, re.DOTALL))
+PROGRAMS = dict(re.findall(r"\n## ([\w-]+)\n.*?```python\n(.*?)```", PAGE, re.DOTALL))
 QUERY = "How do I reset my password?"
 TEXT_OF: dict[str, Callable[[Any], str]] = {
     "LangChain": lambda found: str(found[0].page_content),
@@ -24,7 +25,7 @@ TEXT_OF: dict[str, Callable[[Any], str]] = {
 
 
 def test_there_is_a_program_for_each() -> None:
-    assert PROGRAMS.keys() == {*TEXT_OF, "Ray"}
+    assert PROGRAMS.keys() == {*TEXT_OF, "Ray", "scikit-learn"}
 
 
 @pytest.mark.parametrize("framework", TEXT_OF)
@@ -57,3 +58,16 @@ def test_ray_s_program(prompted: Path, run_python: Callable[..., subprocess.Comp
         expected = encoder.encode_document([text for _, text, _ in rows])
     assert len(rows) == 3
     np.testing.assert_array_equal(np.array([vector for *_, vector in rows], np.float32), expected)
+
+
+def test_scikit_learn_s_program(
+    tmp_path: Path, write_artifact: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_artifact(tmp_path / "minilm")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(PROGRAMS["scikit-learn"], names)
+    with SentenceEncoder("minilm") as encoder:
+        classifier = LogisticRegression().fit(encoder.encode(names["texts"]), names["topics"])
+        expected = classifier.predict(encoder.encode([QUERY]))
+    assert names["found"].tolist() == expected.tolist()

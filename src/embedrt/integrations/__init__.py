@@ -5,6 +5,7 @@
     haystack.py       EmbedrtTextEmbedder, EmbedrtDocumentEmbedder, the same for sparse vectors, EmbedrtRanker
     chroma.py         EmbedrtEmbeddingFunction
     ray.py            EmbedTexts, for data sets on several machines
+    scikit_learn.py   EmbedrtVectorizer
 
 Each is thin: what a framework asks for, in its own words. What several do alike is in
 :mod:`embedrt.integrations.embedder` and :mod:`embedrt.integrations.sharing`.
