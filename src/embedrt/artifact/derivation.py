@@ -69,6 +69,8 @@ class Derivation:
     trimming: Trimming | None = None
     distillation: Distillation | None = None
     whitening: Whitened | None = None
+    unit_words: bool = False
+    """Words' vectors were brought to length 1 (``--unit-words``)."""
     weighting: WordWeighting | None = None
 
     def sentences(self) -> list[str]:
@@ -77,6 +79,7 @@ class Derivation:
             self.trimming and _trimmed(self.trimming),
             self.distillation and _distilled(self.distillation),
             self.whitening and _whitened(self.whitening),
+            "words' vectors brought to length 1" if self.unit_words else None,
             self.weighting and _weighted(self.weighting),
         )
         return [sentence for sentence in made if sentence]
