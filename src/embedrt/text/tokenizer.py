@@ -1,4 +1,4 @@
-"""Texts to token ids; the only room that imports ``tokenizers``.
+"""Texts to token ids, by the tokenizers library.
 
 A tokenizer is configured once, when it is loaded, and never again: reconfiguring truncation or padding from several
 threads makes the library raise "Already borrowed". Padding is left to :mod:`embedrt.inference.batching`.
@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from tokenizers import Encoding, Tokenizer
 
 from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError
 from embedrt.machine.threads import available_threads
+from embedrt.text.pair_template import PairTemplate
 from embedrt.text.word_cache import WordCache
 
 __all__ = ["Piece", "TextTokenizer", "TokenRows", "as_texts", "token_rows"]
@@ -111,28 +113,51 @@ class TextTokenizer:
             with_types: also which text each token is of, for graphs that read it.
         """
         try:
-            one = len(pairs) == 1
-            encodings = (
-                [self._together(pairs[0])]
-                if one
-                else self._tokenizer.encode_batch_fast([pair if len(pair) > 1 else pair[0] for pair in pairs])
-            )
+            rows = self._pair_rows(pairs)
         except TypeError as error:  # the library's answer to a str that is no Unicode text
             raise InputError(
                 _broken_text([text for pair in pairs for text in pair], "the texts of the pairs")
             ) from error
-        rows = token_rows([encoding.ids for encoding in encodings])
+        ids = token_rows([row for row, _ in rows])
         if not with_types:
-            return rows
-        types = np.fromiter(itertools.chain.from_iterable(encoding.type_ids for encoding in encodings), np.int64)
-        return dataclasses.replace(rows, type_ids=types)
+            return ids
+        types = np.fromiter(itertools.chain.from_iterable(types for _, types in rows), np.int64)
+        return dataclasses.replace(ids, type_ids=types)
 
     def is_cut(self, pair: tuple[str, ...]) -> bool:
         """Whether a pair, or a text alone, is longer than the maximum length."""
+        if self._may_be_long(pair) and self._pairs is not None:
+            return not self._pairs.fits(*self._tokenizer.encode_batch_fast(list(pair), add_special_tokens=False))
         return bool(self._together(pair).overflowing)
+
+    def _pair_rows(self, pairs: Sequence[tuple[str, ...]]) -> list[tuple[list[int], list[int]]]:
+        """Token ids and types of each pair."""
+        long = [self._may_be_long(pair) for pair in pairs]
+        if not any(long) or self._pairs is None:
+            return self._whole_rows(pairs)
+        texts = [text for pair in itertools.compress(pairs, long) for text in pair]
+        encodings = iter(self._tokenizer.encode_batch_fast(texts, add_special_tokens=False))
+        whole = iter(self._whole_rows([pair for pair, is_long in zip(pairs, long, strict=True) if not is_long]))
+        return [self._pairs.joined(next(encodings), next(encodings)) if is_long else next(whole) for is_long in long]
+
+    def _whole_rows(self, pairs: Sequence[tuple[str, ...]]) -> list[tuple[list[int], list[int]]]:
+        """The same, by the library alone."""
+        if len(pairs) == 1:  # a batch of one would be handed to the library's thread pool and back
+            encodings = [self._together(pairs[0])]
+        else:
+            encodings = self._tokenizer.encode_batch_fast([pair if len(pair) > 1 else pair[0] for pair in pairs])
+        return [(encoding.ids, encoding.type_ids) for encoding in encodings]
 
     def _together(self, pair: tuple[str, ...]) -> Encoding:
         return self._tokenizer.encode(pair[0], pair[1] if len(pair) > 1 else None)
+
+    def _may_be_long(self, pair: tuple[str, ...]) -> bool:
+        """Whether the library might cut two texts, which it should not where they are very long: see :class:`PairTemplate`."""
+        return len(pair) > 1 and self.max_seq_length is not None and len(pair[0]) + len(pair[1]) > self.max_seq_length
+
+    @cached_property
+    def _pairs(self) -> PairTemplate | None:
+        return PairTemplate.of(self._tokenizer)
 
     def tokens(self, text: str) -> list[str]:
         """The pieces that ``text`` is cut into, special tokens included."""
