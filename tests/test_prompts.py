@@ -1,5 +1,6 @@
 """Prompts: which is chosen, that it is a prefix and nothing more, and how it is left out of pooling."""
 
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -152,3 +153,41 @@ def test_a_prompt_as_long_as_the_limit_leaves_the_last_token(
     with SentenceEncoder(folder, threads=1) as encoder:
         found = encoder.encode(["hello", "cat"], prompt="how " * 30)
     np.testing.assert_allclose(found, reference(folder, ["how " * 30] * 2, skip=15), rtol=1e-5, atol=1e-6)
+
+
+GIVEN = {"query": "query: ", "passage": "passage: "}
+
+
+def test_prompts_may_be_given_where_a_model_is_opened(tmp_path: Path, write_artifact: Write) -> None:
+    """As E5 needs them; every checkpoint has empty ones from sentence-transformers, which give way."""
+    folder = write_artifact(tmp_path / "tiny", serving={"prompts": {"query": "", "document": "", "cat": "a cat "}})
+    with (
+        SentenceEncoder(folder, threads=1) as plain,
+        SentenceEncoder(folder, threads=1, prompts=GIVEN, default_prompt_name="passage") as encoder,
+    ):
+        assert encoder.prompts == {**GIVEN, "cat": "a cat "}
+        assert encoder.default_prompt_name == "passage"
+        np.testing.assert_array_equal(encoder.encode_query(TEXTS), plain.encode(_prefixed("query: ")))
+        np.testing.assert_array_equal(encoder.encode_document(TEXTS), plain.encode(_prefixed("passage: ")))
+        np.testing.assert_array_equal(encoder.encode(TEXTS), plain.encode(_prefixed("passage: ")))
+        np.testing.assert_array_equal(encoder.encode(TEXTS, prompt_name="cat"), plain.encode(_prefixed("a cat ")))
+        again = pickle.loads(pickle.dumps(encoder))
+        assert (again.prompts, again.default_prompt_name) == (encoder.prompts, "passage")
+        again.close()
+
+
+def test_what_a_checkpoint_says_stays_beside_what_is_given(tmp_path: Path, write_artifact: Write) -> None:
+    serving = {"prompts": {"query": "cat ", "document": "mat "}, "default_prompt_name": "query"}
+    folder = write_artifact(tmp_path / "tiny", serving=serving)
+    with SentenceEncoder(folder, threads=1, prompts={"query": "hello ", "passage": "p "}) as encoder:
+        assert encoder.prompts == {"query": "hello ", "document": "mat ", "passage": "p "}
+        assert encoder.default_prompt_name == "query"
+    with SentenceEncoder(folder, threads=1, default_prompt_name="document") as encoder:
+        assert (encoder.prompts, encoder.default_prompt_name) == (serving["prompts"], "document")
+
+
+def test_prompts_that_are_none(tiny: Path) -> None:
+    with pytest.raises(InputError, match="the default prompt is to be 'passage', expected one of the prompts: query"):
+        SentenceEncoder(tiny, prompts={"query": "query: "}, default_prompt_name="passage")
+    with pytest.raises(TypeError, match="prompts have 'query': 5, expected a str"):
+        SentenceEncoder(tiny, prompts={"query": 5})  # type: ignore[dict-item]

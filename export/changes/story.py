@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from embedrt_export.changes.distilling import distilled_again, distilled_from
+from embedrt_export.changes.length import cut_at
+from embedrt_export.changes.prompting import prompted
 from embedrt_export.changes.trimming import trimmed
 from embedrt_export.changes.wanted import Changes
 from embedrt_export.changes.whitening import whitened_again, whitened_by
@@ -22,9 +24,13 @@ def changed(checkpoint: Checkpoint, wanted: Changes, stages: Stages, folder: Pat
     ``folder`` gets what is needed to make them again.
 
     Raises:
-        InputError: a file of texts cannot be used, or a width cannot be reached.
+        InputError: a file of texts cannot be used, a width or a length cannot be had, or the default prompt is no prompt.
         CheckpointError: the checkpoint cannot be changed in this way.
     """
+    if wanted.prompts or wanted.default_prompt is not None:
+        checkpoint = prompted(checkpoint, wanted.prompts, wanted.default_prompt)
+    if wanted.max_seq_length is not None:
+        checkpoint = cut_at(checkpoint, wanted.max_seq_length)
     if wanted.keep_vocabulary_of:
         with stages.stage("trim") as facts:
             checkpoint, made = trimmed(checkpoint, wanted.keep_vocabulary_of, quiet=stages.quiet)
@@ -49,6 +55,9 @@ def changed_again(checkpoint: Checkpoint, artifact: Artifact, *, quiet: bool = F
     made = artifact.manifest.source.derivation if artifact.manifest is not None else None
     if made is None:
         return checkpoint
+    checkpoint = prompted(checkpoint, made.prompts, made.default_prompt)
+    if made.max_seq_length is not None:
+        checkpoint = cut_at(checkpoint, made.max_seq_length)
     if made.trimming is not None:
         tokens = Tokenizer.from_file(str(artifact.tokenizer)).get_vocab()
         keep_tokens(checkpoint, tokens)

@@ -1,6 +1,7 @@
 """What a user may ask to be changed."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from embedrt.errors import InputError
@@ -12,6 +13,12 @@ __all__ = ["Changes"]
 class Changes:
     """What was asked for."""
 
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """Texts to put before texts, by name, beside the checkpoint's own."""
+    default_prompt: str | None = None
+    """The name of the one to use where none is named; None: the checkpoint's."""
+    max_seq_length: int | None = None
+    """Tokens of a text that are read, special ones included; None: as the checkpoint says."""
     keep_vocabulary_of: tuple[Path, ...] = ()
     """Files of texts, one a line, whose pieces the vocabulary keeps; none: all pieces stay."""
     static: bool = False
@@ -28,6 +35,11 @@ class Changes:
             raise InputError("dims is for distilled or whitened vectors: pass --static or --whiten CORPUS too")
         if self.dims is not None and self.dims < 1:
             raise InputError(f"dims is {self.dims}, expected at least 1")
+        if self.static and (self.prompts or self.default_prompt is not None or self.max_seq_length is not None):
+            raise InputError(
+                "a distilled encoder is an average of tokens, without prompts or a limit: leave out --static, or --prompt, "
+                "--default-prompt and --max-seq-length"
+            )
         if self.static and self.whiten is not None:
             raise InputError(
                 "an encoder is either distilled or whitened, PCA and weights stand in place of whitening: "

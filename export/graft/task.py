@@ -1,8 +1,9 @@
 """What is to be done: a folder read, and everything that can be refused without running the graph refused."""
 
+import dataclasses
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from embedrt_export.graft.candidates import Candidate, choose_graph
@@ -18,6 +19,7 @@ from tokenizers import Tokenizer
 
 from embedrt.artifact.hub import is_hub_id
 from embedrt.errors import CheckpointError, InputError
+from embedrt.prompts import merged_prompts
 
 __all__ = ["GraftOptions", "Task", "read_task"]
 
@@ -35,6 +37,10 @@ class GraftOptions:
     """Modes for a folder without modules.json, concatenated in this order."""
     normalize: bool = False
     """Let vectors have length 1, for a folder without modules.json."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """Texts to put before texts, by name, beside the folder's own."""
+    default_prompt: str | None = None
+    """The name of the one to use where none is named; None: the folder's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +98,7 @@ def read_task(folder: Path, options: GraftOptions) -> Task:
         tokens=None if tokens is None or modules.chain is None else str(tokens.name),
         gives_vectors=gives_vectors,
         chain=modules.chain,
-        settings=model_settings(folder),
+        settings=_prompted(model_settings(folder), options),
         files=modules.transformer,
         tokenization=tokenization,
         tokenizer=tokenizer,
@@ -115,3 +121,10 @@ def _name(folder: Path) -> tuple[str, str | None]:
     place = folder.resolve()
     found = _SNAPSHOT.search(place.as_posix())
     return (found["name"].replace("--", "/"), found["commit"]) if found else (place.name, None)
+
+
+def _prompted(settings: ModelSettings, options: GraftOptions) -> ModelSettings:
+    prompts, default = merged_prompts(
+        settings.prompts, settings.default_prompt_name, given=options.prompts, default=options.default_prompt
+    )
+    return dataclasses.replace(settings, prompts=prompts, default_prompt_name=default)

@@ -4,6 +4,7 @@ Each of these is one, with a kind and with methods of its own; here is what does
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import fields
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
@@ -37,6 +38,8 @@ class LoadedModel:
         threads: int | None = None,
         layout: Layout | None = None,
         revision: str | None = None,
+        prompts: Mapping[str, str] | None = None,
+        default_prompt_name: str | None = None,
     ) -> None:
         """Find, check and load ``model``.
 
@@ -48,13 +51,23 @@ class LoadedModel:
             threads: None: as many as affinity mask and cgroup quota allow.
             layout: threads, workers and tokens a run; None: what ``embedrt tune`` found here, else the defaults.
             revision: branch, tag or commit of a Hub repository.
+            prompts: texts to put before texts, by name, beside the checkpoint's own: ``{"query": "query: "}``.
+            default_prompt_name: which of them is used where none is named; None: the checkpoint's default.
 
         Raises:
             ArtifactError: there is no such model, or it is damaged, foreign, or of another kind.
+            InputError: ``default_prompt_name`` names no prompt.
             UnavailableError: the device or provider is not on this machine.
         """
         opening = Opening(
-            variant=variant, device=device, providers=providers, threads=threads, layout=layout, revision=revision
+            variant=variant,
+            device=device,
+            providers=providers,
+            threads=threads,
+            layout=layout,
+            revision=revision,
+            prompts=prompts,
+            default_prompt_name=default_prompt_name,
         )
         self._asked = (model, opening)
         self._opened = open_model(model, opening, kind=self._kind)
@@ -73,7 +86,7 @@ class LoadedModel:
 
     @property
     def prompts(self) -> dict[str, str]:
-        """The checkpoint's prompts by name."""
+        """The checkpoint's prompts by name, and those that were given."""
         return dict(self._serving.prompts)
 
     @property

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from embedrt.inference.layout import Layout, layout_for
 from embedrt.inference.runner import Runner
 from embedrt.inference.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, GraphSession, parse_device, runtime_version
 from embedrt.loading import load
+from embedrt.prompts import with_prompts
 from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["Opened", "Opening", "open_artifact", "open_model", "require_kind"]
@@ -33,6 +35,8 @@ class Opening:
     threads: int | None = None
     layout: Layout | None = None
     revision: str | None = None
+    prompts: Mapping[str, str] | None = None
+    default_prompt_name: str | None = None
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -94,6 +98,7 @@ def open_artifact(artifact: Artifact, opening: Opening, *, outputs: tuple[str, .
 
     Raises:
         ArtifactError: it is damaged or foreign.
+        InputError: the default prompt is none of its prompts.
         UnavailableError: the device or provider is not on this machine, or ONNX Runtime is too old for the variant.
     """
     device = parse_device(opening.device)
@@ -107,7 +112,7 @@ def open_artifact(artifact: Artifact, opening: Opening, *, outputs: tuple[str, .
     )
     return Opened(
         artifact=artifact,
-        serving=loaded.serving,
+        serving=with_prompts(loaded.serving, opening.prompts, opening.default_prompt_name),
         tokenizer=loaded.tokenizer,
         layout=layout,
         device=device,

@@ -1,10 +1,13 @@
 """Which prompt is put before a text: one that the caller writes, one that the caller names, or the checkpoint's default."""
 
+import dataclasses
+from collections.abc import Mapping
+
 from embedrt.artifact.manifest import Serving
 from embedrt.errors import InputError
 from embedrt.text.tokenizer import TextTokenizer
 
-__all__ = ["prefixed", "prompt_for", "prompt_name_for", "tokens_left_out"]
+__all__ = ["merged_prompts", "prefixed", "prompt_for", "prompt_name_for", "tokens_left_out", "with_prompts"]
 
 _ROLES = {
     "query": ("query",),
@@ -35,6 +38,42 @@ def prompt_for(serving: Serving, *, prompt: str | None = None, prompt_name: str 
 def prompt_name_for(serving: Serving, role: str) -> str | None:
     """The checkpoint's prompt for a ``query`` or a ``document``, by name; None where it has none."""
     return next((name for name in _ROLES[role] if name in serving.prompts), None)
+
+
+def with_prompts(serving: Serving, given: Mapping[str, str] | None, default: str | None) -> Serving:
+    """``serving`` with prompts that a caller gives beside the checkpoint's, and another ``default``, by name; None: as it is.
+
+    Raises:
+        TypeError: a prompt is no str.
+        InputError: the default is no prompt's name.
+    """
+    if given is None and default is None:
+        return serving
+    prompts, name = merged_prompts(serving.prompts, serving.default_prompt_name, given=given or {}, default=default)
+    return dataclasses.replace(serving, prompts=prompts, default_prompt_name=name)
+
+
+def merged_prompts(
+    own: Mapping[str, str], own_default: str | None, *, given: Mapping[str, str], default: str | None
+) -> tuple[dict[str, str], str | None]:
+    """A checkpoint's prompts and ``given`` ones, before which empty ones of the same role give way; and the default's name.
+
+    sentence-transformers gives every model an empty prompt called ``document``, and would choose it before a given ``passage``.
+
+    Raises:
+        TypeError: a prompt is no str.
+        InputError: the default is no prompt's name.
+    """
+    for name, text in given.items():
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise TypeError(f"prompts have {name!r}: {text!r:.40}, expected a str by the name of each")
+    told = {name for names in _ROLES.values() if given.keys() & set(names) for name in names}
+    prompts = {**{name: text for name, text in own.items() if text or name not in told}, **given}
+    chosen = default if default is not None else own_default
+    if chosen is not None and chosen not in prompts:
+        known = ", ".join(sorted(prompts)) or "none"
+        raise InputError(f"the default prompt is to be {chosen!r}, expected one of the prompts: {known}")
+    return prompts, chosen
 
 
 def prefixed(texts: list[str], prefix: str) -> list[str]:

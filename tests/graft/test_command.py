@@ -30,11 +30,26 @@ def test_options(folder: Path, tmp_path: Path, run: Callable[..., tuple[int, str
     assert (serving["pooling"], serving["normalize"], serving["dimension"]) == (["cls", "max"], True, 64)
 
 
+def test_prompts_that_the_folder_does_not_carry(
+    folder: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    options = ("--prompt", "query=query: ", "--prompt", "passage=passage: ", "--default-prompt", "passage")
+    code, out, _ = run("graft", folder, tmp_path / "out", *options, "--json", "--quiet")
+    serving = json.loads(out)["serving"]
+    assert (code, serving["default_prompt_name"]) == (0, "passage")
+    assert serving["prompts"] == {"query": "query: ", "passage": "passage: "}
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
         (["--pooling", "mean"], 2, "leave out --pooling and --normalize"),
         (["--graph", "none.onnx"], 2, "there is no graph none.onnx in"),
+        (
+            ["--default-prompt", "s2p"],
+            2,
+            "the default prompt is to be 's2p', expected one of the prompts: document, query",
+        ),
     ],
 )
 def test_wrong_usage(

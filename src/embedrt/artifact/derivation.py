@@ -66,6 +66,12 @@ class WordWeighting:
 class Derivation:
     """The changes, in the order in which they were made."""
 
+    prompts: dict[str, str] = field(default_factory=dict)
+    """Prompts that the checkpoint does not carry (``--prompt``)."""
+    default_prompt: str | None = None
+    """The name of the one that is used where none is named (``--default-prompt``); None: as the checkpoint has it."""
+    max_seq_length: int | None = None
+    """Tokens of a text that are read (``--max-seq-length``); None: as the checkpoint says."""
     trimming: Trimming | None = None
     distillation: Distillation | None = None
     whitening: Whitened | None = None
@@ -76,6 +82,9 @@ class Derivation:
     def sentences(self) -> list[str]:
         """What a person has to know of it, a sentence a change."""
         made = (
+            self.prompts and f"prompts given at the export: {', '.join(self.prompts)}",
+            self.default_prompt and f"{self.default_prompt} made the default prompt",
+            self.max_seq_length and f"texts cut at {self.max_seq_length} tokens",
             self.trimming and _trimmed(self.trimming),
             self.distillation and _distilled(self.distillation),
             self.whitening and _whitened(self.whitening),

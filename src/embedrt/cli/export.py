@@ -11,7 +11,9 @@ from embedrt.cli.options import (
     AllowBelowGate,
     Attention,
     Calibration,
+    DefaultPrompt,
     Gate,
+    GivenPrompts,
     Json,
     Precisions,
     Processor,
@@ -19,6 +21,7 @@ from embedrt.cli.options import (
     Revision,
     Sts,
     TrustRemoteCode,
+    named_prompts,
 )
 from embedrt.cli.word_vectors import (
     Corpus,
@@ -68,6 +71,14 @@ def export(
     ] = None,
     route: Annotated[
         str | None, typer.Option(metavar="NAME", help="For checkpoints with a Router: query, document …")
+    ] = None,
+    prompt: GivenPrompts = None,
+    default_prompt: DefaultPrompt = None,
+    max_seq_length: Annotated[
+        int | None,
+        typer.Option(
+            min=1, rich_help_panel=_CHANGES, help="Read so many tokens of a text; without it, as the checkpoint says."
+        ),
     ] = None,
     token_embeddings: Annotated[
         bool, typer.Option("--token-embeddings", help="Let the graph give token vectors too.")
@@ -153,6 +164,9 @@ def export(
             **of_variants,
             "--kind": kind,
             "--route": route,
+            "--prompt": prompt,
+            "--default-prompt": default_prompt,
+            "--max-seq-length": max_seq_length,
             "--token-embeddings": token_embeddings,
             "--maxsim": maxsim,
             "--keep-vocabulary-of": keep_vocabulary_of,
@@ -186,7 +200,14 @@ def export(
         token_embeddings=token_embeddings,
         maxsim=maxsim,
         changes=Changes(
-            keep_vocabulary_of=tuple(keep_vocabulary_of or ()), static=static, whiten=whiten, dims=dims, sts=sts
+            prompts=named_prompts(prompt),
+            default_prompt=default_prompt,
+            max_seq_length=max_seq_length,
+            keep_vocabulary_of=tuple(keep_vocabulary_of or ()),
+            static=static,
+            whiten=whiten,
+            dims=dims,
+            sts=sts,
         ),
         precisions=precisions,
         quantize_options=QuantizeOptions(

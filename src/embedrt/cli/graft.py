@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from embedrt.cli.export import require
-from embedrt.cli.options import Json, Quiet
+from embedrt.cli.options import DefaultPrompt, GivenPrompts, Json, Quiet, named_prompts
 
 __all__ = ["graft"]
 
@@ -26,6 +26,8 @@ def graft(
     normalize: Annotated[
         bool, typer.Option("--normalize", help="For folders without modules.json: vectors of length 1.")
     ] = False,
+    prompt: GivenPrompts = None,
+    default_prompt: DefaultPrompt = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is an artifact.")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -35,7 +37,13 @@ def graft(
     from embedrt_export.graft import GraftOptions
     from embedrt_export.graft import graft as graft_onto
 
-    options = GraftOptions(graph=graph, pooling=pooling or None, normalize=normalize)
+    options = GraftOptions(
+        graph=graph,
+        pooling=pooling or None,
+        normalize=normalize,
+        prompts=named_prompts(prompt),
+        default_prompt=default_prompt,
+    )
     manifest = graft_onto(folder, out, options=options, overwrite=overwrite, quiet=quiet)
     if json:
         typer.echo(manifest.to_json(), nl=False)

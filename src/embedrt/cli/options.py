@@ -1,9 +1,12 @@
 """The options that several commands share, each written once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from embedrt.errors import InputError
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Artifact folder, single .onnx file, or Hub id.")]
 Source = Annotated[
@@ -23,6 +26,18 @@ TrustRemoteCode = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 PromptName = Annotated[str | None, typer.Option(help="Name of a prompt of the checkpoint.")]
 Prompt = Annotated[str | None, typer.Option(help="A text that is put before each text.")]
+GivenPrompts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prompt",
+        metavar="NAME=TEXT",
+        help="A text to put before texts, which the checkpoint does not carry: 'query=query: '. May be given several times.",
+    ),
+]
+DefaultPrompt = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Which prompt is used where none is named; without it, the checkpoint's."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.")]
 
@@ -48,3 +63,18 @@ Attention = Annotated[
 ]
 AllowBelowGate = Annotated[bool, typer.Option("--allow-below-gate", help="Write a variant that is below the gate.")]
 Sts = Annotated[Path | None, typer.Option(help="Folder of STS files: record the change of the scores.")]
+
+
+def named_prompts(given: Sequence[str] | None) -> dict[str, str]:
+    """``NAME=TEXT`` as typed, by name; spaces of the text count.
+
+    Raises:
+        InputError: there is no name.
+    """
+    prompts = {}
+    for typed in given or ():
+        name, separator, text = typed.partition("=")
+        if not separator or not name:
+            raise InputError(f"--prompt is {typed!r}, expected NAME=TEXT: --prompt 'query=query: '")
+        prompts[name] = text
+    return prompts

@@ -1,0 +1,31 @@
+"""Texts cut at another length than the checkpoint says."""
+
+from embedrt_export.changes.telling import telling
+from embedrt_export.checkpoint import Checkpoint
+
+from embedrt.errors import CheckpointError, InputError
+
+__all__ = ["cut_at"]
+
+
+def cut_at(checkpoint: Checkpoint, limit: int) -> Checkpoint:
+    """``checkpoint``, its model changed in place, reading ``limit`` tokens of a text, special ones included.
+
+    Raises:
+        InputError: there are no positions for so many, or no room beside the special tokens.
+        CheckpointError: its lengths are not one number.
+    """
+    if checkpoint.transformer is None or checkpoint.whole is not None or checkpoint.kind == "multi-vector":
+        raise CheckpointError(
+            f"--max-seq-length is for models with a transformer that reads all texts alike, not for this {checkpoint.kind} one: "
+            "leave it out"
+        )
+    if checkpoint.positions is not None and limit > checkpoint.positions:
+        raise InputError(
+            f"max_seq_length is {limit}, and the model has position vectors for {checkpoint.positions} tokens"
+        )
+    special = int(checkpoint.tokenizer.num_special_tokens_to_add(pair=checkpoint.kind == "cross-encoder"))
+    if limit <= special:
+        raise InputError(f"max_seq_length is {limit}, expected more than the {special} special tokens of each text")
+    checkpoint.model.max_seq_length = limit
+    return telling(checkpoint, max_seq_length=limit)

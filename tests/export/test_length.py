@@ -1,0 +1,77 @@
+"""Texts cut elsewhere than the checkpoint says: as sentence-transformers does once it is told so."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from embedrt_bench.compatibility.cross_encoders import save_cross_encoder
+from embedrt_bench.compatibility.multi_vector import save_colbert
+from embedrt_bench.compatibility.sparse import save_inference_free
+from embedrt_export.changes import Changes
+from embedrt_export.pipeline import export, verify
+from sentence_transformers import CrossEncoder as Original
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Normalize
+
+from embedrt import CrossEncoder, SentenceEncoder
+from embedrt.errors import CheckpointError, InputError
+
+Build = Callable[..., Path]
+TEXTS = ["how do i reset my password ? " * 8, "the cat", "忘记密码怎么办" * 7]
+
+
+@pytest.mark.parametrize("limit", [8, 24, 40, 64])
+def test_shorter_and_longer(build_checkpoint: Build, tmp_path: Path, limit: int) -> None:
+    checkpoint = build_checkpoint("mean", [Normalize()])  # which says 24
+    made = export(str(checkpoint), tmp_path / "out", changes=Changes(max_seq_length=limit), quiet=True)
+    assert made.serving.max_seq_length == limit
+    assert made.source.derivation is not None
+    assert made.source.derivation.sentences() == [f"texts cut at {limit} tokens"]
+    original = SentenceTransformer(str(checkpoint), device="cpu")
+    original.max_seq_length = limit
+    with SentenceEncoder(tmp_path / "out") as encoder:
+        assert [len(row) for row in encoder.tokenize(TEXTS)] == [min(limit, size) for size in (58, 4, 51)]
+        np.testing.assert_allclose(encoder.encode(TEXTS), original.encode(TEXTS), atol=1e-6)
+    assert verify(tmp_path / "out", against=str(checkpoint), quiet=True)[0] == made
+
+
+def test_pairs(tmp_path: Path) -> None:
+    checkpoint = save_cross_encoder("MS-MARCO ELECTRA", tmp_path / "checkpoint")
+    export(str(checkpoint), tmp_path / "out", changes=Changes(max_seq_length=24), quiet=True)
+    original = Original(str(checkpoint), device="cpu")
+    original.max_seq_length = 24
+    pairs = [("how do i reset my password " * 3, "a cat sat on the mat " * 4), ("hello", "world")]
+    with CrossEncoder(tmp_path / "out") as encoder:
+        np.testing.assert_allclose(encoder.predict(pairs), original.predict(pairs), atol=1e-6)
+    with pytest.raises(InputError, match="max_seq_length is 3, expected more than the 3 special tokens"):
+        export(str(checkpoint), tmp_path / "none", changes=Changes(max_seq_length=3), quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        (65, "max_seq_length is 65, and the model has position vectors for 64 tokens"),
+        (2, "max_seq_length is 2, expected more than the 2 special tokens of each text"),
+    ],
+)
+def test_lengths_that_cannot_be_had(build_checkpoint: Build, tmp_path: Path, limit: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        export(str(build_checkpoint()), tmp_path / "out", changes=Changes(max_seq_length=limit), quiet=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_of_several_lengths_or_none(tmp_path: Path) -> None:
+    several = save_colbert("bert", tmp_path / "colbert"), save_inference_free(tmp_path / "splade")
+    for checkpoint, kind in zip(several, ("multi-vector", "sparse"), strict=True):
+        with pytest.raises(CheckpointError, match=f"not for this {kind} one: leave it out"):
+            export(str(checkpoint), tmp_path / "out", changes=Changes(max_seq_length=9), quiet=True)
+    with pytest.raises(InputError, match="leave out --static, or"):
+        Changes(max_seq_length=9, static=True)
+
+
+def test_the_command(build_checkpoint: Build, tmp_path: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = run("export", build_checkpoint(), tmp_path / "out", "--quiet", "--max-seq-length", "12")
+    assert code == 0, err
+    code, out, _ = run("inspect", tmp_path / "out")
+    assert (code, "12 tokens" in out) == (0, True)
