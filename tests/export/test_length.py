@@ -38,21 +38,21 @@ def test_shorter_and_longer(build_checkpoint: Build, tmp_path: Path, limit: int)
 
 def test_pairs(tmp_path: Path) -> None:
     checkpoint = save_cross_encoder("MS-MARCO ELECTRA", tmp_path / "checkpoint")
-    export(str(checkpoint), tmp_path / "out", changes=Changes(max_seq_length=24), quiet=True)
+    export(str(checkpoint), tmp_path / "out", changes=Changes(max_seq_length=60), quiet=True)
     original = Original(str(checkpoint), device="cpu")
-    original.max_seq_length = 24
-    pairs = [("how do i reset my password " * 3, "a cat sat on the mat " * 4), ("hello", "world")]
+    original.max_seq_length = 60
+    pairs = [("how do i reset my password " * 9, "a cat sat on the mat " * 8), ("hello", "world")]
     with CrossEncoder(tmp_path / "out") as encoder:
         np.testing.assert_allclose(encoder.predict(pairs), original.predict(pairs), atol=1e-6)
-    with pytest.raises(InputError, match="max_seq_length is 3, expected more than the 3 special tokens"):
-        export(str(checkpoint), tmp_path / "none", changes=Changes(max_seq_length=3), quiet=True)
+    with pytest.raises(InputError, match="max_seq_length is 31, expected at least 32 for a pair"):
+        export(str(checkpoint), tmp_path / "none", changes=Changes(max_seq_length=31), quiet=True)
 
 
 @pytest.mark.parametrize(
     ("limit", "message"),
     [
         (65, "max_seq_length is 65, and the model has position vectors for 64 tokens"),
-        (2, "max_seq_length is 2, expected more than the 2 special tokens of each text"),
+        (2, "max_seq_length is 2, expected at least 3 for a text"),
     ],
 )
 def test_lengths_that_cannot_be_had(build_checkpoint: Build, tmp_path: Path, limit: int, message: str) -> None:
