@@ -191,3 +191,5 @@ def test_prompts_that_are_none(tiny: Path) -> None:
         SentenceEncoder(tiny, prompts={"query": "query: "}, default_prompt_name="passage")
     with pytest.raises(TypeError, match="prompts have 'query': 5, expected a str"):
         SentenceEncoder(tiny, prompts={"query": 5})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match=r"prompts is a list, expected texts by name: \{'query': 'query: '\}"):
+        SentenceEncoder(tiny, prompts=["query: "])  # type: ignore[arg-type]

@@ -214,6 +214,7 @@ def _pack(job: _Job, variant: Variant) -> Manifest:
         model=job.task.name,
         revision=job.task.revision,
         libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        derivation=job.task.derivation,
     )
     variants = {variant.precision: variant}
     (job.place / "README.md").write_text(model_card(source, job.serving, variants), encoding="utf-8")

@@ -17,6 +17,7 @@ from embedrt_export.graft.writer import require_opset
 from embedrt_export.source.pooling_modes import POOLING_MODES
 from tokenizers import Tokenizer
 
+from embedrt.artifact.derivation import Derivation
 from embedrt.artifact.hub import is_hub_id
 from embedrt.errors import CheckpointError, InputError
 from embedrt.prompts import merged_prompts
@@ -59,6 +60,8 @@ class Task:
     chain: Chain | None
     """What follows the token vectors; None where nothing says so."""
     settings: ModelSettings
+    derivation: Derivation | None
+    """What was asked for beside what the folder says; None: nothing."""
     files: Path
     """Where the transformer's and the tokenizer's files are."""
     tokenization: TokenizerSettings
@@ -90,6 +93,7 @@ def read_task(folder: Path, options: GraftOptions) -> Task:
     tokenization = tokenizer_settings(modules.transformer)
     tokenizer = read_tokenizer(modules.transformer, tokenization)
     name, revision = _name(folder)
+    derivation = Derivation(prompts=dict(options.prompts), default_prompt=options.default_prompt)
     return Task(
         name=name,
         revision=revision,
@@ -99,6 +103,7 @@ def read_task(folder: Path, options: GraftOptions) -> Task:
         gives_vectors=gives_vectors,
         chain=modules.chain,
         settings=_prompted(model_settings(folder), options),
+        derivation=derivation if derivation.sentences() else None,
         files=modules.transformer,
         tokenization=tokenization,
         tokenizer=tokenizer,

@@ -61,9 +61,11 @@ def merged_prompts(
     sentence-transformers gives every model an empty prompt called ``document``, and would choose it before a given ``passage``.
 
     Raises:
-        TypeError: a prompt is no str.
+        TypeError: prompts are no mapping, or one is no str.
         InputError: the default is no prompt's name.
     """
+    if not isinstance(given, Mapping):
+        raise TypeError(f"prompts is a {type(given).__name__}, expected texts by name: {{'query': 'query: '}}")
     for name, text in given.items():
         if not isinstance(name, str) or not isinstance(text, str):
             raise TypeError(f"prompts have {name!r}: {text!r:.40}, expected a str by the name of each")

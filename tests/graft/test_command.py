@@ -19,6 +19,7 @@ def test_answer_and_progress(folder: Path, tmp_path: Path, run: Callable[..., tu
     code, out, err = run("graft", folder, tmp_path / "out", "--overwrite", "--json", "--quiet")
     assert (code, err) == (0, "")
     assert json.loads(out)["serving"]["pooling"] == ["mean"]
+    assert json.loads(out)["source"]["derivation"] is None
 
 
 def test_options(folder: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]) -> None:
@@ -35,9 +36,10 @@ def test_prompts_that_the_folder_does_not_carry(
 ) -> None:
     options = ("--prompt", "query=query: ", "--prompt", "passage=passage: ", "--default-prompt", "passage")
     code, out, _ = run("graft", folder, tmp_path / "out", *options, "--json", "--quiet")
-    serving = json.loads(out)["serving"]
+    serving, source = json.loads(out)["serving"], json.loads(out)["source"]
     assert (code, serving["default_prompt_name"]) == (0, "passage")
-    assert serving["prompts"] == {"query": "query: ", "passage": "passage: "}
+    assert serving["prompts"] == source["derivation"]["prompts"] == {"query": "query: ", "passage": "passage: "}
+    assert source["derivation"]["default_prompt"] == "passage"
 
 
 @pytest.mark.parametrize(
