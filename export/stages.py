@@ -16,6 +16,11 @@ class Stages:
         self._stream = stream if stream is not None else sys.stderr
         self.quiet = quiet
 
+    @property
+    def bars_hidden(self) -> bool:
+        """Whether progress bars within a stage are left out, which only a terminal can redraw."""
+        return self.quiet or not sys.stderr.isatty()
+
     @contextmanager
     def stage(self, name: str) -> Iterator[list[str]]:
         """Within the block, append facts to the list; they are printed behind the stage's name."""

@@ -103,7 +103,7 @@ def read_task(folder: Path, options: GraftOptions) -> Task:
         gives_vectors=gives_vectors,
         chain=modules.chain,
         settings=_prompted(model_settings(folder), options),
-        derivation=derivation if derivation.sentences() else None,
+        derivation=derivation.if_any(),
         files=modules.transformer,
         tokenization=tokenization,
         tokenizer=tokenizer,

@@ -1,7 +1,6 @@
 """The whole story of a file of word vectors: read → count → weigh → write → verify → pack. No PyTorch."""
 
 import importlib.metadata
-import sys
 from pathlib import Path
 
 from embedrt_export.graphs.tidy import drop_unused
@@ -57,7 +56,7 @@ def export_word_vectors(
     """
     wanted, stages, path = options or WordVectorOptions(), Stages(quiet=quiet), Path(file).expanduser()
     with staging(Path(out), overwrite=overwrite) as folder:
-        vectors = read_word_vectors(path, quiet=quiet or not sys.stderr.isatty())
+        vectors = read_word_vectors(path, quiet=stages.bars_hidden)
         for note in vectors.notes:
             stages.note(f"note: {path.name} {note}")
         stages.note(f"read: {len(vectors.words) - 1} words, {vectors.dimension} wide")
@@ -69,7 +68,7 @@ def export_word_vectors(
         variant = _verified_graph(prepared, wanted, serving, folder, stages)
         libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
         derivation = Derivation(unit_words=wanted.unit_rows, weighting=prepared.made)
-        source = Source(model=path.name, libraries=libraries, derivation=derivation if derivation.sentences() else None)
+        source = Source(model=path.name, libraries=libraries, derivation=derivation.if_any())
         with stages.stage("pack"):
             return _packed(folder, source, serving, variant)
 

@@ -1,7 +1,6 @@
 """Word vectors with everything done to them before they are written: units, weights, dropped words, a removed component."""
 
 import dataclasses
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +39,7 @@ def prepare(vectors: WordVectors, wanted: WordVectorOptions, stages: Stages) -> 
         return prepared
     segmenter = segmenter_for(wanted.rules, vectors.words)
     counts = count_words(
-        corpus_rows(segmenter, wanted.corpus, doing="Counting words", quiet=stages.quiet or not sys.stderr.isatty()),
+        corpus_rows(segmenter, wanted.corpus, doing="Counting words", quiet=stages.bars_hidden),
         len(vectors.words),
         wanted.corpus,
     )
@@ -86,9 +85,7 @@ def _without_component(prepared: Prepared, wanted: WordVectorOptions, stages: St
     assert wanted.corpus is not None  # noqa: S101  the options saw to it
     assert prepared.made is not None  # noqa: S101
     segmenter = segmenter_for(prepared.rules, prepared.words)
-    rows = corpus_rows(
-        segmenter, wanted.corpus, doing="Removing a component", quiet=stages.quiet or not sys.stderr.isatty()
-    )
+    rows = corpus_rows(segmenter, wanted.corpus, doing="Removing a component", quiet=stages.bars_hidden)
     component, share = first_component(mean_vectors(prepared.model, chunk) for chunk in rows)
     remove_component(prepared.model.table, component)
     stages.note(f"component: {share:.1%} of the corpus's vectors removed")

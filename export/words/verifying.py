@@ -1,7 +1,6 @@
 """A graph of word vectors against its definition: at the export, and any time after it from the file again. No PyTorch."""
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import cast
 
@@ -15,9 +14,10 @@ from embedrt_export.words.reading import read_word_vectors
 from embedrt_export.words.reference import NAME, word_vectors_of
 
 from embedrt.artifact.derivation import Derivation
-from embedrt.artifact.folder import WORDS_FILE, Artifact, check_files, locate, open_tokenizer
+from embedrt.artifact.folder import WORDS_FILE, check_files, locate, open_tokenizer
 from embedrt.artifact.manifest import Manifest, Parity, Serving
 from embedrt.errors import CheckpointError, InputError, ManifestError
+from embedrt.text.segmenters import WordRules
 from embedrt.text.words import read_words
 
 __all__ = ["compared", "require_faithful", "verify_word_vectors"]
@@ -56,11 +56,17 @@ def verify_word_vectors(
     with stages.stage("hashes") as facts:
         check_files(found)
         facts.append(f"{len(found.manifest.files)} files named")
-    wanted = _asked(found, found.manifest, corpus)
-    vectors = read_word_vectors(Path(against).expanduser(), quiet=quiet or not sys.stderr.isatty())
+    rules, words = read_words(found.tokenizer)
+    wanted = _asked(found.manifest, rules, corpus)
+    vectors = read_word_vectors(Path(against).expanduser(), quiet=stages.bars_hidden)
     stages.note(f"read: {len(vectors.words) - 1} words, {vectors.dimension} wide")
     prepared = prepare(vectors, wanted, stages)
-    _require_same(prepared, found, found.manifest, Path(against))
+    _require_same_corpus(prepared, found.manifest)
+    if prepared.words != words:
+        raise CheckpointError(
+            f"{against} has other words than {found.tokenizer}, {len(prepared.words) - 1} instead of {len(words) - 1}"
+            f"{_first_difference(prepared.words, words)}: pass the file that the artifact was made of"
+        )
     with stages.stage("compare") as facts:
         comparison = compared(prepared, found.graph, found.tokenizer, found.manifest.serving)
         facts.append(f"max |Δ| {comparison.parity.max_abs_difference:.1e}")
@@ -84,7 +90,7 @@ def require_faithful(comparison: Comparison, precision: str) -> None:
         require_gate(comparison.parity, DEFAULT_GATE, [])
 
 
-def _asked(found: Artifact, manifest: Manifest, corpus: Path | None) -> WordVectorOptions:
+def _asked(manifest: Manifest, rules: WordRules, corpus: Path | None) -> WordVectorOptions:
     """What the export was asked for, as its artifact tells it."""
     derivation = manifest.source.derivation or Derivation()
     made = derivation.weighting
@@ -92,7 +98,6 @@ def _asked(found: Artifact, manifest: Manifest, corpus: Path | None) -> WordVect
         raise InputError(f"words were weighed by a corpus of {made.texts} texts: pass it again, --corpus FILE")
     if made is None and corpus is not None:
         raise InputError("no corpus was needed for this artifact: leave --corpus out")
-    rules, _ = read_words(found.tokenizer)
     dropped = made.dropped if made is not None else ()
     # dropped words stand behind those that were asked for
     given = rules.stop_words[: len(rules.stop_words) - len(dropped)]
@@ -108,17 +113,11 @@ def _asked(found: Artifact, manifest: Manifest, corpus: Path | None) -> WordVect
     )
 
 
-def _require_same(prepared: Prepared, found: Artifact, manifest: Manifest, file: Path) -> None:
-    _, words = read_words(found.tokenizer)
+def _require_same_corpus(prepared: Prepared, manifest: Manifest) -> None:
     made = (manifest.source.derivation or Derivation()).weighting
     if made is not None and prepared.made is not None and made.texts != prepared.made.texts:
         raise CheckpointError(
             f"the corpus has {prepared.made.texts} texts, and the one of the export had {made.texts}: pass that one"
-        )
-    if prepared.words != words:
-        raise CheckpointError(
-            f"{file} has other words than {found.tokenizer}, {len(prepared.words) - 1} instead of {len(words) - 1}"
-            f"{_first_difference(prepared.words, words)}: pass the file that the artifact was made of"
         )
 
 

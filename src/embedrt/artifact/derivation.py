@@ -79,6 +79,10 @@ class Derivation:
     """Words' vectors were brought to length 1 (``--unit-words``)."""
     weighting: WordWeighting | None = None
 
+    def if_any(self) -> "Derivation | None":
+        """Itself; None where nothing was changed."""
+        return self if self.sentences() else None
+
     def sentences(self) -> list[str]:
         """What a person has to know of it, a sentence a change."""
         made = (
