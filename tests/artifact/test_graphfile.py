@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from embedrt import SentenceEncoder
-from embedrt.artifact.graphfile import SMALLEST_MAPPED_TENSOR, graph_pointing_into
-from embedrt.errors import ArtifactError, IntegrityError
+from embedrt.artifact.graphfile import SMALLEST_MAPPED_TENSOR, external_locations, graph_pointing_into
+from embedrt.errors import ArtifactError, GraphError, IntegrityError
 from embedrt.inference.session import GraphSession
 
 Write = Callable[..., Path]
@@ -115,22 +115,42 @@ def test_a_link_to_a_graph_in_another_folder(tmp_path: Path, write_graph: Write)
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("linked", [False, True])
-def test_weights_in_files_of_their_own(tmp_path: Path, write_graph: Write, linked: bool) -> None:
-    original = write_graph(tmp_path / "whole.onnx")
-    path, blobs = tmp_path / "onnx" / "model.onnx", tmp_path / "blobs"
+def _in_files_of_their_own(whole: Path, folder: Path, *, linked: bool) -> Path:
+    """The graph with its weights beside it; ``linked``: all of them as links, as in the cache of huggingface_hub."""
+    path, blobs = folder / "onnx" / "model.onnx", folder / "blobs"
     path.parent.mkdir()
     blobs.mkdir()
-    onnx.save(onnx.load(original), path, save_as_external_data=True, location="model.onnx_data", size_threshold=4096)
+    onnx.save(onnx.load(whole), path, save_as_external_data=True, location="model.onnx_data", size_threshold=4096)
     if linked:
         for number, file in enumerate(sorted(path.parent.iterdir())):
             file.rename(blobs / str(number))
             file.symlink_to(blobs / str(number))
+    return path
+
+
+@pytest.mark.parametrize("outputs", [None, ("sentence_embedding",)])
+@pytest.mark.parametrize("linked", [False, True])
+def test_weights_in_files_of_their_own(
+    tmp_path: Path, write_graph: Write, linked: bool, outputs: tuple[str, ...] | None
+) -> None:
+    original = write_graph(tmp_path / "whole.onnx", token_embeddings=True)
+    path = _in_files_of_their_own(original, tmp_path, linked=linked)
     assert graph_pointing_into(path) is None
+    assert external_locations(path) == ("model.onnx_data",)
+    assert external_locations(original) == ()
     ids = np.arange(12).reshape(3, 4)
     (expected,) = GraphSession(original, threads=1).run(ids, np.ones_like(ids))
-    (found,) = GraphSession(path, threads=1).run(ids, np.ones_like(ids))
+    (found,) = GraphSession(path, threads=1, outputs=outputs).run(ids, np.ones_like(ids))
     np.testing.assert_array_equal(found, expected)
+
+
+def test_weights_outside_of_the_folder_are_not_read(tmp_path: Path, write_graph: Write) -> None:
+    path = _in_files_of_their_own(write_graph(tmp_path / "whole.onnx"), tmp_path, linked=False)
+    data = path.parent / "model.onnx_data"
+    data.rename(tmp_path / "elsewhere")
+    data.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(GraphError, match=r"cannot load .*model\.onnx"):
+        GraphSession(path, threads=1, outputs=("sentence_embedding",))
 
 
 def test_a_file_cut_anywhere_is_never_run(tmp_path: Path, write_graph: Write, write_tokenizer: Write) -> None:

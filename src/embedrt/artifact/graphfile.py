@@ -9,12 +9,21 @@ Field numbers: onnx/onnx.proto.
 """
 
 import mmap
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from embedrt.artifact.protobuf import VARINT, Field, fields, length_delimited, varint
 from embedrt.errors import IntegrityError
 
-__all__ = ["graph_pointing_into", "is_git_lfs_pointer", "require_fetched"]
+__all__ = [
+    "external_locations",
+    "graph_pointing_into",
+    "graph_without_links",
+    "is_git_lfs_pointer",
+    "require_fetched",
+]
 
 _MODEL_GRAPH = 7
 _GRAPH_INITIALIZER = 5
@@ -22,6 +31,7 @@ _TENSOR_RAW_DATA = 9
 _TENSOR_EXTERNAL_DATA = 13
 _TENSOR_DATA_LOCATION = 14
 _EXTERNAL = 1
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _POINTER_BEGINS, _POINTER_BYTES = b"version https://git-lfs.github.com/spec/", 1024
 SMALLEST_MAPPED_TENSOR = 4096
 """Bytes. Smaller tensors stay in the graph, where shape inference and constant folding can read them."""
@@ -36,15 +46,38 @@ def graph_pointing_into(path: Path) -> bytes | None:
     Raises:
         IntegrityError: the file ends in the middle of a field, or is no protobuf at all.
     """
+    with _mapped(path) as data:
+        if next(_external_entries(data), None) is not None:
+            return None
+        location = path.resolve().name
+        return _with_initializers(data, lambda tensor: _initializer(data, tensor, location))
+
+
+def external_locations(path: Path) -> tuple[str, ...]:
+    """The files that hold weights of the model at ``path`` beside its own, by their paths from its folder.
+
+    Raises:
+        IntegrityError: the file ends in the middle of a field, or is no protobuf at all.
+    """
+    with _mapped(path) as data:
+        return tuple(sorted({_location(data, entry) for entry in _external_entries(data)} - {""}))
+
+
+def graph_without_links(path: Path) -> bytes:
+    """The model at ``path``, with the files of its weights called as what links in their places point to.
+
+    ONNX Runtime follows such links only where it loads the model by path, and from bytes not into another folder.
+    """
+    with _mapped(path) as data:
+        return _with_initializers(data, lambda tensor: _without_links(data, tensor, path))
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap]:
+    """The file's bytes; what is wrong with them is told with its name."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if _names_other_files(data):
-                return None
-            location = path.resolve().name
-            return b"".join(
-                _graph(data, field, location) if field.number == _MODEL_GRAPH else data[field.start : field.end]
-                for field in fields(data, 0, len(data))
-            )
+            yield data
     except (ValueError, IndexError) as error:  # mmap refuses an empty file with ValueError
         require_fetched(path)
         raise IntegrityError(
@@ -69,22 +102,38 @@ def require_fetched(path: Path) -> None:
         raise IntegrityError(f"{path} is a Git LFS pointer and not the file itself: type git lfs pull in its folder")
 
 
-def _names_other_files(data: mmap.mmap) -> bool:
-    """Whether a weight is declared external already."""
+def _external_entries(data: mmap.mmap) -> Iterator[Field]:
+    """What tensors say of weights outside of the file: key and value of each."""
     graphs = (field for field in fields(data, 0, len(data)) if field.number == _MODEL_GRAPH)
     inside = (field for graph in graphs for field in fields(data, graph.value, graph.end))
     tensors = (field for field in inside if field.number == _GRAPH_INITIALIZER)
-    return any(
-        field.number == _TENSOR_EXTERNAL_DATA for tensor in tensors for field in fields(data, tensor.value, tensor.end)
+    said = (field for tensor in tensors for field in fields(data, tensor.value, tensor.end))
+    return (field for field in said if field.number == _TENSOR_EXTERNAL_DATA)
+
+
+def _location(data: mmap.mmap, entry: Field) -> str:
+    """The file that an entry names; empty where it tells something else."""
+    told = {field.number: data[field.value : field.end] for field in fields(data, entry.value, entry.end)}
+    return told.get(_ENTRY_VALUE, b"").decode() if told.get(_ENTRY_KEY) == b"location" else ""
+
+
+def _with_initializers(data: mmap.mmap, written: Callable[[Field], bytes]) -> bytes:
+    """The model with each initializer as it is to be ``written``."""
+
+    def graph(field: Field) -> bytes:
+        return length_delimited(
+            _MODEL_GRAPH, _replaced(data, field.value, field.end, number=_GRAPH_INITIALIZER, written=written)
+        )
+
+    return _replaced(data, 0, len(data), number=_MODEL_GRAPH, written=graph)
+
+
+def _replaced(data: mmap.mmap, start: int, end: int, *, number: int, written: Callable[[Field], bytes]) -> bytes:
+    """The message at ``data[start:end]`` with its fields of a ``number`` as they are to be ``written``."""
+    return b"".join(
+        written(field) if field.number == number else data[field.start : field.end]
+        for field in fields(data, start, end)
     )
-
-
-def _graph(data: mmap.mmap, graph: Field, location: str) -> bytes:
-    parts = [
-        _initializer(data, field, location) if field.number == _GRAPH_INITIALIZER else data[field.start : field.end]
-        for field in fields(data, graph.value, graph.end)
-    ]
-    return length_delimited(_MODEL_GRAPH, b"".join(parts))
 
 
 def _initializer(data: mmap.mmap, tensor: Field, location: str) -> bytes:
@@ -101,8 +150,30 @@ def _initializer(data: mmap.mmap, tensor: Field, location: str) -> bytes:
 def _pointer(raw: Field, location: str) -> bytes:
     """What stands in the place of ``raw_data``: location, offset and length of the same bytes."""
     entries = {"location": location, "offset": str(raw.value), "length": str(raw.end - raw.value)}
-    written = [
-        length_delimited(_TENSOR_EXTERNAL_DATA, length_delimited(1, key.encode()) + length_delimited(2, value.encode()))
-        for key, value in entries.items()
-    ]
-    return b"".join(written) + varint(_TENSOR_DATA_LOCATION << 3 | VARINT) + varint(_EXTERNAL)
+    return (
+        b"".join(_entry(key, value) for key, value in entries.items())
+        + varint(_TENSOR_DATA_LOCATION << 3 | VARINT)
+        + varint(_EXTERNAL)
+    )
+
+
+def _without_links(data: mmap.mmap, tensor: Field, path: Path) -> bytes:
+    def entry(field: Field) -> bytes:
+        location = _location(data, field)
+        if not location:
+            return data[field.start : field.end]
+        return _entry(
+            "location", Path(os.path.relpath((path.parent / location).resolve(), path.resolve().parent)).as_posix()
+        )
+
+    return length_delimited(
+        _GRAPH_INITIALIZER,
+        _replaced(data, tensor.value, tensor.end, number=_TENSOR_EXTERNAL_DATA, written=entry),
+    )
+
+
+def _entry(key: str, value: str) -> bytes:
+    return length_delimited(
+        _TENSOR_EXTERNAL_DATA,
+        length_delimited(_ENTRY_KEY, key.encode()) + length_delimited(_ENTRY_VALUE, value.encode()),
+    )

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.artifact.graph_outputs import with_outputs
-from embedrt.artifact.graphfile import graph_pointing_into
+from embedrt.artifact.graphfile import graph_pointing_into, graph_without_links
 from embedrt.errors import GraphError, MissingDependencyError, ProviderError
 from embedrt.inference.devices import (
     CPU_PROVIDER,
@@ -286,7 +286,7 @@ def _options(threads: int, profile_prefix: Path | None, *, fusions: bool) -> Any
 def _load(path: Path, options: Any, providers: list[Any], outputs: Collection[str] | None = None) -> Any:
     mapped = graph_pointing_into(path) if path.stat().st_size <= _LARGEST_PROTOBUF else None
     if outputs is not None:
-        mapped = with_outputs(path.read_bytes() if mapped is None else mapped, outputs)
+        mapped = with_outputs(graph_without_links(path) if mapped is None else mapped, outputs)
     if mapped is not None:  # the folder that holds the bytes: in the Hub's cache each file is a link to another one
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(path.resolve().parent)
