@@ -8,6 +8,7 @@ from pathlib import Path
 
 from embedrt.artifact.folder import Artifact, locate
 from embedrt.artifact.kinds import CLASSES
+from embedrt.artifact.loaded_files import FileState, require_unchanged, states_of
 from embedrt.artifact.manifest import Serving
 from embedrt.errors import InputError, KindError, UnavailableError
 from embedrt.inference.devices import Device, Providers
@@ -55,6 +56,8 @@ class Opened:
     device: Device
     session: GraphSession
     """It shares its threads."""
+    files: Mapping[Path, FileState | None] = field(repr=False)
+    """The graph's own and those of its weights, as they were when it was loaded."""
     providers: Providers | None = field(default=None, repr=False)
     outputs: tuple[str, ...] | None = None
     """What the graph is left; None: all."""
@@ -68,8 +71,17 @@ class Opened:
         return self.session if self.device.kind != "cpu" else self.another(threads=1)
 
     def another(self, *, threads: int | None = None) -> GraphSession:
-        """A further session on the same weights; ``threads``: what the layout says, where none are given."""
-        return _session(self.artifact, self.device, self.providers, self.layout, threads=threads, outputs=self.outputs)
+        """A further session on the same weights; ``threads``: what the layout says, where none are given.
+
+        Raises:
+            IntegrityError: other files lie in their place by now.
+        """
+        require_unchanged(self.files)
+        session = _session(
+            self.artifact, self.device, self.providers, self.layout, threads=threads, outputs=self.outputs
+        )
+        require_unchanged(self.files)  # a folder may be swapped while it is read
+        return session
 
 
 def open_model(model: str | os.PathLike[str], opening: Opening, *, kind: str | None) -> Opened:
@@ -107,6 +119,7 @@ def open_artifact(artifact: Artifact, opening: Opening, *, outputs: tuple[str, .
     layout = opening.layout or layout_for(
         artifact.graph_sha256, runtime_version(), threads=opening.threads, device=device
     )
+    graph = states_of([artifact.graph])  # before it is read: what is put in its place while it is loaded is another
     loaded = load(
         artifact, lambda: _session(artifact, device, opening.providers, layout, threads=None, outputs=outputs)
     )
@@ -117,6 +130,7 @@ def open_artifact(artifact: Artifact, opening: Opening, *, outputs: tuple[str, .
         layout=layout,
         device=device,
         session=loaded.session,
+        files=graph | states_of(artifact.graph.parent / name for name in loaded.session.external),
         providers=opening.providers,
         outputs=outputs,
     )

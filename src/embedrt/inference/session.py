@@ -1,8 +1,7 @@
 """Devices, execution providers and ONNX Runtime sessions; the only room that imports ``onnxruntime``.
 
-Measured choices for the CPU: two of ONNX Runtime's own fusions are slower
-than the operators that they replace and stay off, and weights are mapped from the file instead of copied
-(:mod:`embedrt.artifact.graphfile`).
+Measured choices for the CPU: two of ONNX Runtime's own fusions are slower than the operators that they replace and stay off,
+and weights are mapped from the file instead of copied (:mod:`embedrt.artifact.graphfile`).
 """
 
 import time
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.artifact.graph_outputs import with_outputs
-from embedrt.artifact.graphfile import graph_pointing_into, graph_without_links
+from embedrt.artifact.graphfile import external_locations, graph_pointing_into, graph_without_links
 from embedrt.errors import GraphError, MissingDependencyError, ProviderError
 from embedrt.inference.devices import (
     CPU_PROVIDER,
@@ -76,9 +75,8 @@ SCORES, LOGITS = "scores", "logits"
 OUTPUTS = (SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, SPARSE_EMBEDDING, TOKEN_WEIGHTS, SCORES)
 """What a graph must give one of."""
 _SLOW_FUSIONS = (
-    "SkipLayerNormFusion",
-    "BiasGeluFusion",
-)  # scalar code on the CPU: 1.9 ms against 0.25 ms for Add + LayerNorm
+    "SkipLayerNormFusion;BiasGeluFusion"  # scalar code on the CPU: 1.9 ms against 0.25 ms for Add + LayerNorm
+)
 _EXACT_INT8 = "session.x64quantprecision"
 """Without VNNI, x86 adds two neighbouring u8 × s8 products in 16 bits, and the sum saturates: there ONNX Runtime is to turn
 8-bit weights to u8 as it loads them, whose products it sums in 32 bits. It would do so with VNNI too, where u8 × s8 is
@@ -144,7 +142,7 @@ class GraphSession:
         # on a GPU the fused operators are one kernel instead of two
         options = _options(self.threads, profile_prefix, fusions=fusions or names[0] != CPU_PROVIDER)
         self._memory = WorkingMemory() if names[0] == CPU_PROVIDER else None
-        self._session = _load(path, options, wanted, outputs)
+        self._session, self.external = _load(path, options, wanted, outputs)
         self._check_providers(names)
         self.inputs = {value.name: value for value in self._session.get_inputs()}
         self.outputs = [value.name for value in self._session.get_outputs()]
@@ -263,7 +261,7 @@ def open_graph(path: Path, *, threads: int | None = None) -> Any:
         GraphError: the graph cannot be loaded.
         IntegrityError: the file is truncated.
     """
-    return _load(path, _options(threads or available_threads(), None, fusions=False), [CPU_PROVIDER])
+    return _load(path, _options(threads or available_threads(), None, fusions=False), [CPU_PROVIDER])[0]
 
 
 def _options(threads: int, profile_prefix: Path | None, *, fusions: bool) -> Any:
@@ -275,7 +273,7 @@ def _options(threads: int, profile_prefix: Path | None, *, fusions: bool) -> Any
         options.enable_profiling = True
         options.profile_file_prefix = str(profile_prefix)
     if not fusions:
-        options.add_session_config_entry("optimization.disable_specified_optimizers", ";".join(_SLOW_FUSIONS))
+        options.add_session_config_entry("optimization.disable_specified_optimizers", _SLOW_FUSIONS)
     if saturates_byte_sums():
         options.add_session_config_entry(_EXACT_INT8, "1")
     options.add_session_config_entry(_SPINNING, "1000")
@@ -283,8 +281,12 @@ def _options(threads: int, profile_prefix: Path | None, *, fusions: bool) -> Any
     return options
 
 
-def _load(path: Path, options: Any, providers: list[Any], outputs: Collection[str] | None = None) -> Any:
+def _load(
+    path: Path, options: Any, providers: list[Any], outputs: Collection[str] | None = None
+) -> tuple[Any, tuple[str, ...]]:
+    """The session, and the files that hold weights beside the graph's own, by their paths from its folder."""
     mapped = graph_pointing_into(path) if path.stat().st_size <= _LARGEST_PROTOBUF else None
+    external = external_locations(path) if mapped is None else ()
     if outputs is not None:
         mapped = with_outputs(graph_without_links(path) if mapped is None else mapped, outputs)
     if mapped is not None:  # the folder that holds the bytes: in the Hub's cache each file is a link to another one
@@ -292,6 +294,7 @@ def _load(path: Path, options: Any, providers: list[Any], outputs: Collection[st
             "session.model_external_initializers_file_folder_path", str(path.resolve().parent)
         )
     try:
-        return onnxruntime.InferenceSession(str(path) if mapped is None else mapped, options, providers=providers)
+        session = onnxruntime.InferenceSession(str(path) if mapped is None else mapped, options, providers=providers)
     except Exception as error:
         raise GraphError(f"ONNX Runtime {onnxruntime.__version__} cannot load {path}: {error}") from error
+    return session, external
