@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from embedrt import SentenceEncoder
-from embedrt.errors import InputError
+from embedrt.errors import InputError, UnavailableError
 from embedrt.inference import layout
 from embedrt.inference.devices import Device
 from embedrt.inference.layout import Layout, default_layout, layout_for, read_tuned, tuned_path, write_tuned
@@ -92,6 +92,28 @@ def test_a_damaged_file_is_named_and_not_used(content: str) -> None:
     path.write_text(content, encoding="utf-8")
     with pytest.warns(UserWarning, match="is not used .*embedrt tune"):
         assert read_tuned(path) is None
+
+
+def _refused(_path: Path) -> bool:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_a_cache_that_may_not_be_looked_into_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tuned(tuned_path(SHA, "1.32.0"), TUNED)
+    monkeypatch.setattr(Path, "is_file", _refused)  # as Python 3.11 does; root, who runs tests, may look anywhere
+    assert layout_for(SHA, "1.32.0", threads=None) == default_layout()
+
+
+def test_who_has_no_home_has_the_defaults(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("EMBEDRT_CACHE")
+    monkeypatch.setattr(Path, "home", homeless)
+    with SentenceEncoder(tiny) as encoder:
+        assert encoder._opened.layout == default_layout()
+    with pytest.raises(UnavailableError, match="no home folder is known to keep what was tuned in: set EMBEDRT_CACHE"):
+        tuned_path(SHA, "1.32.0")
 
 
 def test_an_encoder_uses_what_was_tuned(tiny: Path) -> None:

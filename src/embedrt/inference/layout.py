@@ -14,7 +14,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedrt.errors import InputError
+from embedrt.errors import InputError, UnavailableError
 from embedrt.inference.devices import Device
 from embedrt.machine.processor import processor_fields
 from embedrt.machine.threads import available_threads, physical_cores
@@ -74,7 +74,10 @@ def layout_for(graph_sha256: str | None, runtime: str, *, threads: int | None, d
     default = default_layout(threads, kind=device.kind)
     if graph_sha256 is None:
         return default
-    tuned = read_tuned(tuned_path(graph_sha256, runtime, device=device))
+    try:
+        tuned = read_tuned(tuned_path(graph_sha256, runtime, device=device))
+    except UnavailableError:
+        tuned = None
     if tuned is None or threads is None:
         return tuned or default
     workers = threads if device.kind == "cpu" else tuned.workers
@@ -82,7 +85,11 @@ def layout_for(graph_sha256: str | None, runtime: str, *, threads: int | None, d
 
 
 def tuned_path(graph_sha256: str, runtime: str, *, device: Device = _CPU, folder: Path | None = None) -> Path:
-    """The file for a graph on a device of this machine; ``folder`` is ``$EMBEDRT_CACHE``, else ``~/.cache/embedrt``."""
+    """The file for a graph on a device of this machine; ``folder`` is ``$EMBEDRT_CACHE``, else ``~/.cache/embedrt``.
+
+    Raises:
+        UnavailableError: neither is known.
+    """
     machine = f"{_processor()}|{available_threads()}|{runtime}"
     if device.kind != "cpu":
         machine += f"|{_card(device.index)}"
@@ -101,7 +108,10 @@ def write_tuned(path: Path, layout: Layout) -> None:
 
 def read_tuned(path: Path) -> Layout | None:
     """What :func:`write_tuned` kept; None, with a warning where there is a file that says something else."""
-    if not path.is_file():
+    try:
+        if not path.is_file():
+            return None
+    except OSError:  # a folder that this user may not look into, which Python 3.14 takes for none
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -113,7 +123,10 @@ def read_tuned(path: Path) -> Layout | None:
 
 def _folder() -> Path:
     named = os.environ.get("EMBEDRT_CACHE")
-    return Path(named) if named else Path.home() / ".cache" / "embedrt"
+    try:
+        return Path(named) if named else Path.home() / ".cache" / "embedrt"
+    except RuntimeError as error:
+        raise UnavailableError("no home folder is known to keep what was tuned in: set EMBEDRT_CACHE to one") from error
 
 
 def _card(index: int) -> str:
