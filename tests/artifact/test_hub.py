@@ -47,6 +47,8 @@ class StandIn(BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body: bool) -> None:
         self.hub.log.append((self.command, self.path))
+        if self.hub.broken:
+            return
         repository, found, rest = self.path.strip("/").partition("/resolve/")
         revision, _, file = rest.partition("/")
         path = self.hub.folder / repository / file
@@ -87,22 +89,27 @@ class Hub:
         self.folder = folder / "hub"
         self.cache = folder / "cache"
         self.log: list[tuple[str, str]] = []
+        self.broken = False
+        """Whether connections are taken and nothing is answered."""
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(StandIn, self))
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
         self._run_python = run_python
 
-    def load(self, model: str, *, revision: str = "", variant: str = "", offline: bool = False) -> str:
+    def load(
+        self, model: str, *, revision: str = "", variant: str = "", offline: bool = False, **environment: str
+    ) -> str:
         """What a fresh interpreter prints that loads ``model`` and encodes a text."""
-        result = self._run_python(
-            *(CLIENT, model, revision, variant),
-            HF_ENDPOINT=f"http://127.0.0.1:{self.server.server_port}",
-            HF_HOME=str(self.cache),
-            HF_HUB_OFFLINE="1" if offline else "0",
-            HF_HUB_DISABLE_XET="1",
-            HF_HUB_DISABLE_PROGRESS_BARS="1",
-            HF_HUB_DISABLE_TELEMETRY="1",
-            NO_PROXY="127.0.0.1",
-            no_proxy="127.0.0.1",
-        )
+        settings = {
+            "HF_ENDPOINT": self.address,
+            "HF_HOME": str(self.cache),
+            "HF_HUB_OFFLINE": "1" if offline else "0",
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "NO_PROXY": "127.0.0.1",
+            "no_proxy": "127.0.0.1",
+        }
+        result = self._run_python(CLIENT, model, revision, variant, **{**settings, **environment})
         assert result.returncode == 0, result.stderr
         return result.stdout
 
@@ -155,6 +162,42 @@ def test_the_second_time_no_hub_is_needed(hub: Hub, write_artifact: Write) -> No
     hub.log.clear()
     assert hub.load("tests/tiny", offline=True) == online
     assert hub.log == []
+
+
+def _unreachable(hub: Hub, why: str) -> dict[str, str]:
+    """Environment of a client that gets no answer."""
+    hub.broken = why == "connections break"
+    if hub.broken:
+        return {}
+    proxy = dict.fromkeys(("HTTPS_PROXY", "https_proxy"), hub.address)  # which refuses, for it knows no CONNECT
+    return {"HF_ENDPOINT": "https://hub.invalid", **proxy}
+
+
+@pytest.mark.parametrize("why", ["a proxy refuses", "connections break"])
+def test_what_is_in_the_cache_needs_no_hub_that_answers(hub: Hub, write_artifact: Write, why: str) -> None:
+    write_artifact(hub.folder / "tests" / "tiny")
+    online = hub.load("tests/tiny")
+    assert hub.load("tests/tiny", **_unreachable(hub, why)) == online
+
+
+@pytest.mark.parametrize("why", ["a proxy refuses", "connections break"])
+def test_a_hub_that_does_not_answer_is_told(hub: Hub, write_artifact: Write, why: str) -> None:
+    write_artifact(hub.folder / "tests" / "tiny")
+    printed = hub.load("tests/tiny", **_unreachable(hub, why))
+    assert printed.startswith(
+        "ArtifactNotFoundError there is no folder 'tests/tiny' here, and the Hub could not be asked for embedrt.json"
+    )
+    assert len(hub.log) <= 2  # not once for each file
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_name_without_an_organization_tells_how_to_export(hub: Hub, offline: bool) -> None:
+    printed = hub.load("all-MiniLM-L6-v2", offline=offline)
+    assert printed.startswith("ArtifactNotFoundError there is no folder 'all-MiniLM-L6-v2' here, and the Hub ")
+    assert printed.endswith(
+        ". If it is sentence-transformers/all-MiniLM-L6-v2, "
+        "type: embedrt export sentence-transformers/all-MiniLM-L6-v2 OUT, and load OUT\n"
+    )
 
 
 def _foreign_repository(hub: Hub, write_graph: Write, write_tokenizer: Write) -> Path:

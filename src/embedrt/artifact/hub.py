@@ -37,11 +37,10 @@ def download_file(repository: str, filename: str, *, revision: str | None, requi
     Raises:
         ArtifactNotFoundError: no such repository, revision or required file, or the Hub cannot be reached.
     """
-    from huggingface_hub import (  # 40 ms that a local artifact need not wait for
+    from huggingface_hub import (
         _CACHED_NO_EXIST,
-        hf_hub_download,
         try_to_load_from_cache,
-    )
+    )  # 40 ms that a local artifact need not wait for
     from huggingface_hub.errors import (
         EntryNotFoundError,
         HfHubHTTPError,
@@ -50,13 +49,14 @@ def download_file(repository: str, filename: str, *, revision: str | None, requi
     )
 
     try:
-        return Path(hf_hub_download(repository, filename, revision=revision))
+        return _downloaded(repository, filename, revision)
     except LocalEntryNotFoundError as error:  # a subclass of EntryNotFoundError, with another meaning
         cached = try_to_load_from_cache(repository, filename, revision=revision)
         if not required and cached is _CACHED_NO_EXIST:  # the Hub was asked before, and had none
             return None
         raise ArtifactNotFoundError(
-            f"there is no folder {repository!r} here, and the Hub could not be asked for {filename} of that name: {error}"
+            f"there is no folder {repository!r} here, and the Hub could not be asked for {filename} of that name: "
+            f"{_reason(error.__cause__ or error, repository)}"
         ) from error
     except EntryNotFoundError as error:
         if not required:
@@ -67,5 +67,30 @@ def download_file(repository: str, filename: str, *, revision: str | None, requi
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise ArtifactNotFoundError(
-            f"there is no folder {repository!r} here, and the Hub gave no {filename} of that name: {error}"
+            f"there is no folder {repository!r} here, and the Hub gave no {filename} of that name: {_reason(error, repository)}"
         ) from error
+
+
+def _downloaded(repository: str, filename: str, revision: str | None) -> Path:
+    """As huggingface_hub gives it, which looks into the cache where no Hub is there, and here where a connection breaks too."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]  # httpx's or requests'
+
+    try:
+        return Path(hf_hub_download(repository, filename, revision=revision))
+    except HfHubHTTPError:  # an answer of the Hub
+        raise
+    except TransportError as broken:
+        try:
+            return Path(hf_hub_download(repository, filename, revision=revision, local_files_only=True))
+        except LocalEntryNotFoundError as error:
+            raise error from broken
+
+
+def _reason(error: BaseException, repository: str) -> str:
+    """Why there is nothing, and what to type for a name that lacks its organization, as sentence-transformers' own may."""
+    if "/" in repository:
+        return str(error)
+    whole = f"sentence-transformers/{repository}"
+    return f"{str(error).rstrip('.')}. If it is {whole}, type: embedrt export {whole} OUT, and load OUT"
