@@ -1,143 +1,27 @@
-"""Models by Hub id, against a stand-in for the Hub on this machine: what is asked for, and what is told when it is not there.
+"""Models by Hub id, against a stand-in for the Hub on this machine: what is asked for, and what is told when it is not there."""
 
-huggingface_hub reads its endpoint and its offline switch when it is imported, so every client is a fresh interpreter.
-"""
-
-import hashlib
-import threading
-from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
+from typing import Any
 
+import onnx
 import pytest
+from onnx.external_data_helper import set_external_data
 
 from embedrt.artifact.hub import is_hub_id
 
 Write = Callable[..., Path]
-Run = Callable[..., CompletedProcess[str]]
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-CLIENT = """
-import sys
-from embedrt import EmbedrtError, SentenceEncoder
-
-model, revision, variant = sys.argv[1], sys.argv[2] or None, sys.argv[3] or None
-try:
-    with SentenceEncoder(model, revision=revision, variant=variant, threads=1) as encoder:
-        print(encoder.variant, encoder.encode("hello world").tolist())
-except EmbedrtError as error:
-    print(type(error).__name__, error)
-"""
-
-
-class StandIn(BaseHTTPRequestHandler):
-    """``/{organization}/{name}/resolve/{revision}/{file}``, from folders, as the Hub answers it."""
-
-    def __init__(self, hub: "Hub", *arguments: object) -> None:
-        self.hub = hub
-        super().__init__(*arguments)  # type: ignore[arg-type]
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def _answer(self, *, with_body: bool) -> None:
-        self.hub.log.append((self.command, self.path))
-        if self.hub.broken:
-            return
-        repository, found, rest = self.path.strip("/").partition("/resolve/")
-        revision, _, file = rest.partition("/")
-        path = self.hub.folder / repository / file
-        if not found or not (self.hub.folder / repository).is_dir():
-            self._refuse("RepoNotFound")
-        elif revision not in ("main", "v2", COMMIT):
-            self._refuse("RevisionNotFound")
-        elif not path.is_file():
-            self._refuse("EntryNotFound")
-        else:
-            self._send(path.read_bytes(), with_body=with_body)
-
-    def _refuse(self, code: str) -> None:
-        self.send_response(404)
-        self.send_header("X-Error-Code", code)
-        if code == "EntryNotFound":
-            self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def _send(self, content: bytes, *, with_body: bool) -> None:
-        self.send_response(200)
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if with_body:
-            self.wfile.write(content)
-
-    def log_message(self, *_arguments: object) -> None:
-        """The log is ``hub.log``; nothing goes to stderr."""
-
-
-class Hub:
-    """A stand-in Hub of the folders under ``folder``, and a client with a cache of its own."""
-
-    def __init__(self, folder: Path, run_python: Run) -> None:
-        self.folder = folder / "hub"
-        self.cache = folder / "cache"
-        self.log: list[tuple[str, str]] = []
-        self.broken = False
-        """Whether connections are taken and nothing is answered."""
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(StandIn, self))
-        self.address = f"http://127.0.0.1:{self.server.server_port}"
-        self._run_python = run_python
-
-    def load(
-        self, model: str, *, revision: str = "", variant: str = "", offline: bool = False, **environment: str
-    ) -> str:
-        """What a fresh interpreter prints that loads ``model`` and encodes a text."""
-        settings = {
-            "HF_ENDPOINT": self.address,
-            "HF_HOME": str(self.cache),
-            "HF_HUB_OFFLINE": "1" if offline else "0",
-            "HF_HUB_DISABLE_XET": "1",
-            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            "NO_PROXY": "127.0.0.1",
-            "no_proxy": "127.0.0.1",
-        }
-        result = self._run_python(CLIENT, model, revision, variant, **{**settings, **environment})
-        assert result.returncode == 0, result.stderr
-        return result.stdout
-
-    def asked(self, repository: str, revision: str = "main") -> list[str]:
-        """The files of a repository whose content was downloaded, and nothing else must have been asked for."""
-        prefix = f"/{repository}/resolve/{revision}/"
-        assert all(path.startswith(prefix) for _, path in self.log), self.log
-        return sorted(path.removeprefix(prefix) for method, path in self.log if method == "GET")
-
-
-@pytest.fixture
-def hub(tmp_path: Path, run_python: Run) -> Iterator[Hub]:
-    made = Hub(tmp_path, run_python)
-    serving = threading.Thread(target=partial(made.server.serve_forever, poll_interval=0.01))
-    serving.start()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
-    serving.join()
+Reference = Callable[..., list[list[float]]]
+Hub = Any
+"""The class of conftest.py, which cannot be imported."""
 
 
 def _vector(printed: str) -> list[float]:
     return [float(value) for value in printed[printed.index("[") + 1 : printed.index("]")].split(",")]
 
 
-def test_only_the_files_of_the_variant_are_downloaded(
-    hub: Hub, write_artifact: Write, reference: Callable[..., list[list[float]]]
-) -> None:
+def test_only_the_files_of_the_variant_are_downloaded(hub: Hub, write_artifact: Write, reference: Reference) -> None:
     folder = write_artifact(hub.folder / "tests" / "tiny", variants={"fp32": {}, "int8": {"seed": 1}})
     (folder / "model.safetensors").write_bytes(b"large")
     printed = hub.load("tests/tiny")
@@ -201,7 +85,7 @@ def test_a_name_without_an_organization_tells_how_to_export(hub: Hub, offline: b
 
 
 def _foreign_repository(hub: Hub, write_graph: Write, write_tokenizer: Write) -> Path:
-    folder = hub.folder / "tests" / "foreign"
+    folder: Path = hub.folder / "tests" / "foreign"
     write_graph(folder / "onnx" / "model.onnx")
     write_tokenizer(folder)
     (folder / "config.json").write_text("{}", encoding="utf-8")
@@ -210,7 +94,7 @@ def _foreign_repository(hub: Hub, write_graph: Write, write_tokenizer: Write) ->
 
 
 def test_a_repository_of_other_makers(
-    hub: Hub, write_graph: Write, write_tokenizer: Write, reference: Callable[..., list[list[float]]]
+    hub: Hub, write_graph: Write, write_tokenizer: Write, reference: Reference
 ) -> None:
     folder = _foreign_repository(hub, write_graph, write_tokenizer)
     online = hub.load("tests/foreign")
@@ -220,15 +104,71 @@ def test_a_repository_of_other_makers(
     assert hub.asked("tests/foreign") == files
 
 
-@pytest.mark.parametrize("revision", ["", COMMIT])
+@pytest.mark.parametrize("by_commit", [False, True])
 def test_a_repository_of_other_makers_needs_no_hub_the_second_time(
-    hub: Hub, write_graph: Write, write_tokenizer: Write, revision: str
+    hub: Hub, write_graph: Write, write_tokenizer: Write, by_commit: bool
 ) -> None:
     _foreign_repository(hub, write_graph, write_tokenizer)
+    revision = hub.commit if by_commit else ""
     online = hub.load("tests/foreign", revision=revision)
     hub.log.clear()
     assert hub.load("tests/foreign", revision=revision, offline=True) == online
     assert hub.log == []
+
+
+def _forget_what_is_not_there(hub: Hub, *, whole: bool) -> None:
+    """The cache as snapshot_download leaves it, which notes no missing files; ``whole``: of all files, not of some."""
+    (cached,) = (hub.cache / "hub").glob("models--*")
+    shutil.rmtree(cached / ".no_exist")
+    if whole:
+        (cached / "snapshots" / hub.commit / ".gitattributes").write_text("", encoding="utf-8")
+
+
+def test_a_repository_that_was_downloaded_whole_needs_no_hub(
+    hub: Hub, write_graph: Write, write_tokenizer: Write
+) -> None:
+    _foreign_repository(hub, write_graph, write_tokenizer)
+    online = hub.load("tests/foreign")
+    _forget_what_is_not_there(hub, whole=True)
+    assert hub.load("tests/foreign", offline=True) == online
+
+
+def test_settings_that_may_be_missing_from_the_cache_are_asked_for(
+    hub: Hub, write_graph: Write, write_tokenizer: Write
+) -> None:
+    _foreign_repository(hub, write_graph, write_tokenizer)
+    hub.load("tests/foreign")
+    _forget_what_is_not_there(hub, whole=False)
+    assert "the Hub could not be asked for embedrt.json" in hub.load("tests/foreign", offline=True)
+
+
+@pytest.mark.parametrize("place", ["onnx/model.onnx", "model.onnx"])
+@pytest.mark.parametrize("location", ["model.onnx_data", "weights.bin"])
+def test_weights_in_files_of_their_own_are_downloaded(
+    hub: Hub, write_graph: Write, write_tokenizer: Write, reference: Reference, place: str, location: str
+) -> None:
+    folder = hub.folder / "tests" / "foreign"
+    write_tokenizer(folder)
+    graph = write_graph(folder / place)
+    onnx.save(onnx.load(graph), graph, save_as_external_data=True, location=location, size_threshold=4096)
+    printed = hub.load("tests/foreign")
+    assert _vector(printed) == pytest.approx(reference(folder, ["hello world"])[0], rel=1e-5, abs=1e-6)
+    assert hub.asked("tests/foreign") == sorted([place, str(Path(place).with_name(location)), "tokenizer.json"])
+    assert hub.load("tests/foreign", offline=True) == printed
+
+
+def test_weights_outside_of_the_folder_are_not_asked_for(hub: Hub, write_graph: Write, write_tokenizer: Write) -> None:
+    folder = hub.folder / "tests" / "foreign"
+    write_tokenizer(folder)
+    graph = write_graph(folder / "model.onnx")
+    model = onnx.load(graph)
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == "words")
+    set_external_data(tensor, "../weights.bin")
+    tensor.ClearField("raw_data")
+    graph.write_bytes(model.SerializeToString())
+    printed = hub.load("tests/foreign")
+    assert printed.startswith("IntegrityError ")
+    assert "model.onnx keeps weights in '../weights.bin', which lies outside of its folder" in printed
 
 
 def test_a_pytorch_checkpoint_tells_how_to_export(hub: Hub) -> None:

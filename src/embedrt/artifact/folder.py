@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embedrt.artifact.graphfile import require_fetched
+from embedrt.artifact.graphfile import external_locations, require_fetched
 from embedrt.artifact.hub import SIDE_FILES, download_file, is_hub_id
 from embedrt.artifact.manifest import MANIFEST_FILE, Manifest, Serving
 from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError, ManifestError
@@ -129,15 +129,27 @@ def open_tokenizer(path: Path, *, max_seq_length: int | None = None) -> TextToke
 def _hub_repository(name: str, variant: str | None, revision: str | None) -> Artifact:
     described = download_file(name, MANIFEST_FILE, revision=revision, required=False)
     if described is None:
-        graph = download_file(name, _GRAPH_CANDIDATES[0], revision=revision, required=True)
-        for side_file in SIDE_FILES:
-            download_file(name, side_file, revision=revision, required=side_file == TOKENIZER_FILE)
-        assert graph is not None  # noqa: S101  required=True never gives None
-        return _folder(graph.parent.parent, variant)
+        return _folder(_undescribed_repository(name, revision), variant)
     artifact = _described(described.parent, Manifest.from_json(described.read_bytes()), variant)
     for path in _needed_files(artifact):
         download_file(name, path, revision=revision, required=True)
     return artifact
+
+
+def _undescribed_repository(name: str, revision: str | None) -> Path:
+    """The folder of a repository without a manifest: graph, files of its weights, tokenizer and settings."""
+    found = (download_file(name, candidate, revision=revision, required=False) for candidate in _GRAPH_CANDIDATES)
+    graph = next(filter(None, found), None)
+    graph = graph or download_file(name, _GRAPH_CANDIDATES[0], revision=revision, required=True)
+    tokenizer = download_file(name, TOKENIZER_FILE, revision=revision, required=True)
+    assert graph is not None and tokenizer is not None  # noqa: S101, PT018  required=True never gives None
+    folder = tokenizer.parent
+    for location in external_locations(graph):
+        weights = (graph.parent / location).relative_to(folder)
+        download_file(name, weights.as_posix(), revision=revision, required=True)
+    for side_file in SIDE_FILES:
+        download_file(name, side_file, revision=revision, required=False)
+    return folder
 
 
 def _needed_files(artifact: Artifact) -> list[str]:

@@ -57,10 +57,17 @@ def external_locations(path: Path) -> tuple[str, ...]:
     """The files that hold weights of the model at ``path`` beside its own, by their paths from its folder.
 
     Raises:
-        IntegrityError: the file ends in the middle of a field, or is no protobuf at all.
+        IntegrityError: the file ends in the middle of a field, is no protobuf at all, or names a file elsewhere.
     """
     with _mapped(path) as data:
-        return tuple(sorted({_location(data, entry) for entry in _external_entries(data)} - {""}))
+        found = sorted({_location(data, entry) for entry in _external_entries(data)} - {""})
+    for location in found:
+        if Path(location).is_absolute() or ".." in Path(location).parts:
+            raise IntegrityError(
+                f"{path} keeps weights in {location!r}, which lies outside of its folder: put that file beside it, "
+                "and write the graph again"
+            )
+    return tuple(found)
 
 
 def graph_without_links(path: Path) -> bytes:

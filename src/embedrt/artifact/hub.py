@@ -11,7 +11,6 @@ from embedrt.errors import ArtifactNotFoundError
 __all__ = ["SIDE_FILES", "download_file", "is_hub_id"]
 
 SIDE_FILES = (
-    "tokenizer.json",
     "config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -19,7 +18,9 @@ SIDE_FILES = (
     "config_sentence_transformers.json",
     "modules.json",
 )
-"""What is read of a repository that has no manifest; each may be missing but the first."""
+"""What is read beside graph and tokenizer of a repository that has no manifest; each may be missing."""
+_ONLY_IN_WHOLE_DOWNLOADS = ".gitattributes"
+"""Every repository has it, and nobody asks for it alone."""
 
 
 def is_hub_id(model: str) -> bool:
@@ -51,8 +52,11 @@ def download_file(repository: str, filename: str, *, revision: str | None, requi
     try:
         return _downloaded(repository, filename, revision)
     except LocalEntryNotFoundError as error:  # a subclass of EntryNotFoundError, with another meaning
-        cached = try_to_load_from_cache(repository, filename, revision=revision)
-        if not required and cached is _CACHED_NO_EXIST:  # the Hub was asked before, and had none
+        known = try_to_load_from_cache(repository, filename, revision=revision)
+        whole = try_to_load_from_cache(repository, _ONLY_IN_WHOLE_DOWNLOADS, revision=revision)
+        if not required and (
+            known is _CACHED_NO_EXIST or isinstance(whole, str)
+        ):  # the Hub was asked, or gave all it has
             return None
         raise ArtifactNotFoundError(
             f"there is no folder {repository!r} here, and the Hub could not be asked for {filename} of that name: "
