@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from embedrt.artifact.folder import Artifact, check_files, open_tokenizer, serving_from_hub_files
+from embedrt.artifact.folder import Artifact, check_files, open_tokenizer, require_checked, serving_from_hub_files
 from embedrt.artifact.manifest import METADATA_KEY, Serving, serving_from_json
 from embedrt.errors import GraphError
 from embedrt.inference.session import POOLING_MASK, SENTENCE_EMBEDDING, GraphSession
@@ -32,6 +32,7 @@ def load(artifact: Artifact, open_session: Callable[[], GraphSession]) -> Loaded
     """
     with _while_checking(artifact):
         session = open_session()
+        require_checked(artifact, session.external)
         serving = _serving(artifact, session)
         tokenizer = open_tokenizer(artifact.tokenizer, max_seq_length=serving.max_seq_length)
     if not serving.include_prompt and POOLING_MASK not in session.inputs:

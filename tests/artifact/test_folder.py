@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from embedrt import SentenceEncoder
@@ -170,6 +171,36 @@ def test_external_weights_are_checked_with_their_graph(
     (folder / "onnx" / "model.onnx_data").write_bytes(b"abd")
     with pytest.raises(IntegrityError, match=r"model\.onnx_data has SHA-256"):
         check_files(locate(folder))
+
+
+@pytest.mark.parametrize("location", ["model.onnx_data", "model.onnx_data_1", "weights.bin"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_weights_that_nobody_checked_are_not_served(
+    tmp_path: Path, write_artifact: Write, edit_manifest: Edit, location: str, listed: bool
+) -> None:
+    folder = write_artifact(tmp_path / "tiny")
+    graph = folder / "onnx" / "model.onnx"
+    onnx.save(onnx.load(graph), graph, save_as_external_data=True, location=location, size_threshold=4096)
+    files = [graph, *([graph.with_name(location)] if listed else [])]
+    records = {f"onnx/{file.name}": {"sha256": sha256_of(file), "bytes": file.stat().st_size} for file in files}
+    edit_manifest(folder, lambda content: content["files"].update(records))
+    if listed and location != "weights.bin":
+        SentenceEncoder(folder, threads=1).close()
+        return
+    with pytest.raises(
+        IntegrityError,
+        match=rf"keeps weights in '{location}', expected a file that the manifest lists and that is called model\.onnx_data",
+    ):
+        SentenceEncoder(folder, threads=1)
+
+
+def test_a_tokenizer_that_the_manifest_does_not_list_is_not_read(
+    tmp_path: Path, write_artifact: Write, edit_manifest: Edit
+) -> None:
+    folder = write_artifact(tmp_path / "tiny")
+    edit_manifest(folder, lambda content: content["files"].pop("tokenizer.json"))
+    with pytest.raises(ManifestError, match=r"`files` lists neither words\.json nor tokenizer\.json: export"):
+        locate(folder)
 
 
 def test_sha256_of_a_file_longer_than_one_piece(tmp_path: Path) -> None:

@@ -219,6 +219,10 @@ BROKEN: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "foreign default variant": (lambda c: c.update(default_variant="int8"), ("'int8'", "['fp32']")),
     "unlisted file": (lambda c: c.update(files={}), ("'fp32'", "'onnx/model.onnx'", "does not list")),
+    "unlisted weights of queries": (
+        lambda c: c["serving"].update(sparse={"query_weights": "../query_weights.npy"}),
+        ("serving.sparse.query_weights names the file '../query_weights.npy'", "does not list"),
+    ),
     "file outside": (
         lambda c: c["files"].update({"../../secret": c["files"]["onnx/model.onnx"]}),
         ("'../../secret'", "outside of the artifact"),

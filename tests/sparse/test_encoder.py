@@ -11,9 +11,12 @@ import pytest
 from sentence_transformers import SparseEncoder as Original
 
 from embedrt import SentenceEncoder, SparseEncoder, SparseVector, SparseVectors, tuning
-from embedrt.errors import InputError, IntegrityError, KindError
+from embedrt.artifact.folder import Artifact
+from embedrt.artifact.kinds import Sparse
+from embedrt.errors import InputError, IntegrityError, KindError, ManifestError
 from embedrt.inference.devices import Device
 from embedrt.inference.layout import default_layout
+from embedrt.sparse.encoding import static_terms
 
 Texts = list[str]
 TEXTS = ["how do i reset my password ?", "the cat sleeps on the roof", "忘记密码怎么办", "rain " * 40, "", "a"]
@@ -194,11 +197,35 @@ def test_damaged_weights_of_queries_are_named(
     with pytest.raises(IntegrityError, match=r"query_weights\.npy has .* bytes, the manifest names"):
         SparseEncoder(folder)
     edit_manifest(folder, lambda content: content["files"].pop("query_weights.npy"))
-    with pytest.raises(IntegrityError, match=r"query_weights\.npy cannot be read as the weights of queries"):
+    with pytest.raises(
+        ManifestError, match=r"query_weights names the file 'query_weights\.npy', which `files` does not"
+    ):
         SparseEncoder(folder)
-    np.save(weights, np.ones(3, np.float32))
-    with pytest.raises(IntegrityError, match=r"query_weights.npy holds float32 \(3,\), expected float32"):
-        SparseEncoder(folder)
+
+
+def _zipped(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, np.ones(3, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-4]), "cannot be read as the weights of queries"),
+        (lambda path: path.write_bytes(b""), "cannot be read as the weights of queries"),
+        (_zipped, "cannot be read as the weights of queries"),
+        (lambda path: np.save(path, np.ones(3, np.float32)), r"holds float32 \(3,\), expected float32"),
+    ],
+)
+def test_weights_of_queries_that_are_none_are_named(
+    tmp_path: Path, write: Callable[[Path], None], message: str
+) -> None:
+    path = tmp_path / "query_weights.npy"
+    np.save(path, np.ones(4, np.float32))
+    write(path)
+    artifact = Artifact(folder=tmp_path, graph=path, tokenizer=path, manifest=None, variant=None)
+    with pytest.raises(IntegrityError, match=rf"query_weights\.npy {message}"):
+        static_terms(artifact, Sparse(query_weights=path.name), dimension=4)
 
 
 def test_nothing_heavy_is_loaded(inference_free_artifact: Path, run_python: Callable[..., Any]) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import mmap
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ __all__ = [
     "check_files",
     "locate",
     "open_tokenizer",
+    "require_checked",
     "serving_from_hub_files",
     "tokenizer_in",
 ]
@@ -98,8 +100,10 @@ def _described(folder: Path, manifest: Manifest, variant: str | None) -> Artifac
     if chosen not in manifest.variants:
         raise InputError(f"variant {chosen!r} was asked for, but the artifact has {', '.join(manifest.variants)}")
     graph = folder / manifest.variants[chosen].file
-    tokenizer = folder / (WORDS_FILE if WORDS_FILE in manifest.files else TOKENIZER_FILE)
-    return Artifact(folder=folder, graph=graph, tokenizer=tokenizer, manifest=manifest, variant=chosen)
+    tokenizer = next((file for file in (WORDS_FILE, TOKENIZER_FILE) if file in manifest.files), None)
+    if tokenizer is None:
+        raise ManifestError(f"`files` lists neither {WORDS_FILE} nor {TOKENIZER_FILE}: export the checkpoint again")
+    return Artifact(folder=folder, graph=graph, tokenizer=folder / tokenizer, manifest=manifest, variant=chosen)
 
 
 def _single_file(graph: Path, variant: str | None) -> Artifact:
@@ -170,6 +174,23 @@ def check_files(artifact: Artifact) -> None:
     for path in _needed_files(artifact):
         assert artifact.manifest is not None  # noqa: S101  _needed_files gave something
         _check_file(artifact.folder / path, artifact.manifest.files[path].bytes, artifact.manifest.files[path].sha256)
+
+
+def require_checked(artifact: Artifact, external: Collection[str]) -> None:
+    """Refuse weights in files, by their paths from the graph's folder, that :func:`check_files` has not looked at.
+
+    Raises:
+        IntegrityError: there are some.
+    """
+    if artifact.manifest is None:
+        return
+    checked = {artifact.folder / path for path in _needed_files(artifact)}
+    for path in external:
+        if artifact.graph.parent / path not in checked:
+            raise IntegrityError(
+                f"{artifact.graph} keeps weights in {path!r}, expected a file that the manifest lists and that is called "
+                f"{artifact.graph.name}_data: export the checkpoint again"
+            )
 
 
 def _check_file(path: Path, size: int, sha256: str) -> None:

@@ -187,6 +187,11 @@ class Manifest:
         for name, variant in self.variants.items():
             if variant.file not in self.files:
                 raise ManifestError(f"variant {name!r} names the file {variant.file!r}, which `files` does not list")
+        sparse = self.serving.sparse
+        if sparse is not None and sparse.query_weights is not None and sparse.query_weights not in self.files:
+            raise ManifestError(
+                f"serving.sparse.query_weights names the file {sparse.query_weights!r}, which `files` does not list"
+            )
         for path in self.files:
             if path.startswith("/") or ".." in path.split("/"):
                 raise ManifestError(f"`files` names {path!r}, which lies outside of the artifact")

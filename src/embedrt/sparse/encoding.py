@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.format import read_array
 
 from embedrt.arguments import require_positive
 from embedrt.artifact.folder import Artifact
@@ -131,7 +132,8 @@ class StaticTerms:
             IntegrityError: the file does not hold a weight for each term.
         """
         try:
-            self._weights: npt.NDArray[np.float32] = np.load(weights)
+            with weights.open("rb") as file:
+                self._weights: npt.NDArray[np.float32] = read_array(file)  # of a zip np.load would make something else
         except (OSError, ValueError) as error:
             raise IntegrityError(f"{weights} cannot be read as the weights of queries: {error}") from error
         if self._weights.shape != (dimension,) or self._weights.dtype != np.float32:
