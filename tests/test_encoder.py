@@ -236,7 +236,8 @@ def test_a_single_graph_without_metadata(
     graph = write_graph(tmp_path / "any name.onnx", rows=100)
     write_tokenizer(tmp_path)
     with SentenceEncoder(str(graph), threads=1) as encoder:
-        assert (encoder.max_seq_length, encoder.prompts, encoder.variant) == (16, {}, None)
+        assert (encoder.max_seq_length, encoder.variant) == (16, None)
+        assert encoder.prompts == {"query": "", "document": ""}
         expected = reference(tmp_path, TEXTS, rows=100)
         np.testing.assert_allclose(encoder.encode(TEXTS), expected, rtol=1e-5, atol=1e-6)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from embedrt_export.graft.reading import read_object
 
-from embedrt.artifact.folder import UNLIMITED
+from embedrt.artifact.folder import UNLIMITED, prompts_of
 from embedrt.artifact.manifest import SIMILARITIES
 from embedrt.errors import CheckpointError
 
@@ -65,11 +65,7 @@ def model_settings(folder: Path) -> ModelSettings:
     config = read_object(path)
     if config.get("model_type") not in _KINDS:
         raise CheckpointError(f"{path} has model_type {config['model_type']}, expected SentenceTransformer")
-    prompts = {
-        "query": "",
-        "document": "",
-        **{name: text or "" for name, text in (config.get("prompts") or {}).items()},
-    }
+    prompts = prompts_of(config)
     default = config.get("default_prompt_name")
     if default is not None and default not in prompts:
         raise CheckpointError(f"{path} has default_prompt_name {default!r}, expected one of {', '.join(prompts)}")

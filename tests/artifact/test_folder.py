@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
@@ -212,8 +213,10 @@ def test_sha256_of_a_file_longer_than_one_piece(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "pieces") == hashlib.sha256(b"ab" * (1 << 20)).hexdigest()
 
 
+EMPTY = {"query": "", "document": ""}
+"""What sentence-transformers gives every model."""
 HUB_FILES: dict[str, tuple[dict[str, Any], Serving]] = {
-    "nothing": ({}, Serving(dimension=8)),
+    "nothing": ({}, Serving(dimension=8, prompts=EMPTY)),
     "all": (
         {
             "config.json": {"pad_token_id": 5},
@@ -230,15 +233,19 @@ HUB_FILES: dict[str, tuple[dict[str, Any], Serving]] = {
             max_seq_length=256,
             pad_token_id=5,
             padding_side="left",
-            prompts={"query": "q: "},
+            prompts={"query": "q: ", "document": ""},
             default_prompt_name="query",
             similarity="dot",
         ),
     ),
-    "no limit": ({"tokenizer_config.json": {"model_max_length": 1e30}}, Serving(dimension=8)),
+    "no limit": ({"tokenizer_config.json": {"model_max_length": 1e30}}, Serving(dimension=8, prompts=EMPTY)),
     "limit of the tokenizer": (
         {"tokenizer_config.json": {"model_max_length": 512}},
-        Serving(dimension=8, max_seq_length=512),
+        Serving(dimension=8, max_seq_length=512, prompts=EMPTY),
+    ),
+    "prompts without words": (
+        {"config_sentence_transformers.json": {"prompts": {"document": None, "passage": "p: "}}},
+        Serving(dimension=8, prompts={**EMPTY, "passage": "p: "}),
     ),
     "nulls": (
         {
@@ -246,7 +253,7 @@ HUB_FILES: dict[str, tuple[dict[str, Any], Serving]] = {
             "sentence_bert_config.json": {"max_seq_length": None},
             "config_sentence_transformers.json": {"prompts": None, "similarity_fn_name": None},
         },
-        Serving(dimension=8),
+        Serving(dimension=8, prompts=EMPTY),
     ),
 }
 
@@ -263,3 +270,15 @@ def test_a_broken_file_of_other_makers_is_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").write_text("{", encoding="utf-8")
     with pytest.raises(ManifestError, match=r"tokenizer_config\.json is not JSON"):
         serving_from_hub_files(tmp_path, dimension=8)
+
+
+def test_queries_of_other_makers_have_no_default_prompt(
+    tmp_path: Path, write_graph: Write, write_tokenizer: Write
+) -> None:
+    write_graph(tmp_path / "model.onnx")
+    write_tokenizer(tmp_path)
+    told = {"prompts": {"s": "hello: "}, "default_prompt_name": "s"}
+    (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(told), encoding="utf-8")
+    with SentenceEncoder(tmp_path, threads=1) as encoder:
+        np.testing.assert_array_equal(encoder.encode_query("a cat"), encoder.encode("a cat", prompt=""))
+        np.testing.assert_array_equal(encoder.encode("a cat"), encoder.encode("a cat", prompt="hello: "))

@@ -8,7 +8,7 @@ import hashlib
 import json
 import mmap
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ __all__ = [
     "check_files",
     "locate",
     "open_tokenizer",
+    "prompts_of",
     "require_checked",
     "serving_from_hub_files",
     "tokenizer_in",
@@ -233,10 +234,16 @@ def serving_from_hub_files(folder: Path, *, dimension: int) -> Serving:
         max_seq_length=known[0] if known else None,
         pad_token_id=int(_json(folder / "config.json").get("pad_token_id") or 0),
         padding_side=tokenizer.get("padding_side", "right"),
-        prompts=sentence_transformers.get("prompts") or {},
+        prompts=prompts_of(sentence_transformers),
         default_prompt_name=sentence_transformers.get("default_prompt_name"),
         similarity=sentence_transformers.get("similarity_fn_name") or "cosine",
     )
+
+
+def prompts_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """The prompts of a ``config_sentence_transformers.json``; every model has those of queries and documents, if empty ones."""
+    told = config.get("prompts") or {}
+    return {"query": "", "document": "", **{name: text or "" for name, text in told.items()}}
 
 
 def _json(path: Path) -> dict[str, Any]:
