@@ -198,7 +198,7 @@ def test_random_bytes_are_refused_or_left_to_onnx_runtime(
 def test_random_bytes_are_never_a_model(
     tmp_path_factory: pytest.TempPathFactory, write_tokenizer: Write, content: bytes
 ) -> None:
-    path = write_tokenizer(tmp_path_factory.getbasetemp()).parent / "random.onnx"
+    path = write_tokenizer(tmp_path_factory.getbasetemp() / "random").parent / "random.onnx"
     path.write_bytes(content)
     with pytest.raises(ArtifactError, match=r"random\.onnx"):
         SentenceEncoder(path, threads=1)
