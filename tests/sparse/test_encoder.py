@@ -16,9 +16,10 @@ from embedrt.artifact.kinds import Sparse
 from embedrt.errors import InputError, IntegrityError, KindError, ManifestError
 from embedrt.inference.devices import Device
 from embedrt.inference.layout import default_layout
-from embedrt.sparse.encoding import static_terms
+from embedrt.sparse.encoding import SparseRequest, static_terms
 
 Texts = list[str]
+Write = Callable[..., Path]
 TEXTS = ["how do i reset my password ?", "the cat sleeps on the roof", "忘记密码怎么办", "rain " * 40, "", "a"]
 
 
@@ -226,6 +227,18 @@ def test_weights_of_queries_that_are_none_are_named(
     artifact = Artifact(folder=tmp_path, graph=path, tokenizer=path, manifest=None, variant=None)
     with pytest.raises(IntegrityError, match=rf"query_weights\.npy {message}"):
         static_terms(artifact, Sparse(query_weights=path.name), dimension=4)
+
+
+def test_queries_are_not_cut_by_the_tokenizer_of_another_artifact(tmp_path: Path, write_tokenizer: Write) -> None:
+    path = write_tokenizer(tmp_path)
+    np.save(tmp_path / "query_weights.npy", np.ones(4, np.float32))
+    artifact = Artifact(folder=tmp_path, graph=path, tokenizer=path, manifest=None, variant=None)
+    terms = static_terms(artifact, Sparse(query_weights="query_weights.npy"), dimension=4)
+    assert terms is not None
+    path.unlink()
+    write_tokenizer(tmp_path, max_length=3)
+    with pytest.raises(IntegrityError, match=r"tokenizer\.json is not the file that was opened.*: open it again"):
+        terms.encode(["hello"], SparseRequest())
 
 
 def test_nothing_heavy_is_loaded(inference_free_artifact: Path, run_python: Callable[..., Any]) -> None:

@@ -18,6 +18,7 @@ from numpy.lib.format import read_array
 from embedrt.arguments import require_positive
 from embedrt.artifact.folder import Artifact
 from embedrt.artifact.kinds import Sparse
+from embedrt.artifact.loaded_files import require_unchanged, states_of
 from embedrt.errors import IntegrityError
 from embedrt.inference.batching import Batch
 from embedrt.inference.runner import Runner, windows
@@ -175,11 +176,14 @@ def static_terms(artifact: Artifact, described: Sparse, *, dimension: int) -> St
     """
     if described.query_weights is None:
         return None
-    return StaticTerms(
-        artifact.folder / described.query_weights,
-        lambda: TextTokenizer(artifact.tokenizer, max_seq_length=described.query_max_seq_length),
-        dimension=dimension,
-    )
+    states = states_of([artifact.tokenizer])
+
+    def tokenizer() -> TextTokenizer:
+        made = TextTokenizer(artifact.tokenizer, max_seq_length=described.query_max_seq_length)
+        require_unchanged(states)
+        return made
+
+    return StaticTerms(artifact.folder / described.query_weights, tokenizer, dimension=dimension)
 
 
 def terms_of_batch(
