@@ -106,36 +106,41 @@ def moved(
     """
 
     def wrap(function: Callable[P, R]) -> Callable[P, R]:
-        own, open_ended = _names(function.__code__)
+        names = _Names(function.__code__, told, ignored, renamed)
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            if not kwargs.keys() <= own:
-                kwargs = _own(kwargs, args)  # type: ignore[assignment]
+            if not kwargs.keys() <= names.own:
+                title = type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
+                kwargs = names.of(title, kwargs)  # type: ignore[assignment]
             return function(*args, **kwargs)
-
-        def _own(given: Mapping[str, Any], args: tuple[Any, ...]) -> dict[str, Any]:
-            kept = {renamed.get(name, name): value for name, value in given.items() if name not in ignored}
-            for name in kept.keys() - own - (kept.keys() if open_ended else set()):
-                value = kept.pop(name)
-                if name not in told:
-                    takes = ", ".join(sorted(own - {"self"}))
-                    raise TypeError(f"{_title(function, args)} takes no argument {name}, but {takes}")
-                if value is not None and value is not False:
-                    raise TypeError(f"{_title(function, args)} takes no argument {name}: {told[name]}")
-            return kept
 
         return call
 
     return wrap
 
 
-def _names(code: CodeType) -> tuple[frozenset[str], bool]:
-    """A function's parameters, and whether it takes any others."""
-    stop = code.co_argcount + code.co_kwonlyargcount
-    return frozenset(code.co_varnames[:stop]), bool(code.co_flags & inspect.CO_VARKEYWORDS)
+class _Names:
+    """The arguments that a function knows, in whatever way."""
 
+    def __init__(
+        self, code: CodeType, told: Mapping[str, str], ignored: tuple[str, ...], renamed: Mapping[str, str]
+    ) -> None:
+        self.own = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+        self._hands_on = bool(code.co_flags & inspect.CO_VARKEYWORDS)
+        self._told, self._ignored, self._renamed = told, ignored, renamed
 
-def _title(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
-    """What a caller typed: the class that was called, else the function's name."""
-    return type(args[0]).__name__ if function.__name__ == "__init__" else function.__name__
+    def of(self, title: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What the function called ``title`` is handed, of what was ``given``.
+
+        Raises:
+            TypeError: an argument asks for something that it cannot do.
+        """
+        kept = {self._renamed.get(name, name): value for name, value in given.items() if name not in self._ignored}
+        for name in kept.keys() - self.own:
+            if name in self._told:
+                if kept.pop(name) not in (None, False):
+                    raise TypeError(f"{title} takes no argument {name}: {self._told[name]}")
+            elif not self._hands_on:
+                raise TypeError(f"{title} takes no argument {name}, but {', '.join(sorted(self.own - {'self'}))}")
+        return kept

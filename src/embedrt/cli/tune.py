@@ -52,7 +52,9 @@ def tune(
         for artifact in artifacts:
             name = str(artifact.variant)
             share = seconds / len(artifacts)
-            found[name] = try_layouts(model, name, device=device, seconds=share, lengths=lengths, advance=advance)
+            found[name] = try_layouts(
+                model, name, device=device, seconds=share, lengths=lengths, advance=advance, revision=revision
+            )
             write_tuned(_kept_at(artifact, device), found[name].layout)
     _report(found, _kept_at(artifacts[0], device).parent, json=json)
 
