@@ -75,6 +75,11 @@ def test_stdin_is_a_text_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a.txt.gz", b"not packed", r"a\.txt\.gz cannot be read: Not a gzipped file"),
         ("a.txt", b"a\n\xff\n", r"a\.txt, line 2 is not UTF-8 text"),
         ("a.jsonl", b'{"text": 5}\n', r"a\.jsonl, line 1 has no text under 'text'"),
+        (
+            "a.jsonl",
+            b'{"text": "\\ud83d\\ude00"}\n{"text": "ok", "title": "cut \\ud83d"}\n',
+            r"a\.jsonl, line 2 holds half of a surrogate pair, which is no character: mend or remove the line$",
+        ),
         ("a.parquet", b"PAR1", r"a\.parquet cannot be read as \.parquet"),
     ],
 )

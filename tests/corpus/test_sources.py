@@ -149,6 +149,8 @@ def test_what_stands_beside_the_texts(corpus: Path) -> None:
         ),
         (b'{"text": "a"}\n\n{"text": \n', r"line 3 is not JSON: .* Or leave such rows out"),
         (b'{"text": "a"}\n{"text": "\xff"}\n', r"line 2 is not UTF-8 text: .* Or leave such rows out"),
+        (b'{"text": "a"}\n{"text": "\\ud83d"}\n', r"line 2 holds half of a surrogate pair, .* Or leave such rows"),
+        (b'{"text": "a"}\n{"text": "b", "of": [{"\\uDC00": 1}]}\n', r"line 2 holds half of a surrogate pair"),
     ],
 )
 def test_rows_without_a_text(tmp_path: Path, content: bytes, message: str) -> None:

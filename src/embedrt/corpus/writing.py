@@ -1,6 +1,5 @@
 """Vectors to a file: .npy, .jsonl or .parquet by its name; whole or not at all."""
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.corpus.lines import Record
+from embedrt.corpus.lines import Record, line_of
 from embedrt.errors import InputError, MissingDependencyError
 
 __all__ = ["Fields", "replacing", "require_pyarrow", "require_writable", "write_vectors", "writer_for"]
@@ -68,11 +67,10 @@ def write_vectors(path: Path, fields: Fields, vectors: npt.NDArray[Any]) -> None
 
 
 def write_jsonl(file: IO[bytes], fields: Fields, vectors: npt.NDArray[Any]) -> None:
-    """A JSON object a line: the record's fields and its embedding; dates and the like as text."""
+    """A JSON object a line: the record's fields and its embedding."""
     records: Sequence[Record] = fields if isinstance(fields, Sequence) else fields.to_pylist()
     for record, vector in zip(records, vectors, strict=True):
-        whole = {**record, EMBEDDING_FIELD: vector.tolist()}
-        file.write(json.dumps(whole, ensure_ascii=False, default=str).encode() + b"\n")
+        file.write(line_of({**record, EMBEDDING_FIELD: vector.tolist()}))
 
 
 def _write_npy(file: IO[bytes], _fields: Fields, vectors: npt.NDArray[Any]) -> None:
