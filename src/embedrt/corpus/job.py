@@ -1,16 +1,16 @@
 """The whole story of a large job: files → pieces → encoders → a file of vectors for each piece, and a note of what is done."""
 
-import re
 import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from embedrt.arguments import require_positive
 from embedrt.artifact.folder import locate, sha256_of
+from embedrt.corpus.parts import Form, is_half_written, is_part, part_path
 from embedrt.corpus.sources import Piece, Reading, Source, find_sources, pieces
 from embedrt.corpus.state import STATE_FILE, State
 from embedrt.corpus.stations import EncodeOptions, through_stations
@@ -22,10 +22,7 @@ from embedrt.progress import Advance, progress
 
 __all__ = ["PART_ROWS", "Corpus", "Form", "Report", "map_corpus"]
 
-Form = Literal["parquet", "npy", "jsonl"]
 PART_ROWS = 20_000
-_PART = re.compile(rf"\.?.+-\d{{5,}}\.({'|'.join(get_args(Form))})(\.\w+)?")
-"""The name of a part; with a point in front and more behind, of one that was being written when a job was killed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +106,8 @@ def _clear(folder: Path) -> None:
         InputError: something else is there too; all stays.
     """
     for path in folder.rglob("*"):
-        if path.is_file() and path.name != STATE_FILE and not _PART.fullmatch(path.name):
+        known = path.name == STATE_FILE or is_part(path.name) or is_half_written(path.name)
+        if path.is_file() and not known:
             raise InputError(f"{path} is no part of a job that could begin anew: move it away, or pass a new folder")
     shutil.rmtree(folder)
 
@@ -167,7 +165,7 @@ class _Ledger:
             self._state.finish(source, self._parts[source])
 
     def _part(self, source: Source, number: int) -> Path:
-        return self._corpus.output / f"{source.name}-{number:05}.{self._corpus.form}"
+        return part_path(self._corpus.output, source, number, self._corpus.form)
 
 
 def _settings(corpus: Corpus, options: EncodeOptions) -> dict[str, Any]:

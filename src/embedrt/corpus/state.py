@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from embedrt.corpus.parts import has_parts
 from embedrt.corpus.sources import Source
 from embedrt.corpus.writing import replacing
 from embedrt.errors import InputError
@@ -28,7 +29,7 @@ class State:
         Raises:
             InputError: it was begun with other settings, or holds something else.
         """
-        self._path = folder / STATE_FILE
+        self._folder, self._path = folder, folder / STATE_FILE
         self._begun: dict[str, dict[str, Any]] = {}
         self._parts: dict[str, int] = {}
         if any(path.is_file() and path != self._path and path.name[0] != "." for path in folder.rglob("*")):
@@ -44,14 +45,16 @@ class State:
         """Note that vectors of ``source``, as it is now, are being made.
 
         Raises:
-            InputError: some were made when it was another file.
+            InputError: some are there from when it was another file.
         """
-        now = source.state
-        if source.name not in self._begun:
-            self._begun[source.name] = now
-            self._append({"begun": source.name, **now})
-        elif self._begun[source.name] != now:
+        now, before = source.state, self._begun.get(source.name)
+        if before == now:
+            return
+        if before is not None and has_parts(self._folder, source):
             raise InputError(f"{source.path} has changed since vectors of it were made: {_ANEW}")
+        event = {"begun": source.name, **now}
+        self._note([event])
+        self._append(event)
 
     def finish(self, source: Source, parts: int) -> None:
         """Note that it has ``parts`` parts, and all of them are there."""
@@ -90,6 +93,7 @@ class State:
                 self._parts[event["finished"]] = int(event["parts"])
             else:
                 self._begun[event["begun"]] = {name: int(event[name]) for name in ("bytes", "modified")}
+                self._parts.pop(event["begun"], None)
 
     def _append(self, event: dict[str, Any]) -> None:
         with self._path.open("ab") as file:

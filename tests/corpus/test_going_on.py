@@ -1,0 +1,33 @@
+"""A job that goes on: what may have changed since it was stopped, and what may not."""
+
+from pathlib import Path
+
+import pytest
+
+from embedrt.corpus import Corpus, EncodeOptions, map_corpus
+from embedrt.errors import InputError
+
+
+def test_a_line_that_is_mended(job: Corpus, corpus: Path, options: EncodeOptions) -> None:
+    lines = ['{"text": "a"}\n'] * 5
+    broken = corpus / "b/c.jsonl"
+    broken.rename(broken.with_name("c.jsonl-1.txt"))  # whose parts' names begin as those of the broken one
+    map_corpus(job, options)
+    for number in (5, 55):
+        broken.write_text("".join([*lines, f'{{"text": {number}}}\n']), encoding="utf-8")
+        with pytest.raises(InputError, match=r"c\.jsonl, line 6 has no text"):
+            map_corpus(job, options)
+    broken.write_text("".join([*lines, '{"text": "mended"}\n']), encoding="utf-8")
+    report = map_corpus(job, options)
+    assert (report.vectors, report.parts, report.there_already) == (6, 1, 9)
+    broken.write_text("".join(lines), encoding="utf-8")
+    with pytest.raises(InputError, match=r"c\.jsonl has changed since vectors of it were made"):
+        map_corpus(job, options)
+
+
+def test_an_empty_file_that_is_filled(job: Corpus, corpus: Path, options: EncodeOptions) -> None:
+    (corpus / "a.txt").write_bytes(b"")
+    assert map_corpus(job, options).parts == 6
+    (corpus / "a.txt").write_bytes(b"a cat\n")
+    assert map_corpus(job, options).parts == 1
+    assert map_corpus(job, options).there_already == 7
