@@ -1,10 +1,15 @@
 """A job that goes on: what may have changed since it was stopped, and what may not."""
 
+import os
+import shutil
+import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from embedrt.corpus import Corpus, EncodeOptions, map_corpus
+from embedrt.corpus import Corpus, EncodeOptions, Form, map_corpus
 from embedrt.errors import InputError
 
 
@@ -31,3 +36,14 @@ def test_an_empty_file_that_is_filled(job: Corpus, corpus: Path, options: Encode
     (corpus / "a.txt").write_bytes(b"a cat\n")
     assert map_corpus(job, options).parts == 1
     assert map_corpus(job, options).there_already == 7
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are any bytes there")
+@pytest.mark.parametrize("form", get_args(Form))
+def test_a_name_that_is_not_utf8(job: Corpus, corpus: Path, options: EncodeOptions, form: Form) -> None:
+    (corpus / "a.txt").rename(corpus / os.fsdecode(b"caf\xe9.txt"))
+    shutil.copy(corpus / "e.parquet", corpus / os.fsdecode(b"caf\xe9.parquet"))
+    job = replace(job, form=form)
+    assert map_corpus(job, options).parts == 12
+    assert (job.output / os.fsdecode(b"caf\xe9.txt-00002." + form.encode())).is_file()
+    assert map_corpus(job, options).there_already == 12

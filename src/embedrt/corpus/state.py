@@ -101,4 +101,5 @@ class State:
 
 
 def _line(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, ensure_ascii=False).encode() + b"\n"
+    # names of files that are not UTF-8 are halves of surrogate pairs in Python, and json.loads takes such bytes
+    return json.dumps(content, ensure_ascii=False).encode(errors="surrogatepass") + b"\n"
