@@ -47,3 +47,12 @@ def test_a_name_that_is_not_utf8(job: Corpus, corpus: Path, options: EncodeOptio
     assert map_corpus(job, options).parts == 12
     assert (job.output / os.fsdecode(b"caf\xe9.txt-00002." + form.encode())).is_file()
     assert map_corpus(job, options).there_already == 12
+
+
+def test_parts_whose_names_begin_with_a_point(job: Corpus, corpus: Path, options: EncodeOptions) -> None:
+    (corpus / "a.txt").rename(corpus / ".notes.txt")
+    job = replace(job, inputs=[corpus / ".notes.txt"])
+    map_corpus(job, options)
+    with pytest.raises(InputError, match=r"was begun with prompt null, now it is"):
+        map_corpus(job, replace(options, prompt="hello "))
+    assert map_corpus(job, options).there_already == 3

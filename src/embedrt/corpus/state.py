@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from embedrt.corpus.parts import has_parts
+from embedrt.corpus.parts import has_parts, is_part
 from embedrt.corpus.sources import Source
 from embedrt.corpus.writing import replacing
 from embedrt.errors import InputError
@@ -32,7 +32,7 @@ class State:
         self._folder, self._path = folder, folder / STATE_FILE
         self._begun: dict[str, dict[str, Any]] = {}
         self._parts: dict[str, int] = {}
-        if any(path.is_file() and path != self._path and path.name[0] != "." for path in folder.rglob("*")):
+        if any(path.is_file() and path != self._path and _counts(path.name) for path in folder.rglob("*")):
             if not self._path.is_file():
                 raise InputError(f"{folder} is not empty and has no {STATE_FILE}: pass a new folder")
             self._read(folder, settings)
@@ -98,6 +98,11 @@ class State:
     def _append(self, event: dict[str, Any]) -> None:
         with self._path.open("ab") as file:
             file.write(_line(event))
+
+
+def _counts(name: str) -> bool:
+    """Whether a file of this name makes a folder one that is not empty: what systems hide in it, and halves of files, do not."""
+    return not name.startswith(".") or is_part(name)
 
 
 def _line(content: dict[str, Any]) -> bytes:
