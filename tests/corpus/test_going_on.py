@@ -56,3 +56,19 @@ def test_parts_whose_names_begin_with_a_point(job: Corpus, corpus: Path, options
     with pytest.raises(InputError, match=r"was begun with prompt null, now it is"):
         map_corpus(job, replace(options, prompt="hello "))
     assert map_corpus(job, options).there_already == 3
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_vectors_below_the_corpus_are_no_corpus(
+    job: Corpus, corpus: Path, options: EncodeOptions, monkeypatch: pytest.MonkeyPatch, form: Form
+) -> None:
+    (corpus.parent / "link").symlink_to(corpus)
+    job = replace(job, form=form, output=corpus / "b/vectors")
+    assert map_corpus(job, options).parts == 9
+    assert map_corpus(job, options).there_already == 9
+    assert map_corpus(replace(job, inputs=[corpus.parent / "link"]), options).there_already == 9
+    monkeypatch.chdir(corpus)
+    assert map_corpus(replace(job, inputs=[Path()]), options).there_already == 9
+    for given in (job.output, job.output / f"a.txt-00000.{form}"):
+        with pytest.raises(InputError, match=r"lies in .*b/vectors, where vectors are to go: pass another folder for"):
+            map_corpus(replace(job, inputs=[given]), options)

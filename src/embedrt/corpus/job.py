@@ -84,7 +84,7 @@ def map_corpus(
     for device in devices:
         GraphSession.require_device(parse_device(device))
     began, report = time.perf_counter(), Report()
-    sources = find_sources(corpus.inputs)
+    sources = find_sources(corpus.inputs, output=corpus.output)
     settings = _settings(corpus, options)
     if corpus.form == "parquet":
         require_pyarrow()

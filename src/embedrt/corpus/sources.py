@@ -64,14 +64,20 @@ class Piece:
     """How much of the file it is."""
 
 
-def find_sources(inputs: Sequence[Path]) -> list[Source]:
+def find_sources(inputs: Sequence[Path], *, output: Path | None = None) -> list[Source]:
     """The files, and all files of folders whose names end in a known way; sorted by name within each folder.
 
+    What lies in the folder ``output`` is passed over.
+
     Raises:
-        InputError: there is no such file or folder, none of known kind in it, or two files have one name.
+        InputError: there is no such file or folder, none of known kind in it, it lies in ``output``, or two files have one name.
         MissingDependencyError: .parquet without pyarrow.
     """
-    found = [source for given in inputs for source in _sources_of(given)]
+    away = None if output is None else output.resolve()
+    for given in inputs:
+        if away is not None and given.resolve().is_relative_to(away):
+            raise InputError(f"{given} lies in {output}, where vectors are to go: pass another folder for them")
+    found = [source for given in inputs for source in _sources_of(given, away)]
     names: dict[str, Path] = {}
     for source in found:
         if source.name in names:
@@ -84,7 +90,7 @@ def find_sources(inputs: Sequence[Path]) -> list[Source]:
     return found
 
 
-def _sources_of(given: Path) -> list[Source]:
+def _sources_of(given: Path, away: Path | None) -> list[Source]:
     known = ", ".join(_SUFFIXES)
     if given.is_file():
         if not given.name.endswith(_SUFFIXES):
@@ -93,6 +99,9 @@ def _sources_of(given: Path) -> list[Source]:
     if not given.is_dir():
         raise InputError(f"there is no file or folder at {given}: pass files that end in one of {known}, or folders")
     files = sorted(path for path in given.rglob("*") if path.name.endswith(_SUFFIXES) and path.is_file())
+    if away is not None and away.is_relative_to(whole := given.resolve()):
+        passed = given / away.relative_to(whole)
+        files = [path for path in files if not path.is_relative_to(passed)]
     if not files:
         raise InputError(f"{given} has no file that ends in one of {known}")
     return [Source(path, path.relative_to(given).as_posix()) for path in files]
