@@ -72,3 +72,12 @@ def test_vectors_below_the_corpus_are_no_corpus(
     for given in (job.output, job.output / f"a.txt-00000.{form}"):
         with pytest.raises(InputError, match=r"lies in .*b/vectors, where vectors are to go: pass another folder for"):
             map_corpus(replace(job, inputs=[given]), options)
+
+
+def test_to_begin_anew_behind_a_link(job: Corpus, corpus: Path, options: EncodeOptions, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    job.output.symlink_to(tmp_path / "disk")
+    assert map_corpus(job, options).parts == 9
+    assert map_corpus(replace(job, inputs=[corpus / "a.txt"], overwrite=True), options).parts == 3
+    assert job.output.is_symlink()
+    assert len(list((tmp_path / "disk").iterdir())) == 4

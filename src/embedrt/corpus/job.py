@@ -109,7 +109,9 @@ def _clear(folder: Path) -> None:
         known = path.name == STATE_FILE or is_part(path.name) or is_half_written(path.name)
         if path.is_file() and not known:
             raise InputError(f"{path} is no part of a job that could begin anew: move it away, or pass a new folder")
-    shutil.rmtree(folder)
+    place = folder.resolve()  # rmtree refuses links
+    shutil.rmtree(place)
+    place.mkdir()  # where links go on leading
 
 
 class _Ledger:
