@@ -1,16 +1,24 @@
 """A job that goes on: what may have changed since it was stopped, and what may not."""
 
+import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+import onnx
 import pytest
 
 from embedrt.corpus import Corpus, EncodeOptions, Form, map_corpus
 from embedrt.errors import InputError
+
+_NOTED_AT_FIRST = {
+    *("role", "prompt_name", "prompt", "precision", "normalize_embeddings", "truncate_dim", "variant"),
+    *("form", "part_rows", "text_field", "keep", "graph"),
+}
 
 
 def test_a_line_that_is_mended(job: Corpus, corpus: Path, options: EncodeOptions) -> None:
@@ -81,3 +89,65 @@ def test_to_begin_anew_behind_a_link(job: Corpus, corpus: Path, options: EncodeO
     assert map_corpus(replace(job, inputs=[corpus / "a.txt"], overwrite=True), options).parts == 3
     assert job.output.is_symlink()
     assert len(list((tmp_path / "disk").iterdir())) == 4
+
+
+@pytest.fixture
+def hub_folder(
+    tmp_path: Path, write_tokenizer: Callable[..., Path], write_graph: Callable[..., Path]
+) -> Callable[..., Path]:
+    """Writes a folder without a manifest, its weights beside the graph."""
+
+    def write(name: str, *, seed: int = 0, max_length: int = 16, limit: int = 16) -> Path:
+        write_tokenizer(tmp_path / name, max_length=max_length)
+        (tmp_path / name / "tokenizer_config.json").write_text(f'{{"model_max_length": {limit}}}', encoding="utf-8")
+        graph = write_graph(tmp_path / name / "onnx/model.onnx", seed=seed)
+        model = onnx.load(graph)
+        onnx.external_data_helper.convert_model_to_external_data(model, location="weights.bin", size_threshold=64)
+        onnx.save(model, graph)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 1}, r"was begun with another weights\.bin than that of this model: pass"),
+        ({"max_length": 12}, r"was begun with another tokenizer\.json than that of this model: pass"),
+        ({"limit": 8}, "was begun with max_seq_length 16, now it is 8: pass"),
+    ],
+)
+def test_other_files_beside_the_graph(
+    job: Corpus, options: EncodeOptions, hub_folder: Callable[..., Path], changes: dict[str, int], message: str
+) -> None:
+    map_corpus(job, replace(options, model=str(hub_folder("model"))))
+    assert map_corpus(job, replace(options, model=str(hub_folder("copy")))).there_already == 9
+    with pytest.raises(InputError, match=message):
+        map_corpus(job, replace(options, model=str(hub_folder("other", **changes))))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tokenizer": {"max_length": 12}}, r"was begun with another tokenizer\.json than that of this model: pass"),
+        ({"serving": {"prompts": {"query": "q: "}}}, r'was begun with prompts {}, now it is {"query": "q: "}: pass'),
+    ],
+)
+def test_another_artifact_of_one_graph(
+    job: Corpus,
+    options: EncodeOptions,
+    tmp_path: Path,
+    write_artifact: Callable[..., Path],
+    changes: dict[str, Any],
+    message: str,
+) -> None:
+    map_corpus(job, options)
+    changed = replace(options, model=str(write_artifact(tmp_path / "other", **changes)))
+    with pytest.raises(InputError, match=message):
+        map_corpus(job, changed)
+    notes = job.output / "_map.jsonl"
+    head, *events = notes.read_text(encoding="utf-8").splitlines(keepends=True)
+    content = json.loads(head)
+    content["settings"] = {name: value for name, value in content["settings"].items() if name in _NOTED_AT_FIRST}
+    notes.write_text("".join([json.dumps(content) + "\n", *events]), encoding="utf-8")
+    assert map_corpus(job, changed).there_already == 9  # a folder of an earlier version

@@ -9,12 +9,14 @@ Field numbers: onnx/onnx.proto.
 """
 
 import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from embedrt.artifact.protobuf import VARINT, Field, fields, length_delimited, varint
 from embedrt.errors import IntegrityError
 
-__all__ = ["graph_pointing_into", "is_git_lfs_pointer", "require_fetched"]
+__all__ = ["external_files", "graph_pointing_into", "is_git_lfs_pointer", "require_fetched"]
 
 _MODEL_GRAPH = 7
 _GRAPH_INITIALIZER = 5
@@ -36,15 +38,36 @@ def graph_pointing_into(path: Path) -> bytes | None:
     Raises:
         IntegrityError: the file ends in the middle of a field, or is no protobuf at all.
     """
+    with _mapped(path) as data:
+        if any(_external_entries(data)):
+            return None
+        location = path.resolve().name
+        return b"".join(
+            _graph(data, field, location) if field.number == _MODEL_GRAPH else data[field.start : field.end]
+            for field in fields(data, 0, len(data))
+        )
+
+
+def external_files(path: Path) -> list[Path]:
+    """The files of their own that weights of the model at ``path`` lie in.
+
+    Raises:
+        IntegrityError: as :func:`graph_pointing_into`.
+    """
+    with _mapped(path) as data:
+        entries = [
+            {part.number: data[part.value : part.end] for part in fields(data, entry.value, entry.end)}
+            for entry in _external_entries(data)
+        ]
+    locations = dict.fromkeys(entry[2].decode() for entry in entries if entry[1] == b"location")
+    return [path.parent / location for location in locations]
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap]:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if _names_other_files(data):
-                return None
-            location = path.resolve().name
-            return b"".join(
-                _graph(data, field, location) if field.number == _MODEL_GRAPH else data[field.start : field.end]
-                for field in fields(data, 0, len(data))
-            )
+            yield data
     except (ValueError, IndexError) as error:  # mmap refuses an empty file with ValueError
         require_fetched(path)
         raise IntegrityError(
@@ -69,14 +92,13 @@ def require_fetched(path: Path) -> None:
         raise IntegrityError(f"{path} is a Git LFS pointer and not the file itself: type git lfs pull in its folder")
 
 
-def _names_other_files(data: mmap.mmap) -> bool:
-    """Whether a weight is declared external already."""
+def _external_entries(data: mmap.mmap) -> Iterator[Field]:
+    """Each a key and a value that tell where weights lie in other files."""
     graphs = (field for field in fields(data, 0, len(data)) if field.number == _MODEL_GRAPH)
     inside = (field for graph in graphs for field in fields(data, graph.value, graph.end))
     tensors = (field for field in inside if field.number == _GRAPH_INITIALIZER)
-    return any(
-        field.number == _TENSOR_EXTERNAL_DATA for tensor in tensors for field in fields(data, tensor.value, tensor.end)
-    )
+    parts = (field for tensor in tensors for field in fields(data, tensor.value, tensor.end))
+    return (field for field in parts if field.number == _TENSOR_EXTERNAL_DATA)
 
 
 def _graph(data: mmap.mmap, graph: Field, location: str) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from embedrt.arguments import require_positive
-from embedrt.artifact.folder import locate, sha256_of
+from embedrt.artifact.folder import hashes_beside_graph, locate, serving_from_hub_files, sha256_of
 from embedrt.corpus.parts import Form, is_half_written, is_part, part_path
 from embedrt.corpus.sources import Piece, Reading, Source, find_sources, pieces
 from embedrt.corpus.state import STATE_FILE, State
@@ -23,6 +23,8 @@ from embedrt.progress import Advance, progress
 __all__ = ["PART_ROWS", "Corpus", "Form", "Report", "map_corpus"]
 
 PART_ROWS = 20_000
+_SERVED = ("max_seq_length", "pad_token_id", "padding_side", "prompts", "default_prompt_name", "include_prompt")
+"""What else than files decides which tokens of a text the graph reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +184,7 @@ def _settings(corpus: Corpus, options: EncodeOptions) -> dict[str, Any]:
     encoding = asdict(options)
     for name in ("model", "revision", "threads", "batch_size"):  # the graph stands for the first two
         del encoding[name]
+    serving = found.manifest.serving if found.manifest else serving_from_hub_files(found.folder, dimension=1)
     return {
         **encoding,
         "variant": found.variant,
@@ -190,4 +193,6 @@ def _settings(corpus: Corpus, options: EncodeOptions) -> dict[str, Any]:
         "text_field": corpus.text_field,
         "keep": None if corpus.keep is None else list(corpus.keep),
         "graph": found.graph_sha256 or sha256_of(found.graph),
+        "files": hashes_beside_graph(found),
+        **{name: getattr(serving, name) for name in _SERVED},
     }

@@ -77,12 +77,7 @@ class State:
             raise InputError(f"{self._path} cannot be read: {_ANEW}") from error
         if version != _FORMAT_VERSION:
             raise InputError(f"{self._path} is of format {version}, expected {_FORMAT_VERSION}: {_ANEW}")
-        for name, value in settings.items():
-            if before.get(name) != value:
-                if name == "graph":
-                    raise InputError(f"{folder} was begun with another graph than that of this model: {_ANEW}")
-                was, now = json.dumps(before.get(name)), json.dumps(value)
-                raise InputError(f"{folder} was begun with {name} {was}, now it is {now}: {_ANEW}")
+        _require_same(folder, before, settings)
         if whole != content:
             with replacing(self._path) as file:
                 file.write(whole)
@@ -98,6 +93,19 @@ class State:
     def _append(self, event: dict[str, Any]) -> None:
         with self._path.open("ab") as file:
             file.write(_line(event))
+
+
+def _require_same(folder: Path, before: dict[str, Any], settings: dict[str, Any]) -> None:
+    # what earlier versions did not note cannot be compared
+    for name in [name for name, value in settings.items() if before.get(name, value) != value]:
+        was, now = before[name], settings[name]
+        if name == "graph":
+            raise InputError(f"{folder} was begun with another graph than that of this model: {_ANEW}")
+        if name == "files":
+            others = ", ".join(sorted(file for file in {**was, **now} if was.get(file) != now.get(file)))
+            raise InputError(f"{folder} was begun with another {others} than that of this model: {_ANEW}")
+        was, now = json.dumps(was), json.dumps(now)
+        raise InputError(f"{folder} was begun with {name} {was}, now it is {now}: {_ANEW}")
 
 
 def _counts(name: str) -> bool:
