@@ -5,7 +5,7 @@ from typing import Any
 
 from embedrt.errors import InputError
 
-__all__ = ["Record", "decoded", "line_of", "record_of"]
+__all__ = ["Record", "as_json", "decoded", "record_of"]
 
 Record = dict[str, Any]
 """A text under ``text_field``, and whatever else its line held."""
@@ -45,9 +45,9 @@ def _is_whole(value: Any) -> bool:
     return not isinstance(value, list) or all(map(_is_whole, value))
 
 
-def line_of(record: Record) -> bytes:
-    """A record as one line of JSON, dates and the like as text."""
-    return json.dumps(record, ensure_ascii=False, default=str).encode() + b"\n"
+def as_json(record: Record) -> str:
+    """A record as an object of JSON, dates and the like as text."""
+    return json.dumps(record, ensure_ascii=False, default=str)
 
 
 def decoded(line: bytes, number: int, source: str) -> str:

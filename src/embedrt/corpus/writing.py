@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.corpus.lines import Record, line_of
+from embedrt.corpus.lines import Record, as_json
 from embedrt.errors import InputError, MissingDependencyError
 
 __all__ = ["Fields", "replacing", "require_pyarrow", "require_writable", "write_vectors", "writer_for"]
@@ -70,7 +70,7 @@ def write_jsonl(file: IO[bytes], fields: Fields, vectors: npt.NDArray[Any]) -> N
     """A JSON object a line: the record's fields and its embedding."""
     records: Sequence[Record] = fields if isinstance(fields, Sequence) else fields.to_pylist()
     for record, vector in zip(records, vectors, strict=True):
-        file.write(line_of({**record, EMBEDDING_FIELD: vector.tolist()}))
+        file.write(f"{as_json({**record, EMBEDDING_FIELD: vector.tolist()})}\n".encode())
 
 
 def _write_npy(file: IO[bytes], _fields: Fields, vectors: npt.NDArray[Any]) -> None:
