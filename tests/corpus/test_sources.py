@@ -178,6 +178,18 @@ def test_rows_of_a_table_without_a_text(tmp_path: Path) -> None:
         read(path, keep=("n", "m"))
 
 
+def test_what_python_cannot_hold(tmp_path: Path) -> None:
+    """It may stay a column, but is no part of a record."""
+    path = tmp_path / "far.parquet"
+    parquet.write_table(pa.table({"text": ["a"], "when": pa.array([2**58], pa.timestamp("us"))}), path)
+    [piece], _ = read(path)
+    assert piece.fields.num_rows == 1
+    with pytest.raises(InputError, match=r"far\.parquet, column 'when' holds what Python cannot: "):
+        read(path, as_records=True, skip_invalid=True)
+    [piece], _ = read(path, as_records=True, keep=("text",))
+    assert piece.fields == [{"text": "a"}]
+
+
 @pytest.mark.parametrize("name", ["cut.jsonl.gz", "cut.txt.gz", "cut.parquet"])
 def test_a_file_that_was_cut_short(corpus: Path, tmp_path: Path, name: str) -> None:
     whole = (

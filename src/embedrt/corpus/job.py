@@ -129,6 +129,7 @@ class _Ledger:
         how = Reading(
             text_field=self._corpus.text_field,
             keep=self._corpus.keep,
+            as_records=self._corpus.form == "jsonl",
             rows=self._corpus.part_rows,
             skip_invalid=self._corpus.skip_invalid,
         )

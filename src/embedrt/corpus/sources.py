@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from embedrt.corpus.lines import Record
-from embedrt.corpus.parquet import missing_column, no_text, open_parquet
+from embedrt.corpus.parquet import missing_column, no_text, open_parquet, records_of, values_of
 from embedrt.corpus.rows import ROW_SUFFIXES, UNREADABLE, Rows, open_rows
 from embedrt.corpus.writing import require_pyarrow
 from embedrt.errors import InputError
@@ -42,6 +42,8 @@ class Reading:
     text_field: str = "text"
     keep: tuple[str, ...] | None = None
     """Fields that go into the output beside the vectors; None: all."""
+    as_records: bool = False
+    """Rows of .parquet files become records, as of all others; without it they stay columns."""
     rows: int
     """Rows of a piece."""
     skip_invalid: bool = False
@@ -195,7 +197,7 @@ def _tables(file: Any, columns: list[str], rows: int) -> Iterator[Any]:
 def _of_table(source: Source, how: Reading, number: int, table: Any, took: float) -> Piece:
     import pyarrow as pa
 
-    texts = table[how.text_field].to_pylist()
+    texts = values_of(table[how.text_field], how.text_field, source.path)
     valid = [isinstance(text, str) for text in texts]
     if not all(valid):
         _unless_skipped(how, no_text(source.path, number * how.rows + valid.index(False), how.text_field))
@@ -203,7 +205,10 @@ def _of_table(source: Source, how: Reading, number: int, table: Any, took: float
     names = table.column_names if how.keep is None else list(how.keep)
     kept = [text for text in texts if isinstance(text, str)]
     skipped = len(texts) - len(kept)
-    return Piece(source=source, number=number, texts=kept, fields=table.select(names), skipped=skipped, bytes=took)
+    fields = table.select(names)
+    if how.as_records:
+        fields = records_of(fields, source.path)
+    return Piece(source=source, number=number, texts=kept, fields=fields, skipped=skipped, bytes=took)
 
 
 def _unless_skipped(how: Reading, error: InputError) -> None:

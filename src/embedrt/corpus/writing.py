@@ -61,14 +61,13 @@ def require_writable(path: Path) -> None:
 
 
 def write_vectors(path: Path, fields: Fields, vectors: npt.NDArray[Any]) -> None:
-    """Write (n, dim) ``vectors``; .jsonl and .parquet keep the ``fields`` of records or columns beside them."""
+    """Write (n, dim) ``vectors``; .jsonl keeps the ``fields`` of records beside them, .parquet those of columns, too."""
     with replacing(path) as file:
         writer_for(path)(file, fields, vectors)
 
 
-def write_jsonl(file: IO[bytes], fields: Fields, vectors: npt.NDArray[Any]) -> None:
+def write_jsonl(file: IO[bytes], records: Sequence[Record], vectors: npt.NDArray[Any]) -> None:
     """A JSON object a line: the record's fields and its embedding."""
-    records: Sequence[Record] = fields if isinstance(fields, Sequence) else fields.to_pylist()
     for record, vector in zip(records, vectors, strict=True):
         file.write(f"{as_json({**record, EMBEDDING_FIELD: vector.tolist()})}\n".encode())
 
