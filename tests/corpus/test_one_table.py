@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -16,7 +17,7 @@ _PAGE = Path(__file__).resolve().parents[2] / "docs/corpora.md"
 def test_fields_that_differ_from_part_to_part(
     job: Corpus, corpus: Path, options: EncodeOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records = [
+    records: list[dict[str, Any]] = [
         {"text": "a", "of": None, "n": 1, "by": None},
         {"text": "b", "of": "c", "n": 0.5, "by": {"name": "d"}, "more": [1]},
     ]
