@@ -45,7 +45,7 @@ def records_of(table: Any, path: Path) -> list[Record]:
     """
     names = table.column_names
     columns = [values_of(column, name, path) for name, column in zip(names, table.columns, strict=True)]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return [{name: column[row] for name, column in zip(names, columns, strict=True)} for row in range(table.num_rows)]
 
 
 def values_of(column: Any, name: str, path: Path) -> list[Any]:
