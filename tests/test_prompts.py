@@ -117,7 +117,8 @@ def test_an_unknown_prompt_is_named_with_the_known_ones(prompted: SentenceEncode
 
 
 def test_the_encoders_own_prompts_cannot_be_changed_from_outside(prompted: SentenceEncoder) -> None:
-    prompted.prompts["query"] = "changed"
+    with pytest.raises(TypeError):
+        prompted.prompts["query"] = "changed"  # type: ignore[index]
     assert prompted.prompts == PROMPTS
 
 

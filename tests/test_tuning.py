@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from embedrt import SentenceEncoder, tuning
+from embedrt.artifact.folder import Artifact, locate
 from embedrt.cli import app
 from embedrt.errors import ProviderError
 from embedrt.inference.devices import Device
@@ -87,6 +88,26 @@ def test_tuning_for_a_card(tiny: Path, monkeypatch: pytest.MonkeyPatch, cache: P
     assert len(list(cache.iterdir())) == 1
     with SentenceEncoder(tiny) as encoder:
         assert encoder._opened.layout == default_layout()  # the processor's own
+
+
+def test_a_revision_of_a_hub_repository_is_what_is_measured(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    Machine(monkeypatch, lambda _layout: 0.001, lambda _layout: 1.0)
+    asked = []
+
+    def located(model: str, *, variant: str | None = None, revision: str | None = None) -> Artifact:
+        asked.append((model, revision))
+        return locate(tiny, variant=variant)
+
+    for module in ("embedrt.tuning", "embedrt.cli.tune", "embedrt.cli.verify"):
+        monkeypatch.setattr(f"{module}.locate", located)
+    arguments = ["tests/tiny", "--revision", "v2"]
+    assert CliRunner().invoke(app, ["tune", *arguments, "--seconds", "1", "-q"]).exit_code == 0
+    assert len(asked) == 3
+    assert CliRunner().invoke(app, ["verify", *arguments]).exit_code == 0
+    assert len(asked) == 4
+    assert set(asked) == {("tests/tiny", "v2")}
 
 
 def test_a_card_that_is_not_there_is_one_clear_error(tiny: Path) -> None:

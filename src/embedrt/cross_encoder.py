@@ -13,6 +13,7 @@ from embedrt.arguments import require_arrays
 from embedrt.artifact.kinds import Reranking
 from embedrt.errors import InputError, ManifestError
 from embedrt.loaded_model import LoadedModel
+from embedrt.moving import ENCODING, moved
 from embedrt.progress import progress
 from embedrt.reranking.activations import Activation, activated, softmax
 from embedrt.reranking.document_ranking import Ranked, ranked, require_top_k
@@ -34,6 +35,7 @@ class CrossEncoder(LoadedModel):
         self._reranking: Reranking = self._serving.reranking
         self._scoring = Scoring(self._opened, self._runner)
 
+    @moved(ENCODING, ignored=("num_workers",), sentences="inputs")
     def predict(
         self,
         inputs: Sequence[Sequence[str]] | Sequence[str] | npt.NDArray[np.str_],
@@ -81,6 +83,7 @@ class CrossEncoder(LoadedModel):
             scores = softmax(scores)
         return scores[0] if alone else scores
 
+    @moved(ENCODING, ignored=("convert_to_numpy", "num_workers"))
     def rank(
         self,
         query: str,

@@ -3,7 +3,7 @@
 The names follow sentence-transformers, so that moving over is one line.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -14,10 +14,11 @@ from embedrt.encoding import Encoding, Request
 from embedrt.errors import InputError
 from embedrt.inference.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
 from embedrt.loaded_model import LoadedModel
+from embedrt.moving import ENCODING, moved
 from embedrt.progress import Advance, progress
 from embedrt.similarity import similarity_function
 from embedrt.text.tokenizer import as_texts
-from embedrt.vectors import VectorPrecision, finishing
+from embedrt.vectors import VectorPrecision, finishing, require_width
 
 __all__ = ["SentenceEncoder"]
 
@@ -33,6 +34,7 @@ class SentenceEncoder(LoadedModel):
 
     def _prepare(self) -> None:
         self._encoding = Encoding(self._runner, tokenizer=self._tokenizer, serving=self._serving)
+        require_width(self.truncate_dim, self._serving.dimension)
 
     @overload
     def encode(
@@ -68,6 +70,7 @@ class SentenceEncoder(LoadedModel):
         truncate_dim: int | None = None,
     ) -> Vectors | list[Vectors]: ...
 
+    @moved(ENCODING, inputs="sentences")
     def encode(
         self,
         sentences: str | Sequence[str] | npt.NDArray[np.str_],
@@ -96,7 +99,7 @@ class SentenceEncoder(LoadedModel):
             convert_to_numpy: always so; may stay in code that was written for sentence-transformers.
             convert_to_tensor: True is refused, there is no PyTorch here.
             normalize_embeddings: True: length 1, after truncation. None and False: as the graph gives them.
-            truncate_dim: keep the first so many components (Matryoshka).
+            truncate_dim: keep the first so many components (Matryoshka); None: :attr:`truncate_dim`.
 
         Raises:
             TypeError: ``sentences`` is neither a str nor a sequence of str.
@@ -113,10 +116,11 @@ class SentenceEncoder(LoadedModel):
                 raise InputError(
                     f"output_value is {output_value!r}, expected {SENTENCE_EMBEDDING!r} or {TOKEN_EMBEDDINGS!r}"
                 )
-            finish = finishing(self._serving.dimension, precision, normalize_embeddings, truncate_dim)
+            finish = self._finishing(precision, normalize_embeddings, truncate_dim)
             stored = finish(self._encoding.sentence_embeddings(texts, request))
         return stored[0] if isinstance(sentences, str) else stored
 
+    @moved(ENCODING, inputs="sentences")
     def encode_iter(
         self,
         sentences: Iterable[str],
@@ -140,7 +144,7 @@ class SentenceEncoder(LoadedModel):
             precision: int8 and uint8 need the ranges of a whole corpus: take float32 and
                 :func:`embedrt.vectors.quantize_embeddings`.
             normalize_embeddings: True: length 1, after truncation.
-            truncate_dim: keep the first so many components.
+            truncate_dim: keep the first so many components; None: :attr:`truncate_dim`.
 
         Raises:
             TypeError: ``sentences`` is a str, or holds something that is no str.
@@ -150,10 +154,11 @@ class SentenceEncoder(LoadedModel):
             raise TypeError(f"sentences is a {type(sentences).__name__}, expected an iterable of str: pass [text]")
         if precision not in _PRECISIONS_OF_ONE:
             raise InputError(f"precision is {precision!r}, expected one of {', '.join(_PRECISIONS_OF_ONE)}")
-        finish = finishing(self._serving.dimension, precision, normalize_embeddings, truncate_dim)
+        finish = self._finishing(precision, normalize_embeddings, truncate_dim)
         windows = self._encoding.stream(sentences, self._request(prompt, prompt_name, batch_size))
-        return (vector for window in windows for vector in finish(window))
+        return (vector.copy() for window in windows for vector in finish(window))  # or one would keep its window
 
+    @moved({}, inputs="sentences")
     def encode_query(
         self, sentences: str | Sequence[str], *, prompt_name: str | None = None, **options: Any
     ) -> npt.NDArray[Any]:
@@ -162,6 +167,7 @@ class SentenceEncoder(LoadedModel):
         vectors: npt.NDArray[Any] = self.encode(sentences, prompt_name=name, **options)
         return vectors
 
+    @moved({}, inputs="sentences")
     def encode_document(
         self, sentences: str | Sequence[str], *, prompt_name: str | None = None, **options: Any
     ) -> npt.NDArray[Any]:
@@ -186,17 +192,31 @@ class SentenceEncoder(LoadedModel):
         return [rows.row(index) for index in range(len(rows))]
 
     def get_embedding_dimension(self) -> int:
-        """Width of a vector."""
-        return self._serving.dimension
+        """Width of a vector, as :meth:`encode` gives it where nothing else is said."""
+        return self.truncate_dim or self._serving.dimension
 
     def get_sentence_embedding_dimension(self) -> int:
         """The same, by its older name."""
-        return self._serving.dimension
+        return self.get_embedding_dimension()
+
+    @property
+    def truncate_dim(self) -> int | None:
+        """How many components of a vector are kept where a call does not say; None: all."""
+        return self._asked[1].truncate_dim
 
     @property
     def similarity_fn_name(self) -> str:
         """The checkpoint's measure: cosine, dot, euclidean or manhattan."""
         return self._serving.similarity
+
+    def _facts(self) -> dict[str, str]:
+        return {**super()._facts(), "dimension": str(self.get_embedding_dimension())}
+
+    def _finishing(
+        self, precision: VectorPrecision, normalize: bool | None, truncate_dim: int | None
+    ) -> Callable[[Vectors], npt.NDArray[Any]]:
+        dim = self.truncate_dim if truncate_dim is None else truncate_dim
+        return finishing(self._serving.dimension, precision, normalize, dim)
 
     def _request(
         self,

@@ -11,6 +11,7 @@ from embedrt.inference.batching import Batch
 from embedrt.inference.scheduling import Arrays, Mask, Work
 from embedrt.inference.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, TOKEN_WEIGHTS
 from embedrt.loaded_model import LoadedModel
+from embedrt.moving import ENCODING, moved
 from embedrt.multi_vector.roles import RoleRows, Roles, kept_vectors
 from embedrt.progress import Advance, progress
 from embedrt.prompts import prefixed, tokens_left_out
@@ -58,6 +59,7 @@ class HybridEncoder(LoadedModel):
         late = self._serving.multi_vector
         self._roles = Roles(self._tokenizer, late) if late is not None else None
 
+    @moved(ENCODING, inputs="sentences")
     def encode(
         self,
         sentences: str | Sequence[str] | npt.NDArray[np.str_],

@@ -6,13 +6,15 @@ Each of these is one, with a kind and with methods of its own; here is what does
 import os
 from collections.abc import Mapping
 from dataclasses import fields
-from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from embedrt.arguments import require_positive
 from embedrt.errors import InputError
 from embedrt.inference.devices import Providers
 from embedrt.inference.layout import Layout
+from embedrt.moving import ATTRIBUTES, OPENING, SETTINGS, moved, why_missing
 from embedrt.opening import Opening, open_model
 from embedrt.prompts import prompt_for, prompt_name_for
 
@@ -28,35 +30,41 @@ class LoadedModel:
     """What the model must be, or give among other things, which are then not computed; None: it must give several."""
     _noun: ClassVar[str] = "encoder"
 
+    @moved(OPENING, model_name_or_path="model", max_length="max_seq_length")
     def __init__(
         self,
         model: str | os.PathLike[str],
         *,
         variant: str | None = None,
-        device: str = "cpu",
+        device: str | None = "cpu",
         providers: Providers | None = None,
         threads: int | None = None,
         layout: Layout | None = None,
         revision: str | None = None,
         prompts: Mapping[str, str] | None = None,
         default_prompt_name: str | None = None,
+        max_seq_length: int | None = None,
+        truncate_dim: int | None = None,
     ) -> None:
         """Find, check and load ``model``.
 
         Args:
             model: the folder that ``embedrt export`` wrote, a single .onnx file, or a Hub id.
             variant: a variant that the manifest names (``fp32``, ``int8`` …); None: the manifest's default.
-            device: ``cpu``, ``cuda``, ``cuda:N`` or ``auto``.
+            device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``, as which None counts: CUDA where ONNX Runtime has it.
             providers: ONNX Runtime's execution providers by name, in place of ``device``.
             threads: None: as many as affinity mask and cgroup quota allow.
             layout: threads, workers and tokens a run; None: what ``embedrt tune`` found here, else the defaults.
             revision: branch, tag or commit of a Hub repository.
             prompts: texts to put before texts, by name, beside the checkpoint's own: ``{"query": "query: "}``.
             default_prompt_name: which of them is used where none is named; None: the checkpoint's default.
+            max_seq_length: tokens after which what is read is cut; None: as many as the artifact reads, which is the most.
+            truncate_dim: keep the first so many components of each vector (Matryoshka), where a model gives one vector a text.
 
         Raises:
             ArtifactError: there is no such model, or it is damaged, foreign, or of another kind.
-            InputError: ``default_prompt_name`` names no prompt.
+            InputError: ``default_prompt_name`` names no prompt, or a length or width that the model has not.
+            TypeError: an argument that is sentence-transformers', and what to do instead.
             UnavailableError: the device or provider is not on this machine.
         """
         opening = Opening(
@@ -66,11 +74,17 @@ class LoadedModel:
             threads=threads,
             layout=layout,
             revision=revision,
-            prompts=prompts,
+            prompts=dict(prompts) if isinstance(prompts, Mapping) else prompts,
             default_prompt_name=default_prompt_name,
+            max_seq_length=max_seq_length,
+            truncate_dim=truncate_dim,
         )
-        self._asked = (model, opening)
+        if truncate_dim is not None and self._kind != "dense":
+            raise InputError(
+                f"truncate_dim is {truncate_dim}, and {type(self).__name__} gives no vector a text: leave it out"
+            )
         self._opened = open_model(model, opening, kind=self._kind)
+        self._asked = (_from_anywhere(model), opening)
         self._serving, self._tokenizer = self._opened.serving, self._opened.tokenizer
         self._runner = self._opened.runner()
         self._closed = False
@@ -84,15 +98,24 @@ class LoadedModel:
         """Tokens, special ones included, after which what is read is cut; None: never."""
         return self._tokenizer.max_seq_length
 
+    def get_max_seq_length(self) -> int | None:
+        """The same, by its older name."""
+        return self.max_seq_length
+
     @property
-    def prompts(self) -> dict[str, str]:
+    def prompts(self) -> Mapping[str, str]:
         """The checkpoint's prompts by name, and those that were given."""
-        return dict(self._serving.prompts)
+        return MappingProxyType(self._serving.prompts)
 
     @property
     def default_prompt_name(self) -> str | None:
         """The prompt that is used where none is named."""
         return self._serving.default_prompt_name
+
+    @property
+    def device(self) -> str:
+        """``cpu``, or ``cuda:N``."""
+        return self._opened.device.name
 
     @property
     def providers(self) -> list[str]:
@@ -108,6 +131,17 @@ class LoadedModel:
     def threads(self) -> int:
         """Threads that share many inputs."""
         return self._opened.layout.workers
+
+    if not TYPE_CHECKING:  # or every name would pass for one that is there
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(why_missing(name, type(self).__name__, ATTRIBUTES), name=name, obj=self)
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name not in SETTINGS:
+                super().__setattr__(name, value)
+            elif getattr(self, name, None) != value:  # what it is already may be set again
+                raise AttributeError(f"{name} of a {type(self).__name__} cannot be set: {SETTINGS[name]}")
 
     def close(self) -> None:
         """End the worker threads; the model cannot be used any more."""
@@ -159,3 +193,9 @@ class LoadedModel:
 
 def _reopened(kind: type[Model], model: str | os.PathLike[str], opening: Opening) -> Model:
     return kind(model, **{field.name: getattr(opening, field.name) for field in fields(opening)})
+
+
+def _from_anywhere(model: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """``model`` as it is found from other working directories too: a path from the root, which is never taken for a Hub id."""
+    path = Path(model).expanduser()
+    return path.absolute() if path.exists() else model

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from embedrt.arguments import require_arrays
 from embedrt.artifact.kinds import MultiVector
 from embedrt.loaded_model import LoadedModel
+from embedrt.moving import ENCODING, moved
 from embedrt.multi_vector.late_interaction import MEASURES, Several
 from embedrt.multi_vector.roles import Role, Roles, known_role
 from embedrt.multi_vector.token_encoding import TokenEncoding, TokenRequest
@@ -64,6 +65,7 @@ class MultiVectorEncoder(LoadedModel):
         task: Role | None = None,
     ) -> list[Vectors]: ...
 
+    @moved(ENCODING, sentences="inputs")
     def encode(
         self,
         inputs: str | Texts,
@@ -114,6 +116,7 @@ class MultiVectorEncoder(LoadedModel):
     @overload
     def encode_query(self, inputs: Texts, *, prompt_name: str | None = None, **options: Any) -> list[Vectors]: ...
 
+    @moved({}, sentences="inputs")
     def encode_query(
         self, inputs: str | Texts, *, prompt_name: str | None = None, **options: Any
     ) -> Vectors | list[Vectors]:
@@ -128,6 +131,7 @@ class MultiVectorEncoder(LoadedModel):
     @overload
     def encode_document(self, inputs: Texts, *, prompt_name: str | None = None, **options: Any) -> list[Vectors]: ...
 
+    @moved({}, sentences="inputs")
     def encode_document(
         self, inputs: str | Texts, *, prompt_name: str | None = None, **options: Any
     ) -> Vectors | list[Vectors]:

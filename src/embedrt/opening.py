@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from embedrt.arguments import require_positive
 from embedrt.artifact.folder import Artifact, locate
 from embedrt.artifact.kinds import CLASSES
 from embedrt.artifact.loaded_files import FileState, require_unchanged, states_of
 from embedrt.artifact.manifest import Serving
-from embedrt.errors import InputError, KindError, UnavailableError
+from embedrt.errors import KindError, UnavailableError
 from embedrt.inference.devices import Device, Providers
 from embedrt.inference.layout import Layout, layout_for
 from embedrt.inference.runner import Runner
@@ -31,17 +32,19 @@ class Opening:
     """What is asked for when a model is opened; the arguments of every encoder class."""
 
     variant: str | None = None
-    device: str = "cpu"
+    device: str | None = "cpu"
     providers: Providers | None = None
     threads: int | None = None
     layout: Layout | None = None
     revision: str | None = None
     prompts: Mapping[str, str] | None = None
     default_prompt_name: str | None = None
+    max_seq_length: int | None = None
+    truncate_dim: int | None = None
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads is {self.threads}, expected at least 1")
+        for name in ("threads", "max_seq_length", "truncate_dim"):
+            require_positive(name, getattr(self, name))
         parse_device(self.device)  # one that is none is told before a model is looked for
 
 
@@ -110,7 +113,7 @@ def open_artifact(artifact: Artifact, opening: Opening, *, outputs: tuple[str, .
 
     Raises:
         ArtifactError: it is damaged or foreign.
-        InputError: the default prompt is none of its prompts.
+        InputError: the default prompt is none of its prompts, or it does not read so many tokens.
         UnavailableError: the device or provider is not on this machine, or ONNX Runtime is too old for the variant.
     """
     device = parse_device(opening.device)
@@ -121,7 +124,9 @@ def open_artifact(artifact: Artifact, opening: Opening, *, outputs: tuple[str, .
     )
     graph = states_of([artifact.graph])  # before it is read: what is put in its place while it is loaded is another
     loaded = load(
-        artifact, lambda: _session(artifact, device, opening.providers, layout, threads=None, outputs=outputs)
+        artifact,
+        lambda: _session(artifact, device, opening.providers, layout, threads=None, outputs=outputs),
+        max_seq_length=opening.max_seq_length,
     )
     return Opened(
         artifact=artifact,

@@ -5,17 +5,19 @@ is below the last of the best pairs so far is done with after one look, which is
 the most that float32 arithmetic can be wrong by, goes to :mod:`embedrt.ranking`, which scores it exactly.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from embedrt.errors import InputError
+from embedrt.in_role import Encodes
+from embedrt.moving import moved
 from embedrt.progress import Advance
-from embedrt.ranking import NO_COSINE, Ranking, Vectors, lengths
+from embedrt.ranking import NO_COSINE, SMALLEST_LENGTH, Ranking, Vectors, lengths
 
-__all__ = ["Pairs", "most_similar_pairs", "pair_count", "paraphrase_mining_embeddings"]
+__all__ = ["Pairs", "most_similar_pairs", "pair_count", "paraphrase_mining", "paraphrase_mining_embeddings"]
 
 _BLOCK = (1024, 4096)  # 16 MB of products; long enough for BLAS threads to share, small enough for the cache
 _ROUNDING = 2.0**-24  # the relative error of one float32 operation
@@ -81,6 +83,49 @@ def most_similar_pairs(
     return Pairs(*ranking.result())
 
 
+_CHUNKS = ("query_chunk_size", "corpus_chunk_size")
+_NEIGHBOURS = {
+    "top_k": "all pairs are compared, so none is left out for a text's having many neighbours",
+    "score_function": "pairs are compared by their cosine",
+}
+
+
+@moved(_NEIGHBOURS, ignored=_CHUNKS)
+def paraphrase_mining(
+    model: Encodes,
+    sentences: Sequence[str],
+    *,
+    show_progress_bar: bool = False,
+    batch_size: int | None = None,
+    max_pairs: int = 500_000,
+    truncate_dim: int | None = None,
+    prompt_name: str | None = None,
+    prompt: str | None = None,
+) -> list[tuple[float, int, int]]:
+    """The most similar pairs of ``sentences``, by the vectors of ``model``: :func:`paraphrase_mining_embeddings` of them.
+
+    Args:
+        model: a ``SentenceEncoder``.
+        sentences: texts.
+        show_progress_bar: a bar on stderr.
+        batch_size: as for ``encode``, like everything below but ``max_pairs``.
+        max_pairs: pairs to return.
+        truncate_dim: keep the first so many components.
+        prompt_name: which of the model's prompts is put before each text.
+        prompt: a text that is put there.
+    """
+    vectors = model.encode(
+        sentences,
+        show_progress_bar=show_progress_bar,
+        batch_size=batch_size,
+        truncate_dim=truncate_dim,
+        prompt_name=prompt_name,
+        prompt=prompt,
+    )
+    return paraphrase_mining_embeddings(vectors, max_pairs=max_pairs)
+
+
+@moved(_NEIGHBOURS, ignored=_CHUNKS)
 def paraphrase_mining_embeddings(embeddings: Vectors, *, max_pairs: int = 500_000) -> list[tuple[float, int, int]]:
     """:func:`most_similar_pairs` under sentence-transformers' name and in its form: (score, first, second) a pair.
 
@@ -133,8 +178,10 @@ def _candidates(products: npt.NDArray[np.float32], limit: float, *, top: int, ma
 
 
 def _normalized(vectors: Vectors, norms: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """The vectors at length 1 as float32 (n, dim): themselves where they nearly are."""
-    if vectors.dtype == np.float32 and np.abs(norms - 1).max() <= _NEARLY_ONE:
+    """The vectors at length 1 as float32 (n, dim): themselves where they nearly are, or zero."""
+    small = norms <= SMALLEST_LENGTH
+    nearly = np.abs(norms[~small] - 1).max(initial=0) <= _NEARLY_ONE
+    if vectors.dtype == np.float32 and nearly and not vectors[small].any():
         return vectors
     unit = np.empty(vectors.shape, dtype=np.float32)
     step = _BLOCK[1]

@@ -8,13 +8,15 @@ that can no longer enter are dropped, in whatever numbers they come (a corpus ma
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NO_COSINE", "Indices", "Ranking", "Vectors", "lengths"]
+__all__ = ["NO_COSINE", "SMALLEST_LENGTH", "Indices", "Ranking", "Vectors", "lengths"]
 
 NO_COSINE = -2.0
 """Below every cosine."""
 
+SMALLEST_LENGTH = 1e-12
+"""As in cos_sim: a zero vector has the cosine 0 with everything."""
+
 _HIGHEST = 1.0
-_SMALLEST_LENGTH = 1e-12  # as in cos_sim: a zero vector has the cosine 0 with everything
 _CHUNK = 1 << 20  # components that are gathered at a time: 8 MB as float64
 
 Vectors = npt.NDArray[np.floating]
@@ -27,7 +29,7 @@ def lengths(vectors: Vectors) -> npt.NDArray[np.float64]:
     step = max(1, _CHUNK // max(1, vectors.shape[1]))
     for at in range(0, len(vectors), step):
         found[at : at + step] = np.sqrt(np.square(vectors[at : at + step], dtype=np.float64).sum(axis=1))
-    return np.maximum(found, _SMALLEST_LENGTH)
+    return np.maximum(found, SMALLEST_LENGTH)
 
 
 class Ranking:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.errors import InputError
+from embedrt.moving import moved
 from embedrt.progress import Advance
 from embedrt.similarity import cos_sim
 
@@ -26,6 +27,7 @@ class Hit(TypedDict):
     score: float
 
 
+@moved({}, ignored=("query_chunk_size", "corpus_chunk_size"))
 def semantic_search(
     query_embeddings: Vectors,
     corpus_embeddings: Vectors,
@@ -46,7 +48,7 @@ def semantic_search(
         advance: told how many rows of the corpus more have been compared with all queries.
 
     Raises:
-        InputError: ``top_k`` is below 1, or the arrays are not of one width.
+        InputError: ``top_k`` is below 1, the arrays are not of one width, or have NaN or infinity in them.
 
     >>> semantic_search(np.array([1.0, 0.0]), np.array([[0.0, 1.0], [2.0, 0.0]]), top_k=1)
     [[{'corpus_id': 1, 'score': 1.0}]]
@@ -78,9 +80,14 @@ class _Best:
         """With the ``scores`` (queries, rows) of corpus rows from ``start`` on."""
         places = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
         if scores.shape[1] > top_k:  # whatever ties with the last that enters has to stay, or order would decide
-            least = np.partition(scores, -top_k, axis=1)[:, -top_k]  # (queries,)
-            some = np.flatnonzero((scores >= least[:, None]).any(axis=0))
+            highest = np.partition(scores, -top_k, axis=1)[
+                :, -top_k:
+            ]  # (queries, k), the least first, NaN as the highest
+            _require_numbers(highest)
+            some = np.flatnonzero((scores >= highest[:, :1]).any(axis=0))
             scores, places = scores[:, some], places[:, some]
+        else:
+            _require_numbers(scores)
         scores = np.concatenate([self._scores, scores], axis=1)
         places = np.concatenate([self._places, places], axis=1)
         order = np.lexsort((places, -scores), axis=1)[:, :top_k]
@@ -89,3 +96,11 @@ class _Best:
     def hits(self) -> list[list[Hit]]:
         rows = zip(self._scores.tolist(), self._places.tolist(), strict=True)
         return [[Hit(corpus_id=place, score=score) for score, place in zip(*row, strict=True)] for row in rows]
+
+
+def _require_numbers(scores: Scores) -> None:
+    if np.isnan(scores).any():
+        raise InputError(
+            "some similarities are NaN, so vectors have NaN or infinity in them: leave out rows of which "
+            "np.isfinite(vectors).all(axis=1) is False"
+        )

@@ -1,6 +1,7 @@
 """Similarity of vectors; pure numpy. Names follow ``sentence_transformers.util``.
 
-Every function takes float arrays (n, dim) and (m, dim), or (dim,) for one vector, and gives float32.
+Every function takes arrays (n, dim) and (m, dim), or (dim,) for one vector, and gives float32. What is neither float32 nor
+float64 is computed as float32: in float16 scores would tie, and in int8 overflow.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ __all__ = [
     "dot_score",
     "euclidean_sim",
     "manhattan_sim",
+    "normalized",
     "pairwise_cos_sim",
     "pairwise_dot_score",
     "pairwise_euclidean_sim",
@@ -29,9 +31,10 @@ _BLOCK = 1 << 22  # floats of a broadcast difference held at a time: 16 MB
 
 
 def normalized(vectors: Vectors) -> Scores:
-    """``vectors`` at length 1 each; a zero vector stays zero."""
-    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.maximum(norms, _SMALLEST_NORM), dtype=np.float32)
+    """``vectors`` (…, dim) at length 1 each; a zero vector stays zero."""
+    floats = _floats(vectors)
+    norms = np.linalg.norm(floats, axis=-1, keepdims=True)
+    return np.asarray(floats / np.maximum(norms, _SMALLEST_NORM), dtype=np.float32)
 
 
 def cos_sim(a: Vectors, b: Vectors) -> Scores:
@@ -97,8 +100,13 @@ def similarity_function(name: str, *, pairwise: bool = False) -> Callable[[Vecto
     return _FUNCTIONS[name][pairwise]
 
 
-def _matrix(vectors: Vectors) -> Vectors:
+def _floats(vectors: Vectors) -> Vectors:
     array = np.asarray(vectors)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+
+
+def _matrix(vectors: Vectors) -> Vectors:
+    array = _floats(vectors)
     if array.ndim not in (1, 2):
         raise InputError(f"vectors have the shape {array.shape}, expected (n, dim) or (dim,)")
     return array if array.ndim == 2 else array[None, :]

@@ -13,6 +13,7 @@ from embedrt.arguments import require_positive
 from embedrt.artifact.kinds import Sparse
 from embedrt.errors import InputError
 from embedrt.loaded_model import LoadedModel
+from embedrt.moving import ENCODING, moved
 from embedrt.progress import progress
 from embedrt.sparse import similarity as sparse_similarity
 from embedrt.sparse.encoding import GraphTerms, SparseRequest, static_terms
@@ -63,6 +64,7 @@ class SparseEncoder(LoadedModel):
         max_active_dims: int | None = None,
     ) -> SparseVectors: ...
 
+    @moved(ENCODING, ignored=("save_to_cpu",), inputs="sentences")
     def encode(
         self,
         sentences: Texts,
@@ -102,6 +104,7 @@ class SparseEncoder(LoadedModel):
         self, sentences: Sequence[str] | npt.NDArray[np.str_], *, prompt_name: str | None = None, **options: Any
     ) -> SparseVectors: ...
 
+    @moved(ENCODING, ignored=("save_to_cpu",), inputs="sentences")
     def encode_query(self, sentences: Texts, *, prompt_name: str | None = None, **options: Any) -> Given:
         """As :meth:`encode`, with the prompt called ``query`` where there is one, and the checkpoint's own way with queries."""
         return self._as("query", sentences, prompt_name, **options)
@@ -114,6 +117,7 @@ class SparseEncoder(LoadedModel):
         self, sentences: Sequence[str] | npt.NDArray[np.str_], *, prompt_name: str | None = None, **options: Any
     ) -> SparseVectors: ...
 
+    @moved(ENCODING, ignored=("save_to_cpu",), inputs="sentences")
     def encode_document(self, sentences: Texts, *, prompt_name: str | None = None, **options: Any) -> Given:
         """As :meth:`encode`, with the prompt called ``document``, ``passage`` or ``corpus`` where there is one."""
         return self._as("document", sentences, prompt_name, **options)

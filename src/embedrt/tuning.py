@@ -75,6 +75,7 @@ def tune(
     seconds: float = 15.0,
     lengths: npt.NDArray[np.int64] | None = None,
     advance: Advance = lambda _seconds: None,
+    revision: str | None = None,
 ) -> Tuned:
     """Try layouts of one variant for about ``seconds``, loading not counted; a large model needs longer for its one round.
 
@@ -85,10 +86,11 @@ def tune(
         seconds: how long to measure.
         lengths: (texts,) tokens of the texts of a corpus; None: :func:`typical_lengths`.
         advance: told how many seconds more have passed.
+        revision: branch, tag or commit of a Hub repository.
     """
     place = parse_device(device)
     default = default_layout(kind=place.kind)
-    with closing(_Rig(model, variant, place)) as rig:
+    with closing(_Rig(model, variant, place, revision=revision)) as rig:
         shapes = [default] if place.kind != "cpu" else _latency_layouts(default)
         latency = _in_turn(shapes, rig.one_text, seconds * _LATENCY_SHARE, advance)
         remaining = seconds * (1 - _LATENCY_SHARE)
@@ -113,8 +115,8 @@ def typical_lengths(count: int = 2000, *, seed: int = 0) -> npt.NDArray[np.int64
 class _Rig:
     """One model of any kind, and runners of it in any layout; sessions are shared between layouts."""
 
-    def __init__(self, model: str | Path, variant: str | None, device: Device) -> None:
-        self._artifact, self._device = locate(model, variant=variant), device
+    def __init__(self, model: str | Path, variant: str | None, device: Device, *, revision: str | None = None) -> None:
+        self._artifact, self._device = locate(model, variant=variant, revision=revision), device
         self._sessions: dict[tuple[int, bool], GraphSession] = {}
         self._runners: dict[Layout, Runner] = {}
         self._loaded: Loaded = load(self._artifact, lambda: self._session(1, fusions=False))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from embedrt.errors import InputError
 from embedrt.similarity import normalized
 
-__all__ = ["VectorPrecision", "finishing", "quantize_embeddings", "require_precision", "truncated"]
+__all__ = ["VectorPrecision", "finishing", "quantize_embeddings", "require_precision", "require_width", "truncated"]
 
 VectorPrecision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 Floats = npt.NDArray[np.float32]
@@ -22,9 +22,9 @@ _FEW = 100
 
 
 def truncated(vectors: Floats, dim: int | None) -> Floats:
-    """The first ``dim`` components of (n, width) vectors (Matryoshka); all of them for None."""
-    _require_width(dim, vectors.shape[-1])
-    return vectors if dim is None else np.ascontiguousarray(vectors[:, :dim])
+    """The first ``dim`` components of vectors (…, width) (Matryoshka); all of them for None."""
+    require_width(dim, vectors.shape[-1])
+    return vectors if dim is None else np.ascontiguousarray(vectors[..., :dim])
 
 
 def quantize_embeddings(
@@ -32,6 +32,7 @@ def quantize_embeddings(
     precision: VectorPrecision,
     *,
     ranges: Floats | None = None,
+    calibration_embeddings: Floats | None = None,
 ) -> Floats | npt.NDArray[np.int8] | npt.NDArray[np.uint8]:
     """Store vectors in 8 bits or 1 bit a component, with the buckets that sentence-transformers uses.
 
@@ -39,24 +40,30 @@ def quantize_embeddings(
     eight components a byte, most significant bit first; ``binary`` is shifted by -128.
 
     Args:
-        embeddings: (n, dim) float32.
+        embeddings: (n, dim) floats, or (dim,).
         precision: the type to store.
-        ranges: (2, dim) smallest and largest value of each component, for int8 and uint8; taken from ``embeddings`` where
-            none are given, which makes the result depend on its company.
+        ranges: (2, dim) smallest and largest value of each component, for int8 and uint8.
+        calibration_embeddings: (n, dim) vectors to take the ranges of; None: of ``embeddings``, so that the result depends on
+            its company.
 
     Raises:
-        InputError: unknown precision, or int8/uint8 for a single vector without ranges.
+        InputError: unknown precision, vectors that are no floats, or int8/uint8 for a single vector without ranges.
 
     >>> quantize_embeddings(np.array([[0.5, -0.5, 1.0]], dtype=np.float32), "ubinary")
     array([[160]], dtype=uint8)
     """
     require_precision(precision)
+    embeddings = np.asarray(embeddings)
+    if not np.issubdtype(embeddings.dtype, np.floating):
+        raise InputError(f"embeddings are {embeddings.dtype}, expected floats: pass them as encode gives them")
     if precision == "float32":
         return embeddings
     if precision in ("binary", "ubinary"):
         packed = np.packbits(embeddings > 0, axis=-1)
         return packed if precision == "ubinary" else (packed.astype(np.int16) - 128).astype(np.int8)
-    low, step = _buckets(_ranges(embeddings) if ranges is None else ranges)
+    if ranges is None:
+        ranges = _ranges(embeddings if calibration_embeddings is None else np.asarray(calibration_embeddings))
+    low, step = _buckets(ranges)
     buckets: Floats = np.clip(np.floor((embeddings - low) / step), 0, _BUCKETS)
     return buckets.astype(np.uint8) if precision == "uint8" else (buckets - 128).astype(np.int8)
 
@@ -70,7 +77,7 @@ def finishing(
         InputError: an unknown precision, or a width that is not there; here already, before anything was encoded.
     """
     require_precision(precision)
-    _require_width(dim, dimension)
+    require_width(dim, dimension)
     if precision == "float32" and dim is None and not normalize:
         return _as_they_are
 
@@ -95,7 +102,12 @@ def require_precision(precision: str) -> None:
         raise InputError(f"precision is {precision!r}, expected one of {', '.join(_KNOWN)}")
 
 
-def _require_width(dim: int | None, dimension: int) -> None:
+def require_width(dim: int | None, dimension: int) -> None:
+    """Refuse to cut vectors to a width that they have not; None cuts nothing.
+
+    Raises:
+        InputError: it is below 1, or above ``dimension``.
+    """
     if dim is not None and not 0 < dim <= dimension:
         raise InputError(f"truncate_dim is {dim}, expected 1 to {dimension}")
 
@@ -104,7 +116,7 @@ def _ranges(embeddings: Floats) -> Floats:
     """Smallest and largest value of each component, (2, dim)."""
     if len(embeddings) == 0:
         return np.zeros((2, embeddings.shape[-1]), dtype=np.float32)
-    if len(embeddings) == 1:
+    if len(embeddings) == 1 or embeddings.ndim == 1:
         raise InputError(
             "one vector alone has no range: encode several texts for int8 and uint8, or pass `ranges` (2, dim)"
         )

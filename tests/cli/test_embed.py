@@ -1,6 +1,7 @@
 """``embedrt embed``: files in and out, exit codes, and what goes to which stream."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -225,6 +226,19 @@ def test_half_written_file_is_removed(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(OSError, match="No space left"):
         writing.write_vectors(tmp_path / "out.npy", [], np.zeros((0, 8)))
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("out.npy", b"old")]
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "out.npy"
+    path.write_bytes(b"old")
+    seen: list[tuple[int, bytes]] = []
+
+    def sync(handle: int) -> None:
+        seen.append((os.fstat(handle).st_size, path.read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    writing.write_vectors(path, [], np.zeros((3, 8)))
+    assert seen == [(path.stat().st_size, b"old")]
 
 
 def test_a_full_disk_is_one_sentence(

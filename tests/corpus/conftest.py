@@ -10,6 +10,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from embedrt.corpus import Corpus, EncodeOptions
+
 WORDS = ["how", "do", "i", "reset", "my", "password", "a", "cat", "sat", "忘", "记"]
 Rows = Callable[[int], list[str]]
 
@@ -42,3 +44,13 @@ def corpus(tmp_path: Path) -> Path:
     parquet.write_table(table, folder / "e.parquet", row_group_size=4)
     (folder / "notes.md").write_text("no corpus", encoding="utf-8")
     return folder
+
+
+@pytest.fixture
+def job(corpus: Path, tmp_path: Path) -> Corpus:
+    return Corpus(inputs=[corpus], output=tmp_path / "vectors", part_rows=10)
+
+
+@pytest.fixture
+def options(tiny: Path) -> EncodeOptions:
+    return EncodeOptions(model=str(tiny))

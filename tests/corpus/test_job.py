@@ -28,16 +28,6 @@ PARTS = [
 ]
 
 
-@pytest.fixture
-def job(corpus: Path, tmp_path: Path) -> Corpus:
-    return Corpus(inputs=[corpus], output=tmp_path / "vectors", part_rows=10)
-
-
-@pytest.fixture
-def options(tiny: Path) -> EncodeOptions:
-    return EncodeOptions(model=str(tiny))
-
-
 def parts_of(folder: Path) -> dict[str, bytes]:
     """Every file but the notes of the job, hidden ones too."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from embedrt.corpus.reading import read_records
+from embedrt.corpus.reading import read_records, read_texts
 from embedrt.errors import InputError
 
 RECORDS: list[dict[str, Any]] = [
@@ -48,6 +48,7 @@ def test_every_form_gives_the_same_records(tmp_path: Path, suffix: str) -> None:
         assert read_records(str(packed), text_field="text") == RECORDS
     assert read_records(str(path), text_field="text") == RECORDS
     assert [record["id"] for record in read_records(str(path), text_field="id")] == ["1", "2", "3"]
+    assert read_texts(str(path), text_field="id") == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("name", ["texts.txt", "texts", "texts.md"])
@@ -75,6 +76,11 @@ def test_stdin_is_a_text_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a.txt.gz", b"not packed", r"a\.txt\.gz cannot be read: Not a gzipped file"),
         ("a.txt", b"a\n\xff\n", r"a\.txt, line 2 is not UTF-8 text"),
         ("a.jsonl", b'{"text": 5}\n', r"a\.jsonl, line 1 has no text under 'text'"),
+        (
+            "a.jsonl",
+            b'{"text": "\\ud83d\\ude00"}\n{"text": "ok", "title": "cut \\ud83d"}\n',
+            r"a\.jsonl, line 2 holds half of a surrogate pair, which is no character: mend or remove the line$",
+        ),
         ("a.parquet", b"PAR1", r"a\.parquet cannot be read as \.parquet"),
     ],
 )
@@ -90,6 +96,15 @@ def test_a_parquet_file_without_the_texts(tmp_path: Path) -> None:
         read_records(str(tmp_path / "a.parquet"), text_field="text")
     with pytest.raises(InputError, match=r"has no column 'body', it has text, id: see --text-field"):
         read_records(str(tmp_path / "a.parquet"), text_field="body")
+
+
+def test_what_python_cannot_hold(tmp_path: Path) -> None:
+    """A year beyond 9999, in a column that texts alone have no need of."""
+    far = pa.array([2**58], pa.timestamp("us"))
+    parquet.write_table(pa.table({"text": ["a"], "when": far}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet, column 'when' holds what Python cannot: .* Turn the column int"):
+        read_records(str(tmp_path / "a.parquet"), text_field="text")
+    assert read_texts(str(tmp_path / "a.parquet"), text_field="text") == ["a"]
 
 
 def test_no_file_at_all(tmp_path: Path) -> None:

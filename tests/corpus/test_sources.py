@@ -149,6 +149,8 @@ def test_what_stands_beside_the_texts(corpus: Path) -> None:
         ),
         (b'{"text": "a"}\n\n{"text": \n', r"line 3 is not JSON: .* Or leave such rows out"),
         (b'{"text": "a"}\n{"text": "\xff"}\n', r"line 2 is not UTF-8 text: .* Or leave such rows out"),
+        (b'{"text": "a"}\n{"text": "\\ud83d"}\n', r"line 2 holds half of a surrogate pair, .* Or leave such rows"),
+        (b'{"text": "a"}\n{"text": "b", "of": [{"\\uDC00": 1}]}\n', r"line 2 holds half of a surrogate pair"),
     ],
 )
 def test_rows_without_a_text(tmp_path: Path, content: bytes, message: str) -> None:
@@ -174,6 +176,19 @@ def test_rows_of_a_table_without_a_text(tmp_path: Path) -> None:
         read(path, text_field="body")
     with pytest.raises(InputError, match="has no column 'm', it has text, n: see --keep"):
         read(path, keep=("n", "m"))
+
+
+def test_what_python_cannot_hold(tmp_path: Path) -> None:
+    """It may stay a column, but is no part of a record."""
+    path = tmp_path / "far.parquet"
+    parquet.write_table(pa.table({"text": ["a"], "when": pa.array([2**58], pa.timestamp("us"))}), path)
+    [piece], _ = read(path)
+    assert piece.fields.num_rows == 1
+    with pytest.raises(InputError, match=r"far\.parquet, column 'when' holds what Python cannot: "):
+        read(path, as_records=True, skip_invalid=True)
+    [some], _ = read(path, as_records=True, keep=("text",))
+    [none], _ = read(path, as_records=True, keep=())
+    assert (some.fields, none.fields) == ([{"text": "a"}], [{}])
 
 
 @pytest.mark.parametrize("name", ["cut.jsonl.gz", "cut.txt.gz", "cut.parquet"])

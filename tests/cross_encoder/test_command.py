@@ -1,11 +1,15 @@
 """``embedrt rerank``: files in, order and form of the output, exit codes; ``embedrt embed`` names it."""
 
+import datetime as dt
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from embedrt import CrossEncoder
 
@@ -52,6 +56,14 @@ def test_json_keeps_the_fields_of_a_record(
         for entry in reranker.rank(QUERY, DOCUMENTS, activation_fn="identity")
     ]
     assert [json.loads(line) for line in ended.out.splitlines()] == expected
+
+
+def test_dates_and_decimals_of_a_table_are_text(run: Run, tiny_reranker: Path, tmp_path: Path) -> None:
+    fields = {"day": [dt.date(2026, 1, 2)], "price": [Decimal("1.50")]}
+    parquet.write_table(pa.table({"text": ["a cat"], **fields}), tmp_path / "documents.parquet")
+    ended = run("rerank", tiny_reranker, QUERY, tmp_path / "documents.parquet", "--json")
+    found = json.loads(ended.out)
+    assert (found["day"], found["price"], found["corpus_id"]) == ("2026-01-02", "1.50", 0)
 
 
 def test_prompts(run: Run, tiny_reranker: Path, reranker: CrossEncoder, documents: Path) -> None:

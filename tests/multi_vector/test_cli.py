@@ -1,12 +1,15 @@
 """``embedrt embed`` on models whose vectors are no matrix."""
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from typer.testing import CliRunner
 
 from embedrt import MultiVectorEncoder, SentenceEncoder
@@ -36,6 +39,12 @@ def test_json_lines_hold_a_list_of_vectors(artifact: Path, file: Path, tmp_path:
         expected = encoder.encode_query(TEXTS) if role == "query" else encoder.encode_document(TEXTS)
     for record, vectors in zip(records, expected, strict=True):
         np.testing.assert_array_equal(np.array(record["embedding"], np.float32), vectors)
+
+
+def test_dates_of_a_table_are_text(artifact: Path, tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"text": ["hello"], "day": [dt.date(2026, 1, 2)]}), tmp_path / "texts.parquet")
+    result = CliRunner().invoke(app, ["embed", str(artifact), str(tmp_path / "texts.parquet")])
+    assert json.loads(result.stdout)["day"] == "2026-01-02"
 
 
 def test_texts_are_documents_unless_said_otherwise(artifact: Path, file: Path) -> None:

@@ -260,3 +260,13 @@ def test_tune_measures_sparse_models_too(splade_artifact: Path) -> None:
         layout = default_layout(2)
         assert rig.one_text(layout, 0.0) > 0
         assert rig.corpus(layout, np.array([3, 8, 8])) > 0
+
+
+def test_arguments_of_sentence_transformers(encoder: SparseEncoder, splade_artifact: Path) -> None:
+    dropped: dict[str, Any] = {"convert_to_tensor": False, "convert_to_sparse_tensor": False, "save_to_cpu": True}
+    for ask in (encoder.encode, encoder.encode_document):
+        assert same_bits(ask(inputs=TEXTS, **dropped)[0], encoder.encode_document(TEXTS)[0])  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"^encode_query takes no argument convert_to_tensor: there is no PyTorch here"):
+        encoder.encode_query(TEXTS, convert_to_tensor=True)
+    with pytest.raises(TypeError, match=r"^SparseEncoder takes no argument max_active_dims: pass it to encode, "):
+        SparseEncoder(splade_artifact, max_active_dims=64)  # type: ignore[call-arg]

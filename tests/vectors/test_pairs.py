@@ -144,6 +144,19 @@ def test_sentence_transformers_name_and_answer() -> None:
     assert {(first, second) for _, first, second in ours[:250]} <= {(int(i), int(j)) for _, i, j in theirs}
 
 
+def test_a_zero_vector_among_normalized_ones_has_nothing_copied() -> None:
+    vectors = random(3000, 2000)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[7] = 0
+    tracemalloc.start()
+    most_similar_pairs(vectors, top=5, block=(256, 1024))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < vectors.nbytes / 2
+    vectors[7] = np.float32(9e-13) * vectors[3]  # of some length, so with cosines
+    assert as_list(most_similar_pairs(vectors[:30], top=9)) == brute_force(vectors[:30], 9)
+
+
 def test_a_corpus_of_one_text_takes_no_memory() -> None:
     """2·10^10 pairs, all of the highest score: only the first ones are looked at."""
     vectors = np.ones((200_000, 2), dtype=np.float32)

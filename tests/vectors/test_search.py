@@ -52,3 +52,20 @@ def test_bad_input() -> None:
         semantic_search(np.zeros(2), np.zeros((1, 2)), top_k=0)
     with pytest.raises(InputError, match="vectors of width 2 cannot be compared with vectors of width 3"):
         semantic_search(np.zeros(2), np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("rows", [3, 40])
+def test_similarities_that_are_no_numbers(rows: int) -> None:
+    corpus = np.ones((rows, 2), np.float32)
+    corpus[1] = np.nan
+    with pytest.raises(InputError, match="some similarities are NaN, so vectors have NaN or infinity in them"):
+        semantic_search(np.ones(2, np.float32), corpus, top_k=5)
+
+
+def test_a_corpus_in_half_precision() -> None:
+    numbers = np.random.default_rng(1)
+    corpus = numbers.standard_normal((300, 16)).astype(np.float16)
+    corpus[7] = 0
+    query = numbers.standard_normal(16).astype(np.float32)
+    assert semantic_search(query, corpus) == semantic_search(query, corpus.astype(np.float32))
+    assert semantic_search(query, corpus, query_chunk_size=5) == semantic_search(query, corpus)  # type: ignore[call-arg]

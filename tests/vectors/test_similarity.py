@@ -129,3 +129,17 @@ def test_widths_and_shapes_that_do_not_fit_are_named(name: str) -> None:
         _ours(name)(np.ones((1, 2, 3)), np.ones((2, 3)))
     with pytest.raises(InputError, match=r"one shape, got \(2, 3\) and \(1, 3\)"):
         _ours(f"pairwise_{name}")(np.ones((2, 3)), np.ones((1, 3)))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int8])
+@pytest.mark.parametrize("name", [*NAMES, *(f"pairwise_{name}" for name in NAMES)])
+def test_stored_in_fewer_bits(name: str, dtype: type[np.generic]) -> None:
+    numbers = np.random.default_rng(0)
+    first, second = (numbers.uniform(-120, 120, (5, 64)).astype(dtype) for _ in range(2))
+    found = _ours(name)(first, second)
+    np.testing.assert_array_equal(found, _ours(name)(first.astype(np.float32), second.astype(np.float32)))
+    assert len(np.unique(found)) == found.size
+
+
+def test_a_zero_vector_in_half_precision() -> None:
+    assert _ours("cos_sim")(np.zeros(4, np.float16), np.ones(4, np.float16)).tolist() == [[0.0]]

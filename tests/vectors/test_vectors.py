@@ -88,6 +88,21 @@ def test_one_vector_has_no_range(precision: VectorPrecision) -> None:
         quantize_embeddings(_corpus(1), precision)
 
 
+@pytest.mark.parametrize("precision", ["int8", "uint8"])
+def test_the_ranges_of_other_vectors(precision: VectorPrecision) -> None:
+    corpus = _corpus()
+    expected = theirs(corpus[:3], precision, calibration_embeddings=corpus)
+    np.testing.assert_array_equal(quantize_embeddings(corpus[:3], precision, calibration_embeddings=corpus), expected)
+    np.testing.assert_array_equal(quantize_embeddings(corpus[0], precision, calibration_embeddings=corpus), expected[0])
+    with pytest.raises(InputError, match="one vector alone has no range"):
+        quantize_embeddings(corpus[0], precision)
+
+
+def test_what_is_stored_in_few_bits_already() -> None:
+    with pytest.raises(InputError, match="embeddings are int8, expected floats: pass them as encode gives them"):
+        quantize_embeddings(np.ones((3, 8), np.int8), "binary")
+
+
 def test_few_vectors_warn_and_many_do_not() -> None:
     with pytest.warns(UserWarning, match=r"the ranges of 99 vectors are a poor guess .*: pass `ranges` \(2, dim\)"):
         quantize_embeddings(_corpus(99), "int8")

@@ -25,6 +25,7 @@ __all__ = [
     "WORDS_FILE",
     "Artifact",
     "check_files",
+    "hashes_beside_graph",
     "locate",
     "open_tokenizer",
     "prompts_of",
@@ -206,6 +207,19 @@ def _check_file(path: Path, size: int, sha256: str) -> None:
         raise IntegrityError(
             f"{path} has SHA-256 {found[:12]}…, the manifest names {sha256[:12]}…: the file was changed. {advice}"
         )
+
+
+def hashes_beside_graph(artifact: Artifact) -> dict[str, str]:
+    """SHA-256 of each file but the graph's that serving reads, by its name: from the manifest, else of the files.
+
+    Raises:
+        IntegrityError: the graph's file is damaged.
+    """
+    if artifact.manifest is not None:
+        read = [path for path in _needed_files(artifact) if artifact.folder / path != artifact.graph]
+        return {path: artifact.manifest.files[path].sha256 for path in read}
+    beside = [artifact.tokenizer, *(artifact.graph.parent / name for name in external_locations(artifact.graph))]
+    return {path.name: sha256_of(path) for path in beside if path.is_file()}
 
 
 def sha256_of(path: Path) -> str:

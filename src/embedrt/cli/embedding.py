@@ -1,6 +1,5 @@
 """A file of texts as vectors of any kind: which class encodes them, and what becomes of a record. A kind is a function here."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -8,7 +7,7 @@ from typing import IO, Any
 from embedrt.artifact.folder import locate
 from embedrt.cli.asked import Asked
 from embedrt.cli.sparse import sparse_fields
-from embedrt.corpus.reading import Record
+from embedrt.corpus.lines import Record, as_json
 from embedrt.corpus.writing import EMBEDDING_FIELD, require_writable
 from embedrt.errors import InputError, KindError
 from embedrt.multi_vector_encoder import MultiVectorEncoder
@@ -58,7 +57,7 @@ def write_records(kind: str, file: IO[bytes], records: Sequence[Record], texts: 
     """A JSON object a line: the record's fields, and its vectors of ``kind``, written as they come."""
     with progress(len(texts), shown=asked.shown) as advance:
         for record, fields in zip(records, JSONL_KINDS[kind](texts, asked), strict=True):
-            file.write(json.dumps({**record, **fields}, ensure_ascii=False).encode() + b"\n")
+            file.write(f"{as_json({**record, **fields})}\n".encode())
             advance(1)
 
 

@@ -27,7 +27,7 @@ from embedrt.cli.options import (
     Threads,
     Variant,
 )
-from embedrt.corpus.reading import read_records
+from embedrt.corpus.reading import read_texts
 from embedrt.corpus.writing import replacing, writer_for
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import GraphError, InputError
@@ -78,7 +78,7 @@ def pairs(
     """
     _require_jsonl(output)
     folder = spill_folder(spill)
-    texts = [str(record[text_field]) for record in read_records(source, text_field=text_field)]
+    texts = read_texts(source, text_field=text_field)
     if len(texts) < 2:
         raise InputError(f"{source}: 2 texts or more were expected, {len(texts)} came: pass a larger file")
     shown = not quiet and sys.stderr.isatty()

@@ -1,13 +1,13 @@
 """``embedrt rerank MODEL QUERY DOCUMENTS``: the texts of a file, the best answer to the query first."""
 
-import json as json_module
 import sys
 from typing import Annotated
 
 import typer
 
 from embedrt.cli.options import Device, Json, Model, Prompt, PromptName, Quiet, Revision, TextField, Threads, Variant
-from embedrt.corpus.reading import Record, read_records
+from embedrt.corpus.lines import as_json
+from embedrt.corpus.reading import read_records
 from embedrt.cross_encoder import CrossEncoder, Ranked
 from embedrt.errors import InputError
 
@@ -54,12 +54,7 @@ def rerank(
         )
     for entry in ranked:
         record = records[entry["corpus_id"]]
-        typer.echo(_object(entry, record) if json else _line(entry, str(record[text_field])))
-
-
-def _object(entry: Ranked, record: Record) -> str:
-    """A JSON object a document: its own fields, its place among the documents, and its score."""
-    return json_module.dumps({**record, **entry}, ensure_ascii=False)
+        typer.echo(as_json({**record, **entry}) if json else _line(entry, str(record[text_field])))
 
 
 def _line(entry: Ranked, text: str) -> str:

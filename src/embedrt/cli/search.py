@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from embedrt.cli.options import Device, Json, Model, Quiet, Revision, Source, TextField, Threads, Variant
-from embedrt.corpus.reading import read_records
+from embedrt.corpus.reading import read_texts
 from embedrt.cross_encoder import CrossEncoder
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import InputError
@@ -42,7 +42,7 @@ def search(
     quiet: Quiet = False,
 ) -> None:
     """Find the texts nearest to each query. Prompts of the checkpoint for queries and documents are used."""
-    texts = [str(record[text_field]) for record in read_records(source, text_field=text_field)]
+    texts = read_texts(source, text_field=text_field)
     if not texts:
         raise InputError(f"{source} holds no text: pass a file with one a line")
     shown = not quiet and sys.stderr.isatty()

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from embedrt.artifact.folder import Artifact, locate, open_tokenizer
 from embedrt.cli.options import Device, Json, Model, Quiet, Revision, TextField
-from embedrt.corpus.reading import read_records
+from embedrt.corpus.reading import read_texts
 from embedrt.errors import InputError, ManifestError
 from embedrt.inference.layout import tuned_path, write_tuned
 from embedrt.inference.session import parse_device, runtime_version
@@ -52,7 +52,9 @@ def tune(
         for artifact in artifacts:
             name = str(artifact.variant)
             share = seconds / len(artifacts)
-            found[name] = try_layouts(model, name, device=device, seconds=share, lengths=lengths, advance=advance)
+            found[name] = try_layouts(
+                model, name, device=device, seconds=share, lengths=lengths, advance=advance, revision=revision
+            )
             write_tuned(_kept_at(artifact, device), found[name].layout)
     _report(found, _kept_at(artifacts[0], device).parent, json=json)
 
@@ -75,10 +77,10 @@ def _kept_at(artifact: Artifact, device: str) -> Path:
 
 
 def _lengths(texts: Path, text_field: str, tokenizer: Path) -> npt.NDArray[np.int64]:
-    records = read_records(str(texts), text_field=text_field)
-    if not records:
+    read = read_texts(str(texts), text_field=text_field)
+    if not read:
         raise InputError(f"{texts} holds no text: pass a file with some hundreds of texts like yours")
-    return open_tokenizer(tokenizer).encode([record[text_field] for record in records]).lengths
+    return open_tokenizer(tokenizer).encode(read).lengths
 
 
 def _report(found: dict[str, Tuned], folder: Path, *, json: bool) -> None:

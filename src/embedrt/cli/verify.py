@@ -37,7 +37,7 @@ def verify(
     if not file:
         refuse({"--corpus": corpus}, "is for artifacts of word vectors: add --against FILE, or leave it out")
     if against is None:
-        _check_hashes(artifact, variant)
+        _check_hashes(artifact, variant, revision)
         answer: dict[str, object] = {"hashes": "ok"}
         sentence = "every file that serving reads is the one that the manifest names"
     else:
@@ -54,8 +54,8 @@ def verify(
     typer.echo(json_module.dumps(answer, indent=2) if json else f"{artifact}: {sentence}")
 
 
-def _check_hashes(artifact: str, variant: str | None) -> None:
-    found = locate(artifact, variant=variant)
+def _check_hashes(artifact: str, variant: str | None, revision: str | None) -> None:
+    found = locate(artifact, variant=variant, revision=revision)
     if found.manifest is None:
         raise ManifestError(f"{artifact} has no embedrt.json, so there is nothing to check it with")
     check_files(found)

@@ -1,16 +1,16 @@
 """The whole story of a large job: files → pieces → encoders → a file of vectors for each piece, and a note of what is done."""
 
-import re
 import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from embedrt.arguments import require_positive
-from embedrt.artifact.folder import locate, sha256_of
+from embedrt.artifact.folder import hashes_beside_graph, locate, serving_from_hub_files, sha256_of
+from embedrt.corpus.parts import Form, is_half_written, is_part, part_path
 from embedrt.corpus.sources import Piece, Reading, Source, find_sources, pieces
 from embedrt.corpus.state import STATE_FILE, State
 from embedrt.corpus.stations import EncodeOptions, through_stations
@@ -22,10 +22,9 @@ from embedrt.progress import Advance, progress
 
 __all__ = ["PART_ROWS", "Corpus", "Form", "Report", "map_corpus"]
 
-Form = Literal["parquet", "npy", "jsonl"]
 PART_ROWS = 20_000
-_PART = re.compile(rf"\.?.+-\d{{5,}}\.({'|'.join(get_args(Form))})(\.\w+)?")
-"""The name of a part; with a point in front and more behind, of one that was being written when a job was killed."""
+_SERVED = ("max_seq_length", "pad_token_id", "padding_side", "prompts", "default_prompt_name", "include_prompt")
+"""What else than files decides which tokens of a text the graph reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +86,7 @@ def map_corpus(
     for device in devices:
         GraphSession.require_device(parse_device(device))
     began, report = time.perf_counter(), Report()
-    sources = find_sources(corpus.inputs)
+    sources = find_sources(corpus.inputs, output=corpus.output)
     settings = _settings(corpus, options)
     if corpus.form == "parquet":
         require_pyarrow()
@@ -109,9 +108,12 @@ def _clear(folder: Path) -> None:
         InputError: something else is there too; all stays.
     """
     for path in folder.rglob("*"):
-        if path.is_file() and path.name != STATE_FILE and not _PART.fullmatch(path.name):
+        known = path.name == STATE_FILE or is_part(path.name) or is_half_written(path.name)
+        if path.is_file() and not known:
             raise InputError(f"{path} is no part of a job that could begin anew: move it away, or pass a new folder")
-    shutil.rmtree(folder)
+    place = folder.resolve()  # rmtree refuses links
+    shutil.rmtree(place)
+    place.mkdir()  # where links go on leading
 
 
 class _Ledger:
@@ -127,6 +129,7 @@ class _Ledger:
         how = Reading(
             text_field=self._corpus.text_field,
             keep=self._corpus.keep,
+            as_records=self._corpus.form == "jsonl",
             rows=self._corpus.part_rows,
             skip_invalid=self._corpus.skip_invalid,
         )
@@ -167,7 +170,7 @@ class _Ledger:
             self._state.finish(source, self._parts[source])
 
     def _part(self, source: Source, number: int) -> Path:
-        return self._corpus.output / f"{source.name}-{number:05}.{self._corpus.form}"
+        return part_path(self._corpus.output, source, number, self._corpus.form)
 
 
 def _settings(corpus: Corpus, options: EncodeOptions) -> dict[str, Any]:
@@ -182,6 +185,7 @@ def _settings(corpus: Corpus, options: EncodeOptions) -> dict[str, Any]:
     encoding = asdict(options)
     for name in ("model", "revision", "threads", "batch_size"):  # the graph stands for the first two
         del encoding[name]
+    serving = found.manifest.serving if found.manifest else serving_from_hub_files(found.folder, dimension=1)
     return {
         **encoding,
         "variant": found.variant,
@@ -190,4 +194,6 @@ def _settings(corpus: Corpus, options: EncodeOptions) -> dict[str, Any]:
         "text_field": corpus.text_field,
         "keep": None if corpus.keep is None else list(corpus.keep),
         "graph": found.graph_sha256 or sha256_of(found.graph),
+        "files": hashes_beside_graph(found),
+        **{name: getattr(serving, name) for name in _SERVED},
     }

@@ -5,12 +5,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from embedrt.corpus.lines import Record
-from embedrt.corpus.parquet import missing_column, no_text, open_parquet
+from embedrt.corpus.parquet import missing_column, no_text, open_parquet, records_of
 from embedrt.corpus.rows import UNREADABLE, Rows, open_rows, rows_of
 from embedrt.corpus.writing import require_pyarrow
 from embedrt.errors import InputError
 
-__all__ = ["Record", "read_records"]
+__all__ = ["Record", "read_records", "read_texts"]
 
 
 def read_records(source: str, *, text_field: str) -> list[Record]:
@@ -20,9 +20,18 @@ def read_records(source: str, *, text_field: str) -> list[Record]:
         InputError: there is no such file, it is not what its name says, or a record has no text; the line is named.
         MissingDependencyError: .parquet without pyarrow.
     """
+    return _records(source, text_field, whole=True)
+
+
+def read_texts(source: str, *, text_field: str) -> list[str]:
+    """The texts of a file alone, as :func:`read_records`; of .parquet no other column is read."""
+    return [record[text_field] for record in _records(source, text_field, whole=False)]
+
+
+def _records(source: str, text_field: str, *, whole: bool) -> list[Record]:
     try:
         if source.endswith(".parquet"):
-            return _parquet_records(Path(source), text_field)
+            return _parquet_records(Path(source), text_field, whole=whole)
         with _rows(source, text_field) as rows:
             return [rows.record(at, row) for at, row in rows]
     except FileNotFoundError as error:
@@ -40,13 +49,14 @@ def _rows(source: str, text_field: str) -> AbstractContextManager[Rows]:
     return open_rows(Path(source), text_field)
 
 
-def _parquet_records(path: Path, text_field: str) -> list[Record]:
+def _parquet_records(path: Path, text_field: str, *, whole: bool) -> list[Record]:
     require_pyarrow()
     with open_parquet(path) as file:
-        table = file.read()
-    if text_field not in table.column_names:
-        raise missing_column(path, text_field, table.column_names, "--text-field")
-    records: list[Record] = table.to_pylist()
+        there = file.schema_arrow.names
+        if text_field not in there:
+            raise missing_column(path, text_field, there, "--text-field")
+        table = file.read(columns=None if whole else [text_field])
+    records = records_of(table, path)
     for row, record in enumerate(records):
         if not isinstance(record[text_field], str):
             raise no_text(path, row, text_field)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from embedrt.corpus.lines import Record
-from embedrt.corpus.parquet import missing_column, no_text, open_parquet
+from embedrt.corpus.parquet import missing_column, no_text, open_parquet, records_of, values_of
 from embedrt.corpus.rows import ROW_SUFFIXES, UNREADABLE, Rows, open_rows
 from embedrt.corpus.writing import require_pyarrow
 from embedrt.errors import InputError
@@ -42,6 +42,8 @@ class Reading:
     text_field: str = "text"
     keep: tuple[str, ...] | None = None
     """Fields that go into the output beside the vectors; None: all."""
+    as_records: bool = False
+    """Rows of .parquet files become records, as of all others; without it they stay columns."""
     rows: int
     """Rows of a piece."""
     skip_invalid: bool = False
@@ -64,14 +66,20 @@ class Piece:
     """How much of the file it is."""
 
 
-def find_sources(inputs: Sequence[Path]) -> list[Source]:
+def find_sources(inputs: Sequence[Path], *, output: Path | None = None) -> list[Source]:
     """The files, and all files of folders whose names end in a known way; sorted by name within each folder.
 
+    What lies in the folder ``output`` is passed over.
+
     Raises:
-        InputError: there is no such file or folder, none of known kind in it, or two files have one name.
+        InputError: there is no such file or folder, none of known kind in it, it lies in ``output``, or two files have one name.
         MissingDependencyError: .parquet without pyarrow.
     """
-    found = [source for given in inputs for source in _sources_of(given)]
+    away = None if output is None else output.resolve()
+    for given in inputs:
+        if away is not None and given.resolve().is_relative_to(away):
+            raise InputError(f"{given} lies in {output}, where vectors are to go: pass another folder for them")
+    found = [source for given in inputs for source in _sources_of(given, away)]
     names: dict[str, Path] = {}
     for source in found:
         if source.name in names:
@@ -84,7 +92,7 @@ def find_sources(inputs: Sequence[Path]) -> list[Source]:
     return found
 
 
-def _sources_of(given: Path) -> list[Source]:
+def _sources_of(given: Path, away: Path | None) -> list[Source]:
     known = ", ".join(_SUFFIXES)
     if given.is_file():
         if not given.name.endswith(_SUFFIXES):
@@ -93,6 +101,9 @@ def _sources_of(given: Path) -> list[Source]:
     if not given.is_dir():
         raise InputError(f"there is no file or folder at {given}: pass files that end in one of {known}, or folders")
     files = sorted(path for path in given.rglob("*") if path.name.endswith(_SUFFIXES) and path.is_file())
+    if away is not None and away.is_relative_to(whole := given.resolve()):
+        passed = given / away.relative_to(whole)
+        files = [path for path in files if not path.is_relative_to(passed)]
     if not files:
         raise InputError(f"{given} has no file that ends in one of {known}")
     return [Source(path, path.relative_to(given).as_posix()) for path in files]
@@ -186,7 +197,7 @@ def _tables(file: Any, columns: list[str], rows: int) -> Iterator[Any]:
 def _of_table(source: Source, how: Reading, number: int, table: Any, took: float) -> Piece:
     import pyarrow as pa
 
-    texts = table[how.text_field].to_pylist()
+    texts = values_of(table[how.text_field], how.text_field, source.path)
     valid = [isinstance(text, str) for text in texts]
     if not all(valid):
         _unless_skipped(how, no_text(source.path, number * how.rows + valid.index(False), how.text_field))
@@ -194,7 +205,10 @@ def _of_table(source: Source, how: Reading, number: int, table: Any, took: float
     names = table.column_names if how.keep is None else list(how.keep)
     kept = [text for text in texts if isinstance(text, str)]
     skipped = len(texts) - len(kept)
-    return Piece(source=source, number=number, texts=kept, fields=table.select(names), skipped=skipped, bytes=took)
+    fields = table.select(names)
+    if how.as_records:
+        fields = records_of(fields, source.path)
+    return Piece(source=source, number=number, texts=kept, fields=fields, skipped=skipped, bytes=took)
 
 
 def _unless_skipped(how: Reading, error: InputError) -> None:

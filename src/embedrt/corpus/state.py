@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from embedrt.corpus.parts import has_parts, is_part
 from embedrt.corpus.sources import Source
 from embedrt.corpus.writing import replacing
 from embedrt.errors import InputError
@@ -28,10 +29,10 @@ class State:
         Raises:
             InputError: it was begun with other settings, or holds something else.
         """
-        self._path = folder / STATE_FILE
+        self._folder, self._path = folder, folder / STATE_FILE
         self._begun: dict[str, dict[str, Any]] = {}
         self._parts: dict[str, int] = {}
-        if any(path.is_file() and path != self._path and path.name[0] != "." for path in folder.rglob("*")):
+        if any(path.is_file() and path != self._path and _counts(path.name) for path in folder.rglob("*")):
             if not self._path.is_file():
                 raise InputError(f"{folder} is not empty and has no {STATE_FILE}: pass a new folder")
             self._read(folder, settings)
@@ -44,14 +45,16 @@ class State:
         """Note that vectors of ``source``, as it is now, are being made.
 
         Raises:
-            InputError: some were made when it was another file.
+            InputError: some are there from when it was another file.
         """
-        now = source.state
-        if source.name not in self._begun:
-            self._begun[source.name] = now
-            self._append({"begun": source.name, **now})
-        elif self._begun[source.name] != now:
+        now, before = source.state, self._begun.get(source.name)
+        if before == now:
+            return
+        if before is not None and has_parts(self._folder, source):
             raise InputError(f"{source.path} has changed since vectors of it were made: {_ANEW}")
+        event = {"begun": source.name, **now}
+        self._note([event])
+        self._append(event)
 
     def finish(self, source: Source, parts: int) -> None:
         """Note that it has ``parts`` parts, and all of them are there."""
@@ -74,12 +77,7 @@ class State:
             raise InputError(f"{self._path} cannot be read: {_ANEW}") from error
         if version != _FORMAT_VERSION:
             raise InputError(f"{self._path} is of format {version}, expected {_FORMAT_VERSION}: {_ANEW}")
-        for name, value in settings.items():
-            if before.get(name) != value:
-                if name == "graph":
-                    raise InputError(f"{folder} was begun with another graph than that of this model: {_ANEW}")
-                was, now = json.dumps(before.get(name)), json.dumps(value)
-                raise InputError(f"{folder} was begun with {name} {was}, now it is {now}: {_ANEW}")
+        _require_same(folder, before, settings)
         if whole != content:
             with replacing(self._path) as file:
                 file.write(whole)
@@ -90,11 +88,31 @@ class State:
                 self._parts[event["finished"]] = int(event["parts"])
             else:
                 self._begun[event["begun"]] = {name: int(event[name]) for name in ("bytes", "modified")}
+                self._parts.pop(event["begun"], None)
 
     def _append(self, event: dict[str, Any]) -> None:
         with self._path.open("ab") as file:
             file.write(_line(event))
 
 
+def _require_same(folder: Path, before: dict[str, Any], settings: dict[str, Any]) -> None:
+    # what earlier versions did not note cannot be compared
+    for name in [name for name, value in settings.items() if before.get(name, value) != value]:
+        was, now = before[name], settings[name]
+        if name == "graph":
+            raise InputError(f"{folder} was begun with another graph than that of this model: {_ANEW}")
+        if name == "files":
+            others = ", ".join(sorted(file for file in {**was, **now} if was.get(file) != now.get(file)))
+            raise InputError(f"{folder} was begun with another {others} than that of this model: {_ANEW}")
+        was, now = json.dumps(was), json.dumps(now)
+        raise InputError(f"{folder} was begun with {name} {was}, now it is {now}: {_ANEW}")
+
+
+def _counts(name: str) -> bool:
+    """Whether a file of this name makes a folder one that is not empty: what systems hide in it, and halves of files, do not."""
+    return not name.startswith(".") or is_part(name)
+
+
 def _line(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, ensure_ascii=False).encode() + b"\n"
+    # names of files that are not UTF-8 are halves of surrogate pairs in Python, and json.loads takes such bytes
+    return json.dumps(content, ensure_ascii=False).encode(errors="surrogatepass") + b"\n"

@@ -1,6 +1,5 @@
 """Vectors to a file: .npy, .jsonl or .parquet by its name; whole or not at all."""
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.corpus.lines import Record
+from embedrt.corpus.lines import Record, as_json
 from embedrt.errors import InputError, MissingDependencyError
 
 __all__ = ["Fields", "replacing", "require_pyarrow", "require_writable", "write_vectors", "writer_for"]
@@ -62,17 +61,15 @@ def require_writable(path: Path) -> None:
 
 
 def write_vectors(path: Path, fields: Fields, vectors: npt.NDArray[Any]) -> None:
-    """Write (n, dim) ``vectors``; .jsonl and .parquet keep the ``fields`` of records or columns beside them."""
+    """Write (n, dim) ``vectors``; .jsonl keeps the ``fields`` of records beside them, .parquet those of columns, too."""
     with replacing(path) as file:
         writer_for(path)(file, fields, vectors)
 
 
-def write_jsonl(file: IO[bytes], fields: Fields, vectors: npt.NDArray[Any]) -> None:
-    """A JSON object a line: the record's fields and its embedding; dates and the like as text."""
-    records: Sequence[Record] = fields if isinstance(fields, Sequence) else fields.to_pylist()
+def write_jsonl(file: IO[bytes], records: Sequence[Record], vectors: npt.NDArray[Any]) -> None:
+    """A JSON object a line: the record's fields and its embedding."""
     for record, vector in zip(records, vectors, strict=True):
-        whole = {**record, EMBEDDING_FIELD: vector.tolist()}
-        file.write(json.dumps(whole, ensure_ascii=False, default=str).encode() + b"\n")
+        file.write(f"{as_json({**record, EMBEDDING_FIELD: vector.tolist()})}\n".encode())
 
 
 def _write_npy(file: IO[bytes], _fields: Fields, vectors: npt.NDArray[Any]) -> None:
@@ -108,6 +105,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())  # else a machine that is lost now may come back with the name and no content
         mask = os.umask(0)
         os.umask(mask)
         Path(name).chmod(0o666 & ~mask)  # mkstemp's 0600 is for secrets

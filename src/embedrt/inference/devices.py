@@ -36,17 +36,23 @@ class Device:
     index: int = 0
 
     @property
+    def name(self) -> str:
+        """As it is asked for."""
+        return f"{self.kind}:{self.index}" if self.kind == "cuda" else self.kind
+
+    @property
     def provider(self) -> str:
         """ONNX Runtime's name for it."""
         return CUDA_PROVIDER if self.kind == "cuda" else CPU_PROVIDER
 
 
-def device_of(text: str, available: Sequence[str]) -> Device:
-    """``cpu``, ``cuda``, ``cuda:1`` or ``auto``: CUDA where it is among the ``available`` providers, else the CPU.
+def device_of(asked: str | None, available: Sequence[str]) -> Device:
+    """``cpu``, ``cuda``, ``cuda:1``, or ``auto`` (None likewise): CUDA where it is among the ``available`` providers.
 
     Raises:
         InputError: it is none of these.
     """
+    text = "auto" if asked is None else str(asked)  # PyTorch's devices are written alike
     match = re.fullmatch(r"cpu|auto|cuda(?::(\d+))?", text)
     if not match:
         raise InputError(f"device is {text!r}, expected 'cpu', 'cuda', 'cuda:N' or 'auto'")

@@ -100,8 +100,8 @@ def available_providers() -> list[str]:
     return list(onnxruntime.get_available_providers())
 
 
-def parse_device(text: str) -> Device:
-    """``cpu``, ``cuda``, ``cuda:1`` or ``auto`` (CUDA where ONNX Runtime has it, else the CPU).
+def parse_device(text: str | None) -> Device:
+    """``cpu``, ``cuda``, ``cuda:1`` or ``auto`` (CUDA where ONNX Runtime has it, else the CPU); None: as ``auto``.
 
     >>> parse_device("cuda:1")
     Device(kind='cuda', index=1)

@@ -59,9 +59,13 @@ class Activated:
 def activated(asked: Activation | None, *, own: str) -> Activated:
     """What to do for an activation that a caller asks for; ``own`` is the one that is in the graph.
 
+    One of PyTorch's modules, ``torch.nn.Sigmoid()``, counts as its name: it takes no arrays.
+
     Raises:
         InputError: there is none of that name.
     """
+    if type(asked).__module__.startswith("torch.nn."):
+        asked = type(asked).__name__.lower()
     if asked is None or asked == own:
         return Activated(SCORES)
     if not isinstance(asked, str):

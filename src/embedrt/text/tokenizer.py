@@ -93,6 +93,11 @@ class TextTokenizer:
         self._known_words = WordCache.over(self._tokenizer)
         self._most_by_words = sys.maxsize if available_threads() <= _FEW_THREADS else _FEW_TEXTS
 
+    @property
+    def shortest(self) -> int:
+        """The smallest maximum length that leaves room for two texts beside the special tokens."""
+        return int(self._tokenizer.num_special_tokens_to_add(True)) + 2
+
     def encode(self, texts: Sequence[str], *, special_tokens: bool = True) -> TokenRows:
         """Token ids of each text, special tokens included unless it is said otherwise, cut at the maximum length."""
         try:

@@ -34,6 +34,11 @@ class WordTokenizer(TextTokenizer):
         self._segmenter = segmenter_for(rules, self._words)
         self.max_seq_length = max_seq_length
 
+    @property
+    def shortest(self) -> int:
+        """One word."""
+        return 1
+
     def encode(self, texts: Sequence[str], *, special_tokens: bool = True) -> TokenRows:
         """Ids of the known words of each text, cut at the maximum length."""
         del special_tokens  # there are none

@@ -1,0 +1,55 @@
+"""community_detection: the groups of sentence-transformers, of any size, in blocks of any size."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sentence_transformers.util import community_detection as theirs
+
+from embedrt import communities
+from embedrt.communities import community_detection
+from embedrt.errors import InputError
+
+
+def _clusters(seed: int, rows: int = 300, spread: float = 0.3) -> npt.NDArray[np.float32]:
+    """Rows around 12 centers, some of them far more than around others; of any length."""
+    numbers = np.random.default_rng(seed)
+    centers = numbers.standard_normal((12, 16))
+    some = centers[np.minimum(numbers.geometric(0.3, rows) - 1, 11)] + spread * numbers.standard_normal((rows, 16))
+    return (some * numbers.uniform(0.5, 2, (rows, 1))).astype(np.float32)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.integers(0, 999),
+    st.sampled_from([0.5, 0.75, 0.9]),
+    st.sampled_from([1, 2, 5, 10]),
+    st.sampled_from([1, 1000, 1 << 23]),
+)
+def test_as_sentence_transformers(seed: int, threshold: float, least: int, block: int) -> None:
+    vectors = _clusters(seed)
+    options: dict[str, Any] = {"threshold": threshold, "min_community_size": least, "batch_size": 7}
+    expected = theirs(vectors, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(communities, "_BLOCK", block)
+        assert community_detection(vectors, **options) == expected
+
+
+def test_groups_there_are() -> None:
+    found = community_detection(_clusters(0))
+    assert len(found) >= 5
+    assert len({row for group in found for row in group}) == sum(map(len, found))
+    assert [len(group) for group in found] == sorted(map(len, found), reverse=True)
+
+
+def test_few_and_bad_ones() -> None:
+    assert community_detection(np.zeros((0, 4))) == []
+    assert community_detection(np.ones((9, 4))) == []
+    assert community_detection(np.ones((10, 4))) == [list(range(10))]
+    with pytest.raises(InputError, match="min_community_size is 0, expected at least 1"):
+        community_detection(np.ones((9, 4)), min_community_size=0)
+    with pytest.raises(InputError, match=r"embeddings have the shape \(4,\), expected \(n, dim\)"):
+        community_detection(np.ones(4))
