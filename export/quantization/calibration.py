@@ -1,16 +1,13 @@
 """What the activations of a graph look like on real text: a sample of the rows that each product reads."""
 
-import tempfile
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir
-import onnxruntime
-from embedrt_export.packing.writing import save_graph
+from embedrt_export.graphs.running import loaded
 from tqdm import tqdm
 
 from embedrt.errors import InputError
@@ -68,13 +65,13 @@ def sample_activations(
     """Rows of values (batch, sequence, width) of the graph, (rows, width) by name: all rows, or an even sample of them.
 
     The inputs of ``tokens`` run one by one, so that no padding is among the rows. ``folder`` has room for a copy of the graph
-    while it is loaded; None: the system's folder of temporary files.
+    while it is loaded.
     """
     names = [source.name or "" for source in sources]
     watched = model.clone()
     values = {value.name: value for node in watched.graph for value in node.outputs}
     watched.graph.outputs.extend(values[name] for name in names if not values[name].is_graph_output())
-    session = _session(watched, folder)
+    session = loaded(watched, folder)
     queries = {  # of late interaction in the graph, where nothing is quantized
         value.name: np.zeros((1, value.shape[1]), np.float32)
         for value in session.get_inputs()
@@ -93,14 +90,6 @@ def sample_activations(
             kept[name].append(result[0].copy() if whole else result[0, rows].copy())
         seen += ids.shape[1]
     return {name: np.concatenate(rows_of) for name, rows_of in kept.items()}
-
-
-def _session(model: onnx_ir.Model, folder: Path | None) -> Any:
-    """Loaded from a file, for no message holds weights above 2 GB, nor says which folder others lie in."""
-    with tempfile.TemporaryDirectory(prefix=".calibrate.", dir=folder) as place:
-        graph = Path(place) / "model.onnx"
-        save_graph(model, graph)
-        return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
 
 def _feed(tokens: TokenRows, index: int, inputs: Sequence[str]) -> dict[str, npt.NDArray[np.int64]]:
