@@ -1,5 +1,6 @@
 """The whole story of an export: source → module → trace → rewrite → verify → pack."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,8 +147,8 @@ def verify(
         checkpoint = load_checkpoint(
             against,
             kind="hybrid" if len(serving.kinds) > 1 else serving.kind,
-            pooling=serving.pooling if serving.kind == "dense" and _is_plain(against) else None,
             route=found.manifest.source.route,
+            served=_before_changes(found.manifest),
             revision=revision,
             trust_remote_code=trust_remote_code,
         )
@@ -252,6 +253,8 @@ def _finish(folder: Path, checkpoint: Checkpoint, serving: Serving, fp32: Varian
     return manifest
 
 
-def _is_plain(model: str) -> bool:
-    folder = Path(model)
-    return folder.is_dir() and not (folder / "modules.json").is_file()
+def _before_changes(manifest: Manifest) -> Serving:
+    """What the manifest says of its source: whitened vectors are normalized by the whitening."""
+    made = manifest.source.derivation
+    whitened = made is not None and made.whitening is not None
+    return dataclasses.replace(manifest.serving, normalize=False) if whitened else manifest.serving
