@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from embedrt_export.source.pooling_modes import POOLING_MODES
 from sentence_transformers import SentenceTransformer
@@ -20,9 +21,23 @@ def load_plain(
     """The checkpoint in ``folder``, pooled by the modes of ``pooling``, or pooled and normalized as ``served`` says.
 
     Raises:
-        CheckpointError: no mode is named, or an unknown one.
+        CheckpointError: no mode is named, or an unknown one; or one is, and the model pools by itself.
     """
-    modes = pooling if served is None else served.pooling
+    options = {"trust_remote_code": trust_remote_code}
+    transformer = Transformer(str(folder), model_kwargs=options, config_kwargs=options, processor_kwargs=options)
+    modules: list[Any] = [transformer]
+    if transformer.module_output_name == "token_embeddings":
+        modes = _known_modes(folder, pooling if served is None else served.pooling)
+        modules.append(Pooling(transformer.get_embedding_dimension(), pooling_mode=modes))
+    elif pooling is not None:
+        architecture = type(transformer.auto_model).__name__
+        raise CheckpointError(f"{folder} is a {architecture}, which pools by itself: leave out --pooling")
+    if served is not None and served.normalize:
+        modules.append(Normalize())
+    return SentenceTransformer(modules=modules, device="cpu")
+
+
+def _known_modes(folder: Path, modes: Sequence[str] | None) -> tuple[str, ...]:
     if not modes:
         raise CheckpointError(
             f"{folder} is a plain transformers checkpoint that does not say how token vectors become one vector: "
@@ -30,8 +45,4 @@ def load_plain(
         )
     if unknown := [mode for mode in modes if mode not in POOLING_MODES]:
         raise CheckpointError(f"pooling is {', '.join(unknown)}, expected some of {', '.join(POOLING_MODES)}")
-    options = {"trust_remote_code": trust_remote_code}
-    transformer = Transformer(str(folder), model_kwargs=options, config_kwargs=options, processor_kwargs=options)
-    pooled = Pooling(transformer.get_embedding_dimension(), pooling_mode=tuple(modes))
-    finish = [Normalize()] if served is not None and served.normalize else []
-    return SentenceTransformer(modules=[transformer, pooled, *finish], device="cpu")
+    return tuple(modes)
