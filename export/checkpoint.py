@@ -41,8 +41,8 @@ class Checkpoint:
     @property
     def is_text_tower(self) -> bool:
         """Whether it is the text side of a model of texts and images, which pools by itself (CLIP)."""
-        asked: dict[str, Any] = self.model[0].modality_config["text"]
-        return bool(asked["method"] == "get_text_features")
+        asked: dict[str, Any] = getattr(self.model[0], "modality_config", {})  # which modules of others lack
+        return bool(asked.get("text", {}).get("method") == "get_text_features")
 
     @property
     def tokenizer(self) -> Any:

@@ -127,6 +127,12 @@ def _require_plain_texts(transformer: Any) -> None:
         raise CheckpointError(
             f"modality_config.text.method is {asked['text']['method']!r}; the exporter takes forward and get_text_features"
         )
+    model = transformer.auto_model
+    if asked["text"]["method"] == "get_text_features" and not hasattr(model, "text_projection"):
+        raise CheckpointError(
+            f"the checkpoint is a {type(model).__name__}, whose text side ends without a text_projection; the exporter takes "
+            "CLIP's. SigLIP's pools the last position, padding or not, so that a text's vector depends on its batch"
+        )
 
 
 def _require_positions(checkpoint: Checkpoint) -> None:
