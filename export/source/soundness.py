@@ -51,6 +51,8 @@ def require_sound(checkpoint: Checkpoint) -> None:
         return  # the module stage says what it takes
     _require_plain_texts(first)
     _require_positions(checkpoint)
+    if checkpoint.kind != "multi-vector":
+        _require_one_length(first)
     if checkpoint.kind in ("dense", "hybrid"):
         _require_matching_widths(list(checkpoint.model))
 
@@ -142,6 +144,16 @@ def _require_positions(checkpoint: Checkpoint) -> None:
             f"{_LIMITS} has max_seq_length {asked}, but the model has position vectors for {positions} tokens: "
             f"set it to {positions} or less"
         )
+
+
+def _require_one_length(transformer: Any) -> None:
+    """sentence-transformers cuts queries and documents there; only multi-vector models are served with lengths by role."""
+    for key in ("query_length", "document_length"):
+        if (length := getattr(transformer, key, None)) is not None:
+            raise CheckpointError(
+                f"{_LIMITS} has {key} {length}, a length for one role; the exporter cuts all texts alike: remove the key, and "
+                "pass --max-seq-length, once for queries and once for documents where they differ"
+            )
 
 
 def _asked_length(folder: Path) -> int | None:
