@@ -76,6 +76,11 @@ class Checkpoint:
         return min([*known, *([self.positions] if self.positions is not None else [])], default=None)
 
     @property
+    def cuts_alike(self) -> bool:
+        """Whether a transformer reads all texts, cut at one length."""
+        return self.transformer is not None and self.whole is None and self.kind != "multi-vector"
+
+    @property
     def pooling(self) -> Any:
         """The Pooling module; None where the transformer pools by itself."""
         return next((module for module in self.model if isinstance(module, Pooling)), None)

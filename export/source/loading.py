@@ -68,6 +68,7 @@ def load_checkpoint(
     pooling: Sequence[str] | None = None,
     route: str | None = None,
     served: Serving | None = None,
+    max_seq_length: int | None = None,
     trust_remote_code: bool = False,
 ) -> Checkpoint:
     """Load ``model``, a local folder or a Hub id.
@@ -79,6 +80,7 @@ def load_checkpoint(
         pooling: modes for a plain transformers checkpoint, concatenated in this order.
         route: which one, where a Router sends queries and documents through modules of their own.
         served: what an artifact of it says, for a plain transformers checkpoint: how its vectors are pooled and normalized.
+        max_seq_length: where texts will be cut, if not where the checkpoint says.
         trust_remote_code: run Python code that the checkpoint brings along.
 
     Raises:
@@ -123,7 +125,7 @@ def load_checkpoint(
     name = model if commit else folder.resolve().name
     source = Source(model=name, revision=commit, route=route, libraries=libraries)
     checkpoint = Checkpoint(model=loaded, whole=whole, kind=kind, source=source, folder=folder)
-    require_sound(checkpoint)
+    require_sound(checkpoint, max_seq_length=max_seq_length)
     return checkpoint
 
 

@@ -92,3 +92,18 @@ def test_lengths_by_role(build_checkpoint: Build, tmp_path: Path, key: str) -> N
     )
     with pytest.raises(CheckpointError, match=message):
         export(str(checkpoint), tmp_path / "out", quiet=True)
+
+
+def test_a_checkpoint_that_asks_for_more_than_its_positions(build_checkpoint: Build, tmp_path: Path) -> None:
+    checkpoint = build_checkpoint()
+    path = checkpoint / "sentence_bert_config.json"
+    path.write_text(json.dumps({"max_seq_length": 512}), encoding="utf-8")
+    with pytest.raises(
+        CheckpointError, match=r"512, but .* for 64 tokens: set it to 64 or less, or pass --max-seq-length 64"
+    ):
+        export(str(checkpoint), tmp_path / "out", quiet=True)
+    made = export(str(checkpoint), tmp_path / "out", changes=Changes(max_seq_length=64), quiet=True)
+    assert made.serving.max_seq_length == 64
+    assert verify(tmp_path / "out", against=str(checkpoint), quiet=True)[0] == made
+    with pytest.raises(InputError, match="max_seq_length is 65, and the model has position vectors for 64 tokens"):
+        export(str(checkpoint), tmp_path / "none", changes=Changes(max_seq_length=65), quiet=True)
