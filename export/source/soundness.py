@@ -156,7 +156,7 @@ def _require_one_length(transformer: Any) -> None:
         if (length := getattr(transformer, key, None)) is not None:
             raise CheckpointError(
                 f"{_LIMITS} has {key} {length}, a length for one role; the exporter cuts all texts alike: remove the key, and "
-                "pass --max-seq-length, once for queries and once for documents where they differ"
+                "set max_seq_length, once for queries and once for documents where they differ"
             )
 
 

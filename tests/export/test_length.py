@@ -87,9 +87,7 @@ def test_lengths_by_role(build_checkpoint: Build, tmp_path: Path, key: str) -> N
     original = SentenceTransformer(str(checkpoint), device="cpu")
     encode = original.encode_query if key == "query_length" else original.encode_document
     assert np.abs(encode(TEXTS[0]) - original.encode(TEXTS[0])).max() > 1e-3
-    message = (
-        rf"sentence_bert_config\.json has {key} 9, a length for one role.*remove the key, and pass --max-seq-length"
-    )
+    message = rf"sentence_bert_config\.json has {key} 9, a length for one role.*remove the key, and set max_seq_length"
     with pytest.raises(CheckpointError, match=message):
         export(str(checkpoint), tmp_path / "out", quiet=True)
 
