@@ -41,8 +41,8 @@ class Checkpoint:
     @property
     def is_text_tower(self) -> bool:
         """Whether it is the text side of a model of texts and images, which pools by itself (CLIP)."""
-        asked: dict[str, Any] = self.model[0].modality_config["text"]
-        return bool(asked["method"] == "get_text_features")
+        asked: dict[str, Any] = getattr(self.model[0], "modality_config", {})  # which modules of others lack
+        return bool(asked.get("text", {}).get("method") == "get_text_features")
 
     @property
     def tokenizer(self) -> Any:
@@ -74,6 +74,11 @@ class Checkpoint:
         limit = self.model.max_seq_length
         known = [int(limit)] if limit is not None and limit < UNLIMITED else []
         return min([*known, *([self.positions] if self.positions is not None else [])], default=None)
+
+    @property
+    def cuts_alike(self) -> bool:
+        """Whether a transformer reads all texts, cut at one length."""
+        return self.transformer is not None and self.whole is None and self.kind != "multi-vector"
 
     @property
     def pooling(self) -> Any:

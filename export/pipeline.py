@@ -1,5 +1,6 @@
 """The whole story of an export: source → module → trace → rewrite → verify → pack."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,16 +82,22 @@ def export(
         raise InputError(f"precision is {', '.join(unknown)}, expected some of fp32, {', '.join(PRECISIONS)}")
     if kind is not None and kind not in KINDS:
         raise InputError(f"kind is {kind!r}, expected one of {', '.join(KINDS)}")
-    stages = Stages(quiet=quiet)
+    stages, wanted = Stages(quiet=quiet), changes or Changes()
     with staging(Path(out), overwrite=overwrite) as folder:
         with stages.stage("load") as facts:
             checkpoint = load_checkpoint(
-                model, revision=revision, kind=kind, pooling=pooling, route=route, trust_remote_code=trust_remote_code
+                model,
+                revision=revision,
+                kind=kind,
+                pooling=pooling,
+                route=route,
+                max_seq_length=wanted.max_seq_length,
+                trust_remote_code=trust_remote_code,
             )
             facts.extend(_facts(checkpoint, KINDS[checkpoint.kind].serving(checkpoint)))
         if (warning := tokens_without_vectors(checkpoint)) is not None:
             stages.note(warning)
-        checkpoint = changed(checkpoint, changes or Changes(), stages, folder)
+        checkpoint = changed(checkpoint, wanted, stages, folder)
         exported = KINDS[checkpoint.kind]
         module, serving = exported.build(checkpoint, token_embeddings), exported.serving(checkpoint)
         serving = scoring_in_graph(serving) if maxsim else serving
@@ -142,12 +149,13 @@ def verify(
         check_files(found)
         facts.append(f"{len(found.manifest.files)} files named")
     with stages.stage("load") as facts:
-        serving = found.manifest.serving
+        serving, made = found.manifest.serving, found.manifest.source.derivation
         checkpoint = load_checkpoint(
             against,
             kind="hybrid" if len(serving.kinds) > 1 else serving.kind,
-            pooling=serving.pooling if serving.kind == "dense" and _is_plain(against) else None,
             route=found.manifest.source.route,
+            served=_before_changes(found.manifest),
+            max_seq_length=None if made is None else made.max_seq_length,
             revision=revision,
             trust_remote_code=trust_remote_code,
         )
@@ -252,6 +260,8 @@ def _finish(folder: Path, checkpoint: Checkpoint, serving: Serving, fp32: Varian
     return manifest
 
 
-def _is_plain(model: str) -> bool:
-    folder = Path(model)
-    return folder.is_dir() and not (folder / "modules.json").is_file()
+def _before_changes(manifest: Manifest) -> Serving:
+    """What the manifest says of its source: whitened vectors are normalized by the whitening."""
+    made = manifest.source.derivation
+    whitened = made is not None and made.whitening is not None
+    return dataclasses.replace(manifest.serving, normalize=False) if whitened else manifest.serving

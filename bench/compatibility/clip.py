@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-__all__ = ["save_clip"]
+__all__ = ["clip_tokenizer", "save_clip"]
 
 _ENDS = ("<|startoftext|>", "<|endoftext|>")
 _WIDTH, _LONGEST, _OLD_END = 24, 20, 2
@@ -28,7 +28,7 @@ def save_clip(folder: Path, *, named_end: bool = True) -> Path:
 
     ``named_end``: the configuration names the token that ends a text; older ones do not, and the largest id ends it.
     """
-    tokenizer = _tokenizer()
+    tokenizer = clip_tokenizer()
     start, end = tokenizer.convert_tokens_to_ids(list(_ENDS))
     text = CLIPTextConfig(
         vocab_size=len(tokenizer), max_position_embeddings=_LONGEST, projection_dim=_WIDTH, bos_token_id=start,
@@ -47,7 +47,7 @@ def save_clip(folder: Path, *, named_end: bool = True) -> Path:
     return folder
 
 
-def _tokenizer() -> PreTrainedTokenizerFast:
+def clip_tokenizer() -> PreTrainedTokenizerFast:
     """Byte-level pieces with a mark at the end of words, lowercase, as CLIP's."""
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])

@@ -18,7 +18,7 @@ def cut_at(checkpoint: Checkpoint, limit: int) -> Checkpoint:
         InputError: there are no positions for so many, or no room beside the special tokens.
         CheckpointError: its lengths are not one number.
     """
-    if checkpoint.transformer is None or checkpoint.whole is not None or checkpoint.kind == "multi-vector":
+    if not checkpoint.cuts_alike:
         raise CheckpointError(
             f"--max-seq-length is for models with a transformer that reads all texts alike, not for this {checkpoint.kind} one: "
             "leave it out"

@@ -132,6 +132,12 @@ def _require_plain_texts(module: dict[str, Any], path: Path) -> None:
     asked = module.get("modality_config", {"text": {"method": "forward"}})
     if "text" not in asked or "message" in asked or asked["text"].get("method") != "forward":
         raise CheckpointError(f"{path} has modality_config {asked!r:.200}, expected plain texts through forward")
+    for key in ("query_length", "document_length"):
+        if module.get(key) is not None:
+            raise CheckpointError(
+                f"{path} has {key} {module[key]!r}, a length for one role; graft cuts all texts alike: remove the key, and set "
+                "max_seq_length, once for queries and once for documents where they differ"
+            )
     if module.get("processing_kwargs"):
         raise CheckpointError(
             f"{path} has processing_kwargs {module['processing_kwargs']!r:.200}, which graft does not know"

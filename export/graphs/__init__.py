@@ -1,1 +1,1 @@
-"""What every pass over a graph needs: the values it meets (``values.py``), and order behind it (``tidy.py``)."""
+"""What passes over a graph need: the values it meets (``values.py``), order behind it (``tidy.py``); runs (``running.py``)."""

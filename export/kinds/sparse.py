@@ -44,8 +44,8 @@ def _serving(checkpoint: Checkpoint) -> Serving:
     model, queries = checkpoint.model, static_queries(checkpoint.whole)
     last = model[-1]
     most = model.max_active_dims
-    if isinstance(last, SparseAutoEncoder):
-        most = last.k if most is None else min(most, last.k)
+    if most is None and isinstance(last, SparseAutoEncoder):
+        most = last.k
     described = Sparse(max_active_dims=most)
     if queries is not None:
         described = dataclasses.replace(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import onnx_ir
+from embedrt_export.packing.external import take_in
 from embedrt_export.packing.streamed import save_streamed
 from onnx_ir.passes import common
 
@@ -14,7 +15,7 @@ from embedrt.artifact.folder import sha256_of
 from embedrt.artifact.manifest import MANIFEST_FILE, METADATA_KEY, FileRecord, Manifest, Serving, serving_to_json
 from embedrt.errors import InputError
 
-__all__ = ["file_records", "staging", "write_graph", "write_manifest"]
+__all__ = ["file_records", "save_graph", "staging", "write_graph", "write_manifest"]
 
 _ONE_FILE_LIMIT = 2**31 - 1  # bytes of a protobuf message
 
@@ -55,18 +56,24 @@ def _check_place(out: Path, *, overwrite: bool) -> None:
 
 
 def write_graph(model: onnx_ir.Model, path: Path, serving: Serving) -> None:
-    """Save ``model`` without the tracer's notes, carrying the manifest's serving part; external data only above 2 GB."""
+    """Save ``model`` without the tracer's notes, carrying the manifest's serving part."""
     common.ClearMetadataAndDocStringPass()(model)
     model.metadata_props[METADATA_KEY] = serving_to_json(serving)
     model.producer_name = "embedrt"
     path.parent.mkdir(parents=True, exist_ok=True)
+    save_graph(model, path)
+
+
+def save_graph(model: onnx_ir.Model, path: Path) -> None:
+    """Save ``model`` with all of its weights; external data only above 2 GB."""
+    take_in(model)
     weights = sum(
         value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None
     )
     if weights > _ONE_FILE_LIMIT - (1 << 26):
         onnx_ir.save(model, path, external_data=f"{path.name}_data")
-    else:  # weights that came from a file of their own would stay there
-        save_streamed(onnx_ir.external_data.load_to_model(model), path)
+    else:
+        save_streamed(model, path)
 
 
 def file_records(folder: Path) -> dict[str, FileRecord]:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import onnx_ir
-import onnxruntime
 import torch
+from embedrt_export.graphs.running import loaded
 from embedrt_export.modules.graph_module import GraphModule
 from torch import Tensor, nn
 
@@ -22,7 +22,7 @@ def first_differing_layer(module: GraphModule, model: onnx_ir.Model, folder: Pat
     Args:
         module: the traced module.
         model: its graph, with the tracer's notes still on it; gets further outputs.
-        folder: where a copy of the graph may be written.
+        folder: where there is room for a copy of the graph while it is loaded.
     """
     layers = [name for name, child in module.named_modules() if isinstance(child, nn.ModuleList)]
     names = [f"{layers[0]}.{index}" for index in range(len(module.get_submodule(layers[0])))] if layers else []  # type: ignore[arg-type]
@@ -36,8 +36,7 @@ def first_differing_layer(module: GraphModule, model: onnx_ir.Model, folder: Pat
     inputs = {"input_ids": ids, "attention_mask": mask, "pooling_mask": mask, "token_type_ids": torch.zeros_like(ids)}
     expected = _torch_outputs(module, list(outputs), [inputs[name] for name in module.input_names])
     model.graph.outputs.extend(value for value in outputs.values() if value not in model.graph.outputs)
-    onnx_ir.save(model, folder / "suspects.onnx")
-    session = onnxruntime.InferenceSession(folder / "suspects.onnx", providers=["CPUExecutionProvider"])
+    session = loaded(model, folder)
     feed = {value.name: inputs[value.name].numpy() for value in session.get_inputs()}
     found = session.run([value.name for value in outputs.values()], feed)
     for name, result in zip(outputs, found, strict=True):

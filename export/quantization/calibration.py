@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx_ir
-import onnxruntime
+from embedrt_export.graphs.running import loaded
 from tqdm import tqdm
 
 from embedrt.errors import InputError
@@ -59,19 +59,19 @@ def sample_activations(
     sources: Sequence[onnx_ir.Value],
     tokens: TokenRows,
     *,
+    folder: Path | None = None,
     quiet: bool = False,
 ) -> dict[str, Floats]:
     """Rows of values (batch, sequence, width) of the graph, (rows, width) by name: all rows, or an even sample of them.
 
-    The inputs of ``tokens`` run one by one, so that no padding is among the rows.
+    The inputs of ``tokens`` run one by one, so that no padding is among the rows. ``folder`` has room for a copy of the graph
+    while it is loaded.
     """
     names = [source.name or "" for source in sources]
     watched = model.clone()
     values = {value.name: value for node in watched.graph for value in node.outputs}
     watched.graph.outputs.extend(values[name] for name in names if not values[name].is_graph_output())
-    session = onnxruntime.InferenceSession(
-        onnx_ir.to_proto(watched).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    session = loaded(watched, folder)
     queries = {  # of late interaction in the graph, where nothing is quantized
         value.name: np.zeros((1, value.shape[1]), np.float32)
         for value in session.get_inputs()

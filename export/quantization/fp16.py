@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 import onnx_ir
 from embedrt_export.graphs.tidy import drop_unused
+from embedrt_export.packing.external import take_in
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from embedrt.errors import InputError
@@ -23,6 +24,7 @@ def to_float16(model: onnx_ir.Model) -> onnx_ir.Model:
         InputError: no node works on token vectors.
     """
     source = model.clone()
+    take_in(source)
     for index, node in enumerate(source.graph):
         node.name = f"{node.op_type}_{index}"
     kept = _behind_the_tokens(source)

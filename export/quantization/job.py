@@ -149,11 +149,15 @@ def _to_int8(
         tokens = judge.tokens(tokenizer, serving, texts)
         silu = 0
         if precision == "int8-static" and (gelus := find_gelus(groups)):
-            inputs = sample_activations(model, [gelu.source for gelu in gelus], tokens, quiet=stages.quiet)
+            inputs = sample_activations(
+                model, [gelu.source for gelu in gelus], tokens, folder=found.folder, quiet=stages.quiet
+            )
             silu = gelus_as_silu(model, gelus, inputs)
             groups = find_groups(model)
             facts.append(f"{silu} of {len(gelus)} GELU as SiLU")
-        rows = sample_activations(model, [group.source for group in groups], tokens, quiet=stages.quiet)
+        rows = sample_activations(
+            model, [group.source for group in groups], tokens, folder=found.folder, quiet=stages.quiet
+        )
         facts.append(f"{len(texts)} texts, {len(next(iter(rows.values())))} tokens")
     plan = Plan(model, rows, static=precision == "int8-static", weight_limit=2 ** (bits - 1) - 1)
     with stages.stage("search") as facts:

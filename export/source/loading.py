@@ -14,6 +14,7 @@ from typing import Any
 from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.source.diagnosis import diagnosis, first_line
 from embedrt_export.source.kind_of import kind_of
+from embedrt_export.source.plain import load_plain
 from embedrt_export.source.pooling_modes import POOLING_MODES
 from embedrt_export.source.routes import on_route, static_queries
 from embedrt_export.source.soundness import require_prompts, require_sound
@@ -24,12 +25,11 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from optimum.exporters.tasks import TasksManager
 from safetensors import SafetensorError
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
-from sentence_transformers.base.modules import Transformer
-from sentence_transformers.sentence_transformer.modules import BoW, Pooling, StaticEmbedding, WordEmbeddings
+from sentence_transformers.sentence_transformer.modules import BoW, StaticEmbedding, WordEmbeddings
 from transformers.utils import logging as transformers_logging
 
 from embedrt.artifact.hub import is_hub_id
-from embedrt.artifact.manifest import Source
+from embedrt.artifact.manifest import Serving, Source
 from embedrt.errors import CheckpointError
 
 __all__ = ["POOLING_MODES", "load_checkpoint"]
@@ -67,6 +67,8 @@ def load_checkpoint(
     kind: str | None = None,
     pooling: Sequence[str] | None = None,
     route: str | None = None,
+    served: Serving | None = None,
+    max_seq_length: int | None = None,
     trust_remote_code: bool = False,
 ) -> Checkpoint:
     """Load ``model``, a local folder or a Hub id.
@@ -77,6 +79,8 @@ def load_checkpoint(
         kind: ``dense``, ``sparse``, ``cross-encoder`` or ``multi-vector``; None: what its files say.
         pooling: modes for a plain transformers checkpoint, concatenated in this order.
         route: which one, where a Router sends queries and documents through modules of their own.
+        served: what an artifact of it says, for a plain transformers checkpoint: how its vectors are pooled and normalized.
+        max_seq_length: where texts will be cut, if not where the checkpoint says.
         trust_remote_code: run Python code that the checkpoint brings along.
 
     Raises:
@@ -95,7 +99,7 @@ def load_checkpoint(
         require_prompts(folder)
         library = _library_of(folder)
         with _quietly(), watched_loading() as reports:
-            loaded = _load(folder, library, kind, pooling, trust_remote_code)
+            loaded = _load(folder, library, kind, pooling, served, trust_remote_code=trust_remote_code)
     except (
         OSError,
         ValueError,
@@ -121,7 +125,7 @@ def load_checkpoint(
     name = model if commit else folder.resolve().name
     source = Source(model=name, revision=commit, route=route, libraries=libraries)
     checkpoint = Checkpoint(model=loaded, whole=whole, kind=kind, source=source, folder=folder)
-    require_sound(checkpoint)
+    require_sound(checkpoint, max_seq_length=max_seq_length)
     return checkpoint
 
 
@@ -171,7 +175,15 @@ def _folder_of(model: str, revision: str | None) -> tuple[Path, str | None]:
     return snapshot, snapshot.name
 
 
-def _load(folder: Path, library: str, kind: str, pooling: Sequence[str] | None, trust_remote_code: bool) -> Any:
+def _load(
+    folder: Path,
+    library: str,
+    kind: str,
+    pooling: Sequence[str] | None,
+    served: Serving | None,
+    *,
+    trust_remote_code: bool,
+) -> Any:
     if kind in _CLASSES:
         if pooling is not None:
             raise CheckpointError(
@@ -187,16 +199,7 @@ def _load(folder: Path, library: str, kind: str, pooling: Sequence[str] | None, 
         raise CheckpointError(
             f"{model} is a {library} checkpoint, expected one of sentence-transformers or transformers"
         )
-    if not pooling:
-        raise CheckpointError(
-            f"{model} is a plain transformers checkpoint that does not say how token vectors become one vector: "
-            f"pass --pooling with one of {', '.join(POOLING_MODES)} (its model card tells which; most use mean)"
-        )
-    if unknown := [mode for mode in pooling if mode not in POOLING_MODES]:
-        raise CheckpointError(f"pooling is {', '.join(unknown)}, expected some of {', '.join(POOLING_MODES)}")
-    transformer = Transformer(model, model_kwargs=options, config_kwargs=options, processor_kwargs=options)
-    width = transformer.get_embedding_dimension()
-    return SentenceTransformer(modules=[transformer, Pooling(width, pooling_mode=tuple(pooling))], device="cpu")
+    return load_plain(folder, pooling, served, trust_remote_code=trust_remote_code)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sentence_transformers import SentenceTransformer, SparseEncoder
+from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.base.modules import Router
 from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding
 
@@ -17,7 +17,7 @@ def on_route(model: Any, route: str | None) -> Any:
     """``model`` without routers: each is replaced by the modules of its route of this name.
 
     Raises:
-        CheckpointError: there are routes and none is named, or none of this name.
+        CheckpointError: there are routes and none is named, or none of this name, or the model's kind has none.
     """
     if route is None and static_queries(model) is not None:
         route = "document"  # queries need no graph, and go into the same artifact
@@ -25,6 +25,11 @@ def on_route(model: Any, route: str | None) -> Any:
     names = list(dict.fromkeys(name for router in routers for name in router.sub_modules))
     if not routers and route is None:
         return model
+    if routers and isinstance(model, CrossEncoder | MultiVectorEncoder):
+        raise CheckpointError(
+            f"the checkpoint is a {type(model).__name__} with the routes {', '.join(names)}; routes are exported of "
+            "SentenceTransformer and SparseEncoder alone: save the modules of one route as a checkpoint"
+        )
     if not routers:
         raise CheckpointError(f"the checkpoint has no routes, so none called {route!r}: leave out --route")
     if route not in names or any(route not in router.sub_modules for router in routers):

@@ -37,8 +37,10 @@ def require_prompts(folder: Path) -> None:
             raise CheckpointError(f"{_SETTINGS} has the prompt {name!r}: {text!r}, expected a text: correct it")
 
 
-def require_sound(checkpoint: Checkpoint) -> None:
+def require_sound(checkpoint: Checkpoint, *, max_seq_length: int | None = None) -> None:
     """Refuse what could be loaded and cannot work, or would work otherwise than the exporter takes it.
+
+    With ``max_seq_length`` texts will be cut there, and not where the checkpoint says.
 
     Raises:
         CheckpointError: with the file, the key, what was found, and what to do.
@@ -50,7 +52,10 @@ def require_sound(checkpoint: Checkpoint) -> None:
     if not isinstance(first, Transformer):
         return  # the module stage says what it takes
     _require_plain_texts(first)
-    _require_positions(checkpoint)
+    if max_seq_length is None:
+        _require_positions(checkpoint)
+    if checkpoint.kind != "multi-vector":
+        _require_one_length(first)
     if checkpoint.kind in ("dense", "hybrid"):
         _require_matching_widths(list(checkpoint.model))
 
@@ -127,15 +132,32 @@ def _require_plain_texts(transformer: Any) -> None:
         raise CheckpointError(
             f"modality_config.text.method is {asked['text']['method']!r}; the exporter takes forward and get_text_features"
         )
+    model = transformer.auto_model
+    if asked["text"]["method"] == "get_text_features" and not hasattr(model, "text_projection"):
+        raise CheckpointError(
+            f"the checkpoint is a {type(model).__name__}, whose text side ends without a text_projection; the exporter takes "
+            "CLIP's. SigLIP's pools the last position, padding or not, so that a text's vector depends on its batch"
+        )
 
 
 def _require_positions(checkpoint: Checkpoint) -> None:
     positions, asked = checkpoint.positions, _asked_length(checkpoint.folder)
     if positions is not None and asked is not None and asked > positions:
+        option = f", or pass --max-seq-length {positions}" if checkpoint.cuts_alike else ""
         raise CheckpointError(
             f"{_LIMITS} has max_seq_length {asked}, but the model has position vectors for {positions} tokens: "
-            f"set it to {positions} or less"
+            f"set it to {positions} or less{option}"
         )
+
+
+def _require_one_length(transformer: Any) -> None:
+    """sentence-transformers cuts queries and documents there; only multi-vector models are served with lengths by role."""
+    for key in ("query_length", "document_length"):
+        if (length := getattr(transformer, key, None)) is not None:
+            raise CheckpointError(
+                f"{_LIMITS} has {key} {length}, a length for one role; the exporter cuts all texts alike: remove the key, and "
+                "set max_seq_length, once for queries and once for documents where they differ"
+            )
 
 
 def _asked_length(folder: Path) -> int | None:

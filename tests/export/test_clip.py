@@ -10,6 +10,7 @@ from embedrt_bench.compatibility.clip import save_clip
 from sentence_transformers import SentenceTransformer
 
 from embedrt import SentenceEncoder
+from embedrt.errors import CheckpointError
 
 TEXTS = ["", "a photo of a cat", "忘记密码怎么办", "two dogs " * 60, "a", "a cat on the roof in the rain"]
 
@@ -29,3 +30,15 @@ def test_the_text_tower(tmp_path: Path, named_end: bool) -> None:
     graph = onnx.load(tmp_path / "out/onnx/model.onnx").graph
     assert [node.op_type for node in graph.node].count("Attention") == 2
     assert sum(np.prod(tensor.dims) for tensor in graph.initializer) < 60_000, "no weights of the image tower"
+
+
+def test_a_plain_one(tmp_path: Path) -> None:
+    """As transformers saves it, which is how CLIP lies on the Hub."""
+    save_clip(tmp_path / "clip")
+    plain = tmp_path / "clip-plain"
+    embedrt_export.export(str(plain), tmp_path / "out", quiet=True)
+    expected = SentenceTransformer(str(plain), device="cpu").encode(TEXTS)
+    np.testing.assert_allclose(SentenceEncoder(tmp_path / "out").encode(TEXTS), expected, rtol=1e-5, atol=1e-5)
+    embedrt_export.verify(tmp_path / "out", against=str(plain), quiet=True)
+    with pytest.raises(CheckpointError, match="clip-plain is a CLIPModel, which pools by itself: leave out --pooling"):
+        embedrt_export.export(str(plain), tmp_path / "pooled", pooling=["mean"], quiet=True)

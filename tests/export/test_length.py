@@ -1,5 +1,6 @@
 """Texts cut elsewhere than the checkpoint says: as sentence-transformers does once it is told so."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,3 +76,32 @@ def test_the_command(build_checkpoint: Build, tmp_path: Path, run: Callable[...,
     assert code == 0, err
     code, out, _ = run("inspect", tmp_path / "out")
     assert (code, "12 tokens" in out) == (0, True)
+
+
+@pytest.mark.parametrize("key", ["query_length", "document_length"])
+def test_lengths_by_role(build_checkpoint: Build, tmp_path: Path, key: str) -> None:
+    """sentence-transformers cuts the texts of a role there; an artifact would not."""
+    checkpoint = build_checkpoint()
+    path = checkpoint / "sentence_bert_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {key: 9}), encoding="utf-8")
+    original = SentenceTransformer(str(checkpoint), device="cpu")
+    encode = original.encode_query if key == "query_length" else original.encode_document
+    assert np.abs(encode(TEXTS[0]) - original.encode(TEXTS[0])).max() > 1e-3
+    message = rf"sentence_bert_config\.json has {key} 9, a length for one role.*remove the key, and set max_seq_length"
+    with pytest.raises(CheckpointError, match=message):
+        export(str(checkpoint), tmp_path / "out", quiet=True)
+
+
+def test_a_checkpoint_that_asks_for_more_than_its_positions(build_checkpoint: Build, tmp_path: Path) -> None:
+    checkpoint = build_checkpoint()
+    path = checkpoint / "sentence_bert_config.json"
+    path.write_text(json.dumps({"max_seq_length": 512}), encoding="utf-8")
+    with pytest.raises(
+        CheckpointError, match=r"512, but .* for 64 tokens: set it to 64 or less, or pass --max-seq-length 64"
+    ):
+        export(str(checkpoint), tmp_path / "out", quiet=True)
+    made = export(str(checkpoint), tmp_path / "out", changes=Changes(max_seq_length=64), quiet=True)
+    assert made.serving.max_seq_length == 64
+    assert verify(tmp_path / "out", against=str(checkpoint), quiet=True)[0] == made
+    with pytest.raises(InputError, match="max_seq_length is 65, and the model has position vectors for 64 tokens"):
+        export(str(checkpoint), tmp_path / "none", changes=Changes(max_seq_length=65), quiet=True)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import embedrt_export
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
+from embedrt_export.source.routes import on_route
+from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize, Router, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
@@ -88,3 +90,13 @@ def test_a_route_must_be_named(towers: Path, tmp_path: Path, route: str | None, 
 def test_a_route_of_a_checkpoint_without_routes(tiny_checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"has no routes, so none called 'query': leave out --route"):
         embedrt_export.export(str(tiny_checkpoint), tmp_path / "out", route="query", quiet=True)
+
+
+@pytest.mark.parametrize("kind", [CrossEncoder, MultiVectorEncoder])
+def test_routes_of_other_kinds(plain_bert: Path, kind: Any) -> None:
+    sides = [Transformer(str(plain_bert)) for _ in range(2)]
+    router = Router.for_query_document(query_modules=sides[:1], document_modules=sides[1:])
+    model = kind(modules=[router], device="cpu")
+    for route in (None, "query"):
+        with pytest.raises(CheckpointError, match=rf"is a {kind.__name__} with the routes query, document; .*: save"):
+            on_route(model, route)

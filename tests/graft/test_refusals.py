@@ -161,6 +161,10 @@ ROWS: dict[str, tuple[Callable[[Path], Any], str]] = {
         _set("sentence_bert_config.json", transformer_task="fill-mask"),
         r"has transformer_task fill-mask .*expected feature-extraction",
     ),
+    "length-by-role": (
+        _set("sentence_bert_config.json", document_length=9),
+        r"sentence_bert_config\.json has document_length 9, a length for one role; .*set max_seq_length",
+    ),
     "chat": (
         _set("sentence_bert_config.json", modality_config={"message": {"method": "forward"}}),
         r"sentence_bert_config\.json has modality_config .*message.*, expected plain texts through forward",

@@ -183,3 +183,15 @@ def test_other_modules_are_refused(auto_encoder: Path, export_to: Build, tmp_pat
     Original(modules=[model[0], model[1], model[2], Normalize()], device="cpu").save(str(tmp_path / "odd"))
     with pytest.raises(CheckpointError, match="of sparse encoders the exporter takes Transformer"):
         export_to(tmp_path / "odd")
+
+
+def test_an_auto_encoder_that_keeps_more_than_its_module(auto_encoder: Path, export_to: Build, tmp_path: Path) -> None:
+    """``max_active_dims`` of the checkpoint stands above the module's k, as in sentence-transformers."""
+    original = Original(str(auto_encoder), device="cpu", max_active_dims=20)
+    original.save(str(tmp_path / "checkpoint"))
+    assert Original(str(tmp_path / "checkpoint"), device="cpu").max_active_dims == 20
+    with SparseEncoder(export_to(tmp_path / "checkpoint")) as encoder:
+        assert encoder.max_active_dims == 20
+        found = encoder.encode(TEXTS)
+        np.testing.assert_allclose(found.to_dense(), expected(original, TEXTS), atol=1e-5)
+        assert max(found.counts) > 8

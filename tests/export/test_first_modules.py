@@ -1,0 +1,71 @@
+"""Checkpoints that begin with what the exporter does not take: refused with the reason."""
+
+import json
+import shutil
+from pathlib import Path
+
+import embedrt_export
+import pytest
+import torch
+from embedrt_bench.compatibility.clip import clip_tokenizer
+from sentence_transformers import SentenceTransformer
+from transformers import SiglipConfig, SiglipImageProcessor, SiglipModel, SiglipProcessor
+
+from embedrt.errors import CheckpointError
+
+SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4}
+CODE = """
+from sentence_transformers.base.modules import InputModule, Transformer
+
+
+class Wrapped(InputModule):
+    save_in_root = True
+    max_seq_length = 24
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.auto_model, self.tokenizer = inner, inner.auto_model, inner.tokenizer
+
+    @classmethod
+    def load(cls, folder, **_options):
+        return cls(Transformer(folder))
+
+    def save(self, folder, *_arguments, **_options):
+        self.inner.save(folder)
+
+    def preprocess(self, *arguments, **options):
+        return self.inner.preprocess(*arguments, **options)
+
+    def forward(self, features, **_options):
+        return self.inner(features)
+
+    def get_embedding_dimension(self):
+        return self.inner.get_embedding_dimension()
+"""
+
+
+def test_one_of_its_own(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "wrapped")
+    (folder / "wrapped.py").write_text(CODE, encoding="utf-8")
+    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    modules[0]["type"] = "wrapped.Wrapped"
+    (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"modules\.json lists Wrapped, Pooling, Normalize; the exporter takes"):
+        embedrt_export.export(str(folder), tmp_path / "out", trust_remote_code=True, quiet=True)
+
+
+def test_siglip(tmp_path: Path) -> None:
+    """Its text side pools the last position, of whatever text of the batch is longest."""
+    tokenizer = clip_tokenizer()
+    texts = {"vocab_size": len(tokenizer), "max_position_embeddings": 20, "projection_size": 32, **SMALL}
+    ends = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": 0}
+    config = SiglipConfig(text_config=texts | ends, vision_config={"image_size": 16, "patch_size": 8, **SMALL})
+    torch.manual_seed(0)
+    SiglipModel(config).save_pretrained(tmp_path / "siglip")
+    images = SiglipImageProcessor(size={"height": 16, "width": 16})
+    SiglipProcessor(image_processor=images, tokenizer=tokenizer).save_pretrained(tmp_path / "siglip")
+    original = SentenceTransformer(str(tmp_path / "siglip"), device="cpu")
+    alone, together = original.encode(["a cat"]), original.encode(["a cat", "a photo of two dogs in the rain"])
+    assert abs(alone[0] - together[0]).max() > 1e-3
+    with pytest.raises(CheckpointError, match=r"is a SiglipModel, whose text side ends without a text_projection"):
+        embedrt_export.export(str(tmp_path / "siglip"), tmp_path / "out", quiet=True)
