@@ -14,21 +14,19 @@ from typing import Any
 from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.source.diagnosis import diagnosis, first_line
 from embedrt_export.source.kind_of import kind_of
+from embedrt_export.source.place import folder_of
 from embedrt_export.source.plain import load_plain
 from embedrt_export.source.pooling_modes import POOLING_MODES
 from embedrt_export.source.routes import on_route, static_queries
 from embedrt_export.source.soundness import require_prompts, require_sound
 from embedrt_export.source.weights import require_weights, watched_loading
 from embedrt_export.static.folder import MODEL2VEC, is_model2vec, load_model2vec
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from optimum.exporters.tasks import TasksManager
 from safetensors import SafetensorError
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.sentence_transformer.modules import BoW, StaticEmbedding, WordEmbeddings
 from transformers.utils import logging as transformers_logging
 
-from embedrt.artifact.hub import is_hub_id
 from embedrt.artifact.manifest import Serving, Source
 from embedrt.errors import CheckpointError
 
@@ -43,17 +41,6 @@ _LIBRARIES = (
     "onnx-ir",
     "onnxruntime",
     "tokenizers",
-)
-_NOT_NEEDED = (
-    "*.h5",
-    "*.msgpack",
-    "*.ot",
-    "*.onnx",
-    "*.gguf",
-    "*.tflite",
-    "onnx/*",
-    "openvino/*",
-    "*.mlpackage/*",
 )
 _CLASSES = {"cross-encoder": CrossEncoder, "sparse": SparseEncoder, "multi-vector": MultiVectorEncoder}
 """What loads the kinds beyond dense ones."""
@@ -86,7 +73,7 @@ def load_checkpoint(
     Raises:
         CheckpointError: it is no such checkpoint, or one that cannot be loaded; the message says what to type.
     """
-    folder, commit = _folder_of(model, revision)
+    folder, name, commit = folder_of(model, revision)
     if not any((folder / name).is_file() for name in _MARKS):
         if (folder / "adapter_config.json").is_file():
             raise CheckpointError(
@@ -122,7 +109,6 @@ def load_checkpoint(
     loaded.prompts = {name: "" if text is None else text for name, text in loaded.prompts.items()}
     loaded.eval().float().requires_grad_(requires_grad=False)
     libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    name = model if commit else folder.resolve().name
     source = Source(model=name, revision=commit, route=route, libraries=libraries)
     checkpoint = Checkpoint(model=loaded, whole=whole, kind=kind, source=source, folder=folder)
     require_sound(checkpoint, max_seq_length=max_seq_length)
@@ -152,27 +138,6 @@ def _library_of(folder: Path) -> str:
         return "sentence_transformers"
     library: str = TasksManager.infer_library_from_model(str(folder))
     return library
-
-
-def _folder_of(model: str, revision: str | None) -> tuple[Path, str | None]:
-    """The checkpoint's folder on this machine, and its commit if it came from the Hub."""
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return folder, None
-    if folder.is_file():
-        raise CheckpointError(
-            f"{model} is a file: pass the folder of a checkpoint. A file of word vectors: "
-            f"embedrt export --word-vectors {model} OUT"
-        )
-    if not is_hub_id(model):
-        raise CheckpointError(f"there is no folder at {model}: pass a checkpoint's folder, or a Hub id")
-    try:
-        snapshot = Path(snapshot_download(model, revision=revision, ignore_patterns=list(_NOT_NEEDED)))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise CheckpointError(
-            f"there is no folder at {model}, and the Hub gave none of that name: {first_line(error)}"
-        ) from error
-    return snapshot, snapshot.name
 
 
 def _load(

@@ -8,7 +8,7 @@ import pytest
 from embedrt_bench.compatibility.tokenizers import small_tokenizer
 from embedrt_bench.engines.tracing import trace_transformer
 from embedrt_export.graft import GraftOptions, graft
-from embedrt_export.source import loading
+from embedrt_export.source import place
 from model2vec import StaticModel
 from numpy.random import default_rng
 
@@ -23,7 +23,7 @@ def pooled(plain_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_by_hub_id(pooled: Path, plain_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "snapshot_download", lambda *_arguments, **_options: str(plain_bert))
+    monkeypatch.setattr(place, "snapshot_download", lambda *_arguments, **_options: str(plain_bert))
     _, parity = embedrt_export.verify(pooled, against="someone/tiny-bert", quiet=True)
     assert parity.max_abs_difference <= 1e-5
 
