@@ -54,6 +54,15 @@ def test_a_chunked_body_that_is_too_large(server: Server) -> None:
     assert (status, content) == (b"HTTP/1.1 413 Request Entity Too Large", _LARGE)
 
 
+@pytest.mark.parametrize(
+    ("path", "texts"), [("/rerank", "texts"), ("/v1/rerank", "documents"), ("/v2/rerank", "documents")]
+)
+def test_a_query_is_a_text_too(server: Server, ask: Ask, path: str, texts: str) -> None:
+    answer = ask(server, "POST", path, {"query": "a" * 200_001, texts: ["b"]})
+    assert answer.status == 422
+    assert "a text has 200001 characters, at most 200000 are allowed" in answer.json.values()
+
+
 @pytest.fixture
 def hurried(start: Callable[..., Server]) -> Any:
     """A server that waits for nobody."""

@@ -12,7 +12,7 @@ import orjson
 from embedrt import __version__
 from embedrt.server.asking import Asking
 from embedrt.server.exchange import Exchange, Response
-from embedrt.server.fields import Fields, require_count, within
+from embedrt.server.fields import Fields, require_count, require_length, within
 from embedrt.server.inputs import Inputs, Item
 from embedrt.server.models import Description, ServedModel
 from embedrt.server.openai import finished
@@ -69,6 +69,7 @@ async def rerank(asking: Asking) -> Response:
     """``POST /rerank``: texts by how well they answer a query, the best first."""
     fields, model = await asking.fields(), asking.model()
     query, texts = fields.text("query"), fields.texts("texts")
+    require_length(asking.limits, query, "query")
     if not texts:
         raise Refusal("empty", "`texts` cannot be empty", param="texts")
     return_text, raw_scores = fields.flag("return_text", False), fields.flag("raw_scores", False)
