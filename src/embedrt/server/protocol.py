@@ -52,7 +52,10 @@ class _Guarded(HttpToolsProtocol):
         """Bytes of requests; those of an endless head end the connection."""
         if self._head is not None:
             self._head += len(data)
+        idle = self.timeout_keep_alive_task
         super().data_received(data)
+        if idle is not None and self._is_idle():  # rests of an answered request, or empty lines: no reason to stay longer
+            self.timeout_keep_alive_task = self.loop.call_at(idle.when(), self.timeout_keep_alive_handler)
         if self._head is not None and self._head > _LARGEST_HEAD and not self.transport.is_closing():
             self._refuse(431, f"the request's headers are larger than {_LARGEST_HEAD} bytes")
 
@@ -72,6 +75,10 @@ class _Guarded(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What came is no HTTP."""
         self._refuse(400, msg)
+
+    def _is_idle(self) -> bool:
+        """Whether nothing is asked for: all requests are answered, and no other has begun."""
+        return self._deadline is None and self.cycle.response_complete and not self.transport.is_closing()
 
     def _await_head(self) -> None:
         self._deadline = self.loop.call_later(self._limits.header_seconds, self._give_up)
