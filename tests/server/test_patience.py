@@ -8,6 +8,8 @@ import pytest
 
 from embedrt.server import Server
 
+_DOCS = b"GET /docs HTTP/1.1\r\nhost: a\r\n\r\n"
+
 
 def _connected(server: Server) -> socket.socket:
     host, port = server.address.removeprefix("http://").rsplit(":", 1)
@@ -50,3 +52,26 @@ def test_another_request_does(hurried: Server) -> None:
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         connection.sendall(b"\r\n" + asked)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_answers_that_nobody_takes(start: Callable[..., Server]) -> None:
+    """Many small ones, of which the system takes some megabytes, and the server the first that is beyond them."""
+    with start(limits={"answer_seconds": 0.2}) as server, _connected(server) as connection:
+        connection.sendall(_DOCS)
+        connection.recv(65536)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(_DOCS * 20_000)
+        _until_nobody_is_connected(server)
+        assert server.app.active == 0
+
+
+def test_the_rest_of_an_answer_that_nobody_takes(start: Callable[..., Server]) -> None:
+    """Too little to hold the server's own writing up, and the connection is to end with it."""
+    with start(limits={"answer_seconds": 0.2}) as server, _connected(server) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n")
+        connection.recv(65536)
+        (protocol,) = server._http.server_state.connections
+        protocol.loop.call_soon_threadsafe(protocol.transport.set_write_buffer_limits, 1 << 30)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(_DOCS * 5_000 + _DOCS.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+        _until_nobody_is_connected(server)

@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol, with the patience of a server that strangers talk to.
 
-uvicorn waits for ever for the rest of a request's headers and lets them grow for ever. Here they have a time and a size, there
-are so many connections and no more, and what is no HTTP is answered in JSON.
+uvicorn waits for ever for the rest of a request's headers, which may grow for ever, and for an answer to be taken. Here they have
+a time and a size, answers a time, there are so many connections and no more, and what is no HTTP is answered in JSON.
 """
 
 import asyncio
@@ -34,6 +34,8 @@ class _Guarded(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _head: int | None = 0
     """Bytes of the head that is being read; None while there is none."""
+    _untaken: asyncio.TimerHandle | None = None
+    """Runs while an answer, or the last of it before the connection's end, waits for the client to take it."""
 
     def connection_made(self, transport: Any) -> None:
         """A client is there; too many of them, and it is sent away."""
@@ -46,6 +48,7 @@ class _Guarded(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._stop_waiting()
+        self._was_taken()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -54,7 +57,9 @@ class _Guarded(HttpToolsProtocol):
             self._head += len(data)
         idle = self.timeout_keep_alive_task
         super().data_received(data)
-        if idle is not None and self._is_idle():  # rests of an answered request, or empty lines: no reason to stay longer
+        if (
+            idle is not None and self._is_idle()
+        ):  # rests of an answered request, or empty lines: no reason to stay longer
             self.timeout_keep_alive_task = self.loop.call_at(idle.when(), self.timeout_keep_alive_handler)
         if self._head is not None and self._head > _LARGEST_HEAD and not self.transport.is_closing():
             self._refuse(431, f"the request's headers are larger than {_LARGEST_HEAD} bytes")
@@ -72,9 +77,39 @@ class _Guarded(HttpToolsProtocol):
         self._head = None
         super().on_headers_complete()
 
+    def pause_writing(self) -> None:
+        """More of an answer waits than is good: the client must take it soon."""
+        super().pause_writing()
+        self._must_be_taken()
+
+    def resume_writing(self) -> None:
+        """It was taken."""
+        super().resume_writing()
+        self._was_taken()
+
+    def on_response_complete(self) -> None:
+        """An answer is written, and the connection perhaps at its end."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._must_be_taken()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Nothing more was asked for."""
+        super().timeout_keep_alive_handler()
+        self._must_be_taken()
+
     def send_400_response(self, msg: str) -> None:
         """What came is no HTTP."""
         self._refuse(400, msg)
+
+    def _must_be_taken(self) -> None:
+        if self._untaken is None:
+            self._untaken = self.loop.call_later(self._limits.answer_seconds, self.transport.abort)
+
+    def _was_taken(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
 
     def _is_idle(self) -> bool:
         """Whether nothing is asked for: all requests are answered, and no other has begun."""
@@ -103,6 +138,7 @@ class _Guarded(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
         self.transport.close()
+        self._must_be_taken()
 
 
 _PHRASES = {
