@@ -130,14 +130,19 @@ def test_metrics(start: Start, ask: Ask) -> None:
         ask(server, "POST", "/v1/embeddings", {"model": "tiny", "input": ["hello world", "cat"]})
         ask(server, "POST", "/embed", {"inputs": []})
         ask(server, "GET", "/a/path/of/a/scanner")
+        assert ask(server, "GET", "/embed").status == 405
+        no_http = ask(server, "TLS?", "/")
         text = ask(server, "GET", "/metrics").body.decode()
     lines = set(text.splitlines())
+    assert (no_http.status, bool(no_http.headers["x-request-id"])) == (400, True)
     assert {
         'embedrt_requests_total{method="POST",route="/v1/embeddings",status="200"} 1.0',
         'embedrt_requests_total{method="POST",route="/embed",status="400"} 1.0',
         'embedrt_requests_total{method="GET",route="other",status="404"} 1.0',
         'embedrt_errors_total{reason="empty"} 1.0',
         'embedrt_errors_total{reason="unknown_route"} 1.0',
+        'embedrt_errors_total{reason="wrong_method"} 1.0',
+        'embedrt_errors_total{reason="malformed"} 1.0',
         'embedrt_texts_total{model="tiny"} 2.0',
         'embedrt_tokens_total{model="tiny"} 7.0',
         "embedrt_queue_texts 0.0",

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from embedrt.server.refusals import Reason
 from embedrt.server.settings import Limits
 
 __all__ = ["protocol_within"]
@@ -18,11 +19,14 @@ __all__ = ["protocol_within"]
 _LARGEST_HEAD = 65_536  # bytes of a request's line and headers
 
 
-def protocol_within(limits: Limits) -> Callable[..., HttpToolsProtocol]:
-    """The protocol's class for these limits."""
+Refused = Callable[[Reason], str]
+
+
+def protocol_within(limits: Limits, *, refused: Refused) -> Callable[..., HttpToolsProtocol]:
+    """The protocol's class for these limits; ``refused`` is told why it refuses something, and gives the answer's id."""
 
     class Guarded(_Guarded):
-        _limits = limits
+        _limits, _refused = limits, staticmethod(refused)
 
     return Guarded
 
@@ -31,6 +35,7 @@ class _Guarded(HttpToolsProtocol):
     """One connection."""
 
     _limits: Limits
+    _refused: Refused
     _deadline: asyncio.TimerHandle | None = None
     _head: int | None = 0
     """Bytes of the head that is being read; None while there is none."""
@@ -133,17 +138,20 @@ class _Guarded(HttpToolsProtocol):
         self._stop_waiting()
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
         body = orjson.dumps({"error": error})
+        phrase, reason = _STATUSES[status]
         head = (
-            f"HTTP/1.1 {status} {_PHRASES[status]}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            f"HTTP/1.1 {status} {phrase}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            f"x-request-id: {self._refused(reason)}\r\n"
         )
         self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
         self.transport.close()
         self._must_be_taken()
 
 
-_PHRASES = {
-    400: "Bad Request",
-    408: "Request Timeout",
-    431: "Request Header Fields Too Large",
-    503: "Service Unavailable",
+_STATUSES: dict[int, tuple[str, Reason]] = {
+    400: ("Bad Request", "malformed"),
+    408: ("Request Timeout", "too_slow"),
+    431: ("Request Header Fields Too Large", "too_large"),
+    503: ("Service Unavailable", "overloaded"),
 }
+"""How a status is called, and its reason in the metrics."""

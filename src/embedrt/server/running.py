@@ -144,7 +144,7 @@ class Server:
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
             self.app,
-            http=protocol_within(self.settings.limits),  # type: ignore[arg-type]
+            http=protocol_within(self.settings.limits, refused=self.app.refused),  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
             interface="asgi3",
