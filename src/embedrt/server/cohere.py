@@ -25,7 +25,7 @@ async def rerank(asking: Asking) -> Response:
     exchange.texts, exchange.characters = len(items), within(asking.limits, items, "documents")
     most = fields.count("top_n") or len(documents)
     return_documents = fields.flag("return_documents", False)
-    inputs = Inputs(items=items, truncate=True)
+    inputs = Inputs(items=items, truncate=fields.flag("truncate", asking.truncate))
     scores = await model.rank(query, inputs, raw_scores=False, exchange=exchange)
     results = [
         {

@@ -68,7 +68,7 @@ class ServedModel:
         raise wrong_kind("model is not a re-ranker model")
 
     async def predict(
-        self, pairs: Sequence[Sequence[str]], *, raw_scores: bool, exchange: Exchange
+        self, pairs: Sequence[Sequence[str]], *, truncate: bool, raw_scores: bool, exchange: Exchange
     ) -> Sequence[dict[str, float]]:
         """Labels and their scores, for each text or pair of texts."""
         raise wrong_kind("Model is not a classifier model")

@@ -90,8 +90,8 @@ async def predict(asking: Asking) -> Response:
     require_count(asking.limits, len(pairs), "inputs")
     exchange.texts = len(pairs)
     exchange.characters = sum(within(asking.limits, pair, "inputs") for pair in pairs)
-    raw_scores = fields.flag("raw_scores", False)
-    found = await model.predict(pairs, raw_scores=raw_scores, exchange=exchange)
+    truncate, raw_scores = fields.flag("truncate", asking.truncate), fields.flag("raw_scores", False)
+    found = await model.predict(pairs, truncate=truncate, raw_scores=raw_scores, exchange=exchange)
     rows = [
         [{"score": score, "label": label} for label, score in sorted(row.items(), key=lambda entry: -entry[1])]
         for row in found
