@@ -50,4 +50,4 @@ class DenseModel(QueuedModel):
         tokens = await self._tokens(
             lambda limits: tokenized(self.tokenizer, inputs, prefix, limits), exchange.characters, exchange
         )
-        return Embedded(await self._results(tokens, output, exchange, prefix=prefix), exchange.tokens)
+        return Embedded(await self._results(tokens, output, exchange, inputs=inputs, prefix=prefix), exchange.tokens)
