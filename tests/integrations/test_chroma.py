@@ -83,16 +83,17 @@ def test_stored_vectors_stay_what_they_are(prompted: Path) -> None:
 
 
 def test_what_chroma_checks_of_another_function(prompted: Path, tmp_path: Path) -> None:
-    client = chromadb.PersistentClient(str(tmp_path))
-    collection = client.create_collection("notes", embedding_function=EmbedrtEmbeddingFunction(prompted))
-    collection.add(ids=["a"], documents=["cat"])
+    own = EmbedrtEmbeddingFunction(prompted)
     normalized = EmbedrtEmbeddingFunction(prompted, normalize_embeddings=True)
+    narrow = EmbedrtEmbeddingFunction(prompted, truncate_dim=4)
+    client: Any = chromadb.PersistentClient(str(tmp_path))
+    collection = client.create_collection("notes", embedding_function=own)
+    collection.add(ids=["a"], documents=["cat"])
     with pytest.raises(InputError, match="normalize_embeddings is"):
         collection.modify(configuration={"embedding_function": normalized})
     client.get_collection("notes", embedding_function=normalized).add(ids=["b"], documents=["cat"])
-    narrow = client.get_collection("notes", embedding_function=EmbedrtEmbeddingFunction(prompted, truncate_dim=4))
     with pytest.raises(InvalidArgumentError, match="dimension of 8, got 4"):
-        narrow.add(ids=["c"], documents=["cat"])
+        client.get_collection("notes", embedding_function=narrow).add(ids=["c"], documents=["cat"])
 
 
 def test_a_model_of_another_kind(reranker: Path) -> None:
