@@ -54,7 +54,7 @@ class Server:
         workers = max(model.layout.workers for model in self.registry)
         self.engine = Engine(
             settings.limits, workers=workers, linger=settings.linger_seconds,
-            stuck_after=settings.stuck_seconds, observe=self._ran,
+            stuck_after=settings.stuck_seconds, observe=self._ran, fault=self._not_renewed,
         )  # fmt: skip
         for model in self.registry:
             model.attach(self.engine)
@@ -137,6 +137,9 @@ class Server:
     def _lost(self, reason: str) -> None:
         self.metrics.lost(reason)
         self.log.write("error", "worker replaced", reason=reason)
+
+    def _not_renewed(self, error: Exception) -> None:
+        self.log.fault("sessions not renewed", error)
 
     def _ran(self, batch: Batch, seconds: float) -> None:
         self.metrics.ran(batch, seconds)
