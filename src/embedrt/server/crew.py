@@ -14,6 +14,8 @@ from embedrt.server.jobs import Batch, Job
 
 __all__ = ["Crew", "Fault", "Observe", "WorkerLostError"]
 
+_END_SECONDS = 0.05
+"""For workers that do nothing to end."""
 Deliver = Callable[[Iterable[Job]], None]
 Observe = Callable[[Batch, float], None]
 """Told of each finished batch and the seconds that it took."""
@@ -108,12 +110,13 @@ class Crew:
         return lost
 
     def close(self, timeout: float) -> bool:
-        """Finish what is queued; whether that was done in ``timeout`` seconds."""
+        """Finish what is queued; whether that was done in ``timeout`` seconds. What waits then is dropped."""
         self.queue.close()
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + max(timeout, _END_SECONDS)
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
-        return not any(worker.is_alive() for worker in self._workers)
+        dropped = self.queue.drop()
+        return not dropped and not any(worker.is_alive() for worker in self._workers)
 
     def _started(self, number: int) -> _Worker:
         worker = _Worker(self, number)

@@ -41,7 +41,7 @@ class Engine:
         self.crew.start()
 
     def close(self, timeout: float) -> bool:
-        """Finish what is queued; whether that was done in ``timeout`` seconds."""
+        """Finish what is queued; whether that was done in ``timeout`` seconds. What waits then is dropped."""
         self._aside.shutdown(wait=False, cancel_futures=True)
         return self.crew.close(timeout)
 
