@@ -3,7 +3,7 @@
 A new kind is a class of its own here beside :mod:`dense`: the routes ask through these methods and know no kind.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +72,10 @@ class ServedModel:
     ) -> Sequence[dict[str, float]]:
         """Labels and their scores, for each text or pair of texts."""
         raise wrong_kind("Model is not a classifier model")
+
+    async def aside(self, characters: int, work: Callable[[], bytes]) -> bytes:
+        """``work`` on texts of so many characters, where it holds nobody up."""
+        raise wrong_kind("Model has no tokenizer")
 
     def prefix(self, prompt_name: str | None) -> str:
         """What is put before each text."""

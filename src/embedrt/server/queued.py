@@ -52,6 +52,10 @@ class QueuedModel(ServedModel):
         except InputError as error:
             raise Refusal("validation", str(error), param="prompt_name") from error
 
+    async def aside(self, characters: int, work: Callable[[], bytes]) -> bytes:
+        """``work`` on texts of so many characters, at once or on a thread."""
+        return await self._attached().prepare(characters, work)
+
     def run(self, batch: Batch) -> Sequence[Result]:
         """One result a member, in the order of the members."""
         if batch.key.length == 0:  # a tokenizer that adds no special tokens makes none of an empty text
