@@ -72,7 +72,7 @@ def test_tokens_of_a_request(start: Callable[..., Server], ask: Ask) -> None:
         for inputs, status in ((["a cat"] * 2, 200), (["a cat"] * 3, 422)):
             assert ask(server, "POST", "/tokenize", {"inputs": inputs}).status == status
         many = ask(server, "POST", "/tokenize", {"inputs": ["a cat"] * 3})
-        assert many.json["error"] == "the inputs have more than 10 tokens, which are allowed in a request"
+        assert many.json["error"] == "the inputs have more than the 10 tokens that are allowed in a request"
         assert ask(server, "POST", "/decode", {"ids": [16] * 10}).status == 200
         many = ask(server, "POST", "/decode", {"ids": [[16] * 6, [16] * 5]})
         message = "the inputs have 11 tokens, at most 10 are allowed in a request"

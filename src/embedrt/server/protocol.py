@@ -62,9 +62,8 @@ class _Guarded(HttpToolsProtocol):
             self._head += len(data)
         idle = self.timeout_keep_alive_task
         super().data_received(data)
-        if (
-            idle is not None and self._is_idle()
-        ):  # rests of an answered request, or empty lines: no reason to stay longer
+        # rests of an answered request, or empty lines, are no reason to stay longer; uvicorn takes them for one
+        if idle is not None and self._is_idle():
             self.timeout_keep_alive_task = self.loop.call_at(idle.when(), self.timeout_keep_alive_handler)
         if self._head is not None and self._head > _LARGEST_HEAD and not self.transport.is_closing():
             self._refuse(431, f"the request's headers are larger than {_LARGEST_HEAD} bytes")
@@ -88,9 +87,10 @@ class _Guarded(HttpToolsProtocol):
         self._must_be_taken()
 
     def resume_writing(self) -> None:
-        """It was taken."""
+        """It was taken; at the connection's end the rest must be too."""
         super().resume_writing()
-        self._was_taken()
+        if not self.transport.is_closing():
+            self._was_taken()
 
     def on_response_complete(self) -> None:
         """An answer is written, and the connection perhaps at its end."""

@@ -200,7 +200,7 @@ def _tokenized(tokenizer: TextTokenizer, texts: Iterable[str], limits: Limits, *
         pieces = tokenizer.pieces(text, special_tokens=special_tokens)
         total += len(pieces)
         if total > limits.tokens:
-            message = f"the inputs have more than {limits.tokens} tokens, which are allowed in a request"
+            message = f"the inputs have more than the {limits.tokens} tokens that are allowed in a request"
             raise Refusal("validation", message, param="inputs")
         written.append(orjson.dumps(_tokens(text, pieces)))
     return _joined(written)
