@@ -126,6 +126,22 @@ def test_a_pair_has_the_same_bits_among_others(server: Server) -> None:
     assert {rank["index"]: rank["score"] for rank in together} == dict(enumerate(alone))
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/rerank", {"query": QUERY, "texts": ["cat " * 50]}),
+        ("/v1/rerank", {"query": QUERY, "documents": ["cat " * 50]}),
+        ("/v2/rerank", {"query": QUERY, "documents": ["cat " * 50]}),
+        ("/models/classifier/predict", {"inputs": [QUERY, "cat " * 50]}),
+    ],
+)
+def test_pairs_that_are_too_long_can_be_refused(server: Server, path: str, body: dict[str, Any]) -> None:
+    assert ask(server, path, body)[0] == 200
+    status, content = ask(server, path, body | {"truncate": False})
+    assert status == 422
+    assert "Input validation error: a pair has more than 16 tokens" in content.values()
+
+
 def test_what_it_says_of_itself(server: Server) -> None:
     _, info = ask(server, "/info", method="GET")
     assert info["model_type"] == {"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}}

@@ -9,6 +9,7 @@ from typing import Any
 import chromadb
 import numpy as np
 import pytest
+from chromadb.errors import InvalidArgumentError
 
 from embedrt import SentenceEncoder
 from embedrt.errors import InputError, KindError
@@ -79,6 +80,20 @@ def test_stored_vectors_stay_what_they_are(prompted: Path) -> None:
         InputError, match=r"truncate_dim is None for the vectors that this collection holds.*would be 4"
     ):
         function.validate_config_update(config, {**config, "truncate_dim": 4})
+
+
+def test_what_chroma_checks_of_another_function(prompted: Path, tmp_path: Path) -> None:
+    own = EmbedrtEmbeddingFunction(prompted)
+    normalized = EmbedrtEmbeddingFunction(prompted, normalize_embeddings=True)
+    narrow = EmbedrtEmbeddingFunction(prompted, truncate_dim=4)
+    client: Any = chromadb.PersistentClient(str(tmp_path))
+    collection = client.create_collection("notes", embedding_function=own)
+    collection.add(ids=["a"], documents=["cat"])
+    with pytest.raises(InputError, match="normalize_embeddings is"):
+        collection.modify(configuration={"embedding_function": normalized})
+    client.get_collection("notes", embedding_function=normalized).add(ids=["b"], documents=["cat"])
+    with pytest.raises(InvalidArgumentError, match="dimension of 8, got 4"):
+        client.get_collection("notes", embedding_function=narrow).add(ids=["c"], documents=["cat"])
 
 
 def test_a_model_of_another_kind(reranker: Path) -> None:

@@ -35,17 +35,15 @@ class _Model:
         self.renewed += 1
 
 
+def _deliver(jobs: Iterable[Job]) -> None:
+    for job in jobs:
+        job.future.set()
+
+
 @pytest.fixture
 def crew() -> Iterator[Crew]:
     """Two workers; a run of more than half a second hangs."""
-    ended: list[Job] = []
-
-    def deliver(jobs: Iterable[Job]) -> None:
-        for job in jobs:
-            ended.append(job)
-            job.future.set()
-
-    team = Crew(FairQueue(capacity=1000, linger=0.0), count=2, stuck_after=0.5, deliver=deliver)
+    team = Crew(FairQueue(capacity=1000, linger=0.0), count=2, stuck_after=0.5, deliver=_deliver)
     team.start()
     yield team
     assert team.close(10)
@@ -125,6 +123,32 @@ def test_a_worker_that_hangs_is_given_up_and_its_texts_run_again(crew: Crew) -> 
     assert _done(crew, _job(model, [3])).error is None
 
 
+def test_a_worker_is_replaced_where_sessions_cannot_be_opened_again() -> None:
+    faults: list[Exception] = []
+    queue = FairQueue(capacity=10, linger=0.0)
+    team = Crew(queue, count=1, stuck_after=60, deliver=_deliver, fault=faults.append)
+    deaths = iter([True])
+
+    def die_once(_batch: Batch) -> None:
+        if next(deaths, False):
+            raise SystemExit
+
+    def gone() -> None:
+        raise OSError("model.onnx is gone")
+
+    model = _Model(die_once)
+    model.renew = gone  # type: ignore[method-assign]
+    team.start()
+    job = _job(model, [1])
+    team.queue.put(job)
+    while not team.broken():
+        time.sleep(0.005)
+    assert team.check() == ["died"]
+    assert job.future.wait(10)
+    assert (job.error, team.broken(), [str(error) for error in faults]) == (None, False, ["model.onnx is gone"])
+    assert team.close(10)
+
+
 def test_a_text_that_kills_every_worker_fails_in_the_end(crew: Crew) -> None:
     def die(batch: Batch) -> None:
         if _poisoned(batch):
@@ -160,6 +184,9 @@ def test_closing_does_not_wait_for_ever() -> None:
     release = threading.Event()
     team = Crew(FairQueue(capacity=10, linger=0.0), count=1, stuck_after=60, deliver=lambda _jobs: None)
     team.start()
-    team.queue.put(_job(_Model(lambda _batch: (release.wait(20), None)[1]), [1]))
+    hanging, waiting = _Model(lambda _batch: (release.wait(20), None)[1]), _job(_Model(), [1])
+    team.queue.put(_job(hanging, [1]))
+    team.queue.put(waiting)
     assert not team.close(0.05)
     release.set()
+    assert (waiting.ended, waiting.left, team.queue.waiting) == (True, 1, 0)

@@ -71,8 +71,14 @@ def test_every_route(server: Server) -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
-def test_the_systemd_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keys", [False, True])
+def test_the_systemd_unit(tmp_path: Path, keys: bool) -> None:
     unit = (ROOT / "deploy" / "embedrt.service").read_text(encoding="utf-8")
+    if keys:
+        unit, lines = re.subn(
+            r"^#(LoadCredential=keys:|Environment=EMBEDRT_API_KEY_FILE=%d/keys)", r"\1", unit, flags=re.M
+        )
+        assert lines == 2
     assert "ExecStart=/opt/embedrt/bin/embedrt serve" in unit
     program = tmp_path / "embedrt"  # what is not installed cannot be verified: any program stands for it
     program.symlink_to("/bin/true")

@@ -18,7 +18,9 @@ def everything(start: Callable[..., Server]) -> Iterator[Server]:
     async def rank(_query: str, inputs: Any, *, raw_scores: bool, exchange: Any) -> Sequence[float]:
         return [float(len(text)) * (10 if raw_scores else 1) for text in inputs.items]
 
-    async def predict(pairs: Sequence[Sequence[str]], *, raw_scores: bool, exchange: Any) -> Sequence[dict[str, float]]:
+    async def predict(
+        pairs: Sequence[Sequence[str]], *, truncate: bool, raw_scores: bool, exchange: Any
+    ) -> Sequence[dict[str, float]]:
         return [{"low": 0.25, "high": 0.75} if len(pair) == 1 else {"pair": 1.0} for pair in pairs]
 
     async def embed_sparse(inputs: Any, exchange: Any) -> Sequence[Sequence[tuple[int, float]]]:

@@ -2,17 +2,21 @@
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import orjson
 import pytest
 
 from embedrt.errors import InputError
-from embedrt.server import Limits, Server
+from embedrt.server import Limits, Server, dense, tei
 from embedrt.server.keys import ApiKeys, keys_in
+from embedrt.text.tokenizer import TextTokenizer
 
 Ask = Callable[..., Any]
 _LARGE = {"error": {"message": "the body is larger than 2000000 bytes", "type": "invalid_request_error", "param": None,
@@ -52,6 +56,68 @@ def test_a_chunked_body_that_is_too_large(server: Server) -> None:
     head = b"POST /v1/embeddings HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
     status, content = _raw(server, head + chunk * 40 + b"0\r\n\r\n")
     assert (status, content) == (b"HTTP/1.1 413 Request Entity Too Large", _LARGE)
+
+
+@pytest.mark.parametrize(
+    ("path", "texts"), [("/rerank", "texts"), ("/v1/rerank", "documents"), ("/v2/rerank", "documents")]
+)
+def test_a_query_is_a_text_too(server: Server, ask: Ask, path: str, texts: str) -> None:
+    answer = ask(server, "POST", path, {"query": "a" * 200_001, texts: ["b"]})
+    assert answer.status == 422
+    assert "a text has 200001 characters, at most 200000 are allowed" in answer.json.values()
+
+
+def test_tokens_of_a_request(start: Callable[..., Server], ask: Ask) -> None:
+    with start(limits={"tokens": 10}) as server:
+        for inputs, status in ((["a cat"] * 2, 200), (["a cat"] * 3, 422)):
+            assert ask(server, "POST", "/tokenize", {"inputs": inputs}).status == status
+        many = ask(server, "POST", "/tokenize", {"inputs": ["a cat"] * 3})
+        assert many.json["error"] == "the inputs have more than the 10 tokens that are allowed in a request"
+        assert ask(server, "POST", "/decode", {"ids": [16] * 10}).status == 200
+        many = ask(server, "POST", "/decode", {"ids": [[16] * 6, [16] * 5]})
+        message = "the inputs have 11 tokens, at most 10 are allowed in a request"
+        assert (many.status, many.json["error"]) == (422, message)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "method"),
+    [("/tokenize", {"inputs": "a " * 2000}, "pieces"), ("/decode", {"ids": [16] * 3000}, "decode")],
+)
+def test_long_texts_are_cut_beside_the_event_loop(
+    server: Server, ask: Ask, monkeypatch: pytest.MonkeyPatch, path: str, body: Any, method: str
+) -> None:
+    original, threads = getattr(TextTokenizer, method), list[str]()
+
+    def remembering(*given: Any, **named: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return original(*given, **named)
+
+    monkeypatch.setattr(TextTokenizer, method, remembering)
+    assert ask(server, "POST", path, body).status == 200
+    assert [name.startswith("embedrt-tokenize") for name in threads] == [True]
+
+
+def test_a_vector_a_token(server: Server, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written a few vectors at a time, whatever their texts; and not without an end."""
+    whole, written, dumps = (
+        ask(server, "POST", "/embed_all", {"inputs": ["a cat sat", "cat"]}),
+        list[int](),
+        orjson.dumps,
+    )
+
+    def remembering(content: Any, **named: Any) -> bytes:
+        if isinstance(content, np.ndarray | list):
+            written.append(len(content))
+        return dumps(content, **named)
+
+    monkeypatch.setattr(tei, "_PIECE", 2)
+    monkeypatch.setattr(orjson, "dumps", remembering)
+    assert ask(server, "POST", "/embed_all", {"inputs": ["a cat sat", "cat"]}).json == whole.json
+    assert written == [2, 2, 1, 2, 1]
+    monkeypatch.setattr(dense, "_MOST_NUMBERS", 63)
+    answer = ask(server, "POST", "/embed_all", {"inputs": ["a cat sat", "cat"]})
+    message = "the answer would have 64 numbers, at most 63 are sent: send fewer or shorter texts"
+    assert (answer.status, answer.json) == (422, {"error": message, "error_type": "Validation"})
 
 
 @pytest.fixture

@@ -130,14 +130,19 @@ def test_metrics(start: Start, ask: Ask) -> None:
         ask(server, "POST", "/v1/embeddings", {"model": "tiny", "input": ["hello world", "cat"]})
         ask(server, "POST", "/embed", {"inputs": []})
         ask(server, "GET", "/a/path/of/a/scanner")
+        assert ask(server, "GET", "/embed").status == 405
+        no_http = ask(server, "TLS?", "/")
         text = ask(server, "GET", "/metrics").body.decode()
     lines = set(text.splitlines())
+    assert (no_http.status, bool(no_http.headers["x-request-id"])) == (400, True)
     assert {
         'embedrt_requests_total{method="POST",route="/v1/embeddings",status="200"} 1.0',
         'embedrt_requests_total{method="POST",route="/embed",status="400"} 1.0',
         'embedrt_requests_total{method="GET",route="other",status="404"} 1.0',
         'embedrt_errors_total{reason="empty"} 1.0',
         'embedrt_errors_total{reason="unknown_route"} 1.0',
+        'embedrt_errors_total{reason="wrong_method"} 1.0',
+        'embedrt_errors_total{reason="malformed"} 1.0',
         'embedrt_texts_total{model="tiny"} 2.0',
         'embedrt_tokens_total{model="tiny"} 7.0',
         "embedrt_queue_texts 0.0",
@@ -340,6 +345,36 @@ def test_a_connection_that_was_idle_at_the_stop_is_answered_once_more(process: A
     assert (answer.status, answer.getheader("connection")) == (200, "close")
     connection.close()
     assert running.wait(20) == 0
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_run_without_an_end_holds_no_stop_up(start: Start, ask: Ask, signals: int) -> None:
+    """The time for what is under way is over once, or not waited for; what waits is dropped."""
+    release, left, ran = threading.Event(), list[float](), list[Any]()
+    with ThreadPoolExecutor(1) as client, start(drain_seconds=1 if signals == 1 else 30, threads=1) as server:
+        run, close = server.registry.named(None).run, server.engine.close
+
+        def hang(batch: Any) -> Any:
+            ran.append(batch)
+            release.wait(60)
+            return run(batch)
+
+        def closing(timeout: float) -> bool:
+            left.append(timeout)
+            return close(timeout)
+
+        server.registry.named(None).run = hang  # type: ignore[method-assign]
+        server.engine.close = closing  # type: ignore[method-assign]
+        client.submit(ask, server, "POST", "/embed", {"inputs": ["cat", "a cat sat"]})
+        _wait_until(lambda: bool(ran))
+        for _ in range(signals):
+            server.stop()
+        assert server._thread is not None
+        server._thread.join(10)
+        assert not server._thread.is_alive()
+        release.set()
+    assert left[0] < 0.5
+    assert server.engine.queue.waiting == 0
 
 
 def _reachable(ask: Ask, place: Any) -> bool:

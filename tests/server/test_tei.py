@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,23 @@ def test_token_ids_and_dimensions(server: Any, ask: Ask, original: SentenceEncod
     found = ask(server, "POST", "/embed", {"inputs": [rows[0], TEXTS[1]], "dimensions": 3}).json
     cut = original.encode(TEXTS[:2], truncate_dim=3, normalize_embeddings=True)
     np.testing.assert_array_equal(np.array(found, dtype=np.float32), cut)
+
+
+def test_a_prompt_is_left_out_only_where_a_text_begins_with_it(server: Any, ask: Ask, plain: Path) -> None:
+    with SentenceEncoder(plain) as encoder:
+        prompted, long = encoder.encode(["a cat"], prompt_name="query"), " ".join(["hello"] * 13 + ["cat"] * 7)
+        whole, end = [encoder.tokenize([text])[0].tolist() for text in ("query: a cat", "a cat sat on the mat")]
+        without, cut = encoder.encode(["a cat sat on the mat"]), encoder.encode([" ".join(long.split()[-14:])])
+    body: dict[str, Any]
+    for body, expected in (
+        ({"inputs": [whole]}, prompted),  # as ids they begin with the prompt
+        ({"inputs": [end]}, without),
+        ({"inputs": ["a cat"], "truncation_direction": "left"}, prompted),
+        ({"inputs": [long], "truncation_direction": "left"}, cut),
+        ({"inputs": [end, "a cat", end]}, np.concatenate([without, prompted, without])),
+    ):
+        found = ask(server, "POST", "/models/plain/embed", body | {"prompt_name": "query"}).json
+        np.testing.assert_array_equal(np.array(found, dtype=np.float32), expected)
 
 
 def test_texts_are_cut_where_it_is_asked_for(server: Any, ask: Ask, original: SentenceEncoder) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from embedrt.text.pair_template import PairTemplate
+from embedrt.text.pair_template import PairTemplate, PairText
 from embedrt.text.tokenizer import TextTokenizer
 
 WORDS = [f"w{number}" for number in range(30)]
@@ -48,7 +48,7 @@ def test_the_library_s_ids(processor: str, limit: int, direction: str, first: st
     template = PairTemplate.of(library)
     assert template is not None
     expected = library.encode(first, second)
-    texts = [library.encode(text, add_special_tokens=False) for text in (first, second)]
+    texts = [PairText.of(library.encode(text, add_special_tokens=False)) for text in (first, second)]
     assert template.joined(*texts) == (expected.ids, expected.type_ids)
     assert template.fits(*texts) == (not expected.overflowing)
 
@@ -111,3 +111,35 @@ def test_long_texts_take_memory_for_themselves_alone(
     found, kilobytes = ended.stdout.splitlines()
     assert found == "True 128 5"
     assert int(kilobytes) < 500_000
+
+
+MEASURE_MANY = """
+import resource, sys
+from pathlib import Path
+from embedrt.text.tokenizer import TextTokenizer
+tokenizer = TextTokenizer(Path(sys.argv[1]))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+rows = tokenizer.encode_pairs([("w1 " * 20_000, "w2")] * int(sys.argv[2]), with_types=True)
+print(len(rows), *set(rows.lengths.tolist()))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize(("strategy", "documents"), [("longest_first", 600), ("only_first", 200)])
+def test_a_long_query_of_many_documents_takes_memory_once(
+    tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]], strategy: str, documents: int
+) -> None:
+    library = tokenizer("bert", 128)
+    library.enable_truncation(128, strategy=strategy)
+    library.save(str(tmp_path / "tokenizer.json"))
+    ended = run_python(MEASURE_MANY, tmp_path / "tokenizer.json", documents)
+    found, kilobytes = ended.stdout.splitlines()
+    assert found == f"{documents} 128"
+    assert int(kilobytes) < 300_000
+
+
+def test_pairs_of_two_equal_texts_that_are_long(tmp_path: Path) -> None:
+    tokenizer("bert", 8).save(str(tmp_path / "tokenizer.json"))
+    ours, pair = TextTokenizer(tmp_path / "tokenizer.json"), ("w1 w2 w3 w4", "w1 w2 w3 w4")
+    assert ours.encode_pairs([pair], with_types=False).row(0).tolist() == tokenizer("bert", 8).encode(*pair).ids
+    assert ours.is_cut(pair)

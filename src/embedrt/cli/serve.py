@@ -86,6 +86,9 @@ def serve(
     body_seconds: Annotated[
         float, typer.Option(envvar=_env("BODY_SECONDS"), help="For a body to arrive.", rich_help_panel=_LIMITS)
     ] = 30.0,
+    answer_seconds: Annotated[
+        float, typer.Option(envvar=_env("ANSWER_SECONDS"), help="For an answer to be taken.", rich_help_panel=_LIMITS)
+    ] = 60.0,
     truncate: Annotated[
         bool,
         typer.Option(
@@ -156,6 +159,7 @@ def serve(
         limits=Limits(
             texts=max_texts, characters=max_characters, tokens=max_tokens, body=max_body, queue=max_queue,
             requests=max_requests, connections=max_connections, header_seconds=header_seconds, body_seconds=body_seconds,
+            answer_seconds=answer_seconds,
         ),
         truncate=truncate,
         api_keys=_keys(api_key or _listed("API_KEYS"), api_key_file),

@@ -15,7 +15,7 @@ from embedrt.server.health import Health
 from embedrt.server.keys import ApiKeys
 from embedrt.server.logs import JsonLog
 from embedrt.server.metrics import CONTENT_TYPE, Metrics
-from embedrt.server.refusals import HungUpError, Refusal
+from embedrt.server.refusals import HungUpError, Reason, Refusal
 from embedrt.server.registry import Registry
 from embedrt.server.routes import MODEL, routes
 from embedrt.server.settings import ServerSettings
@@ -65,6 +65,11 @@ class App:
             self.active -= 1
         self._tell(exchange, method, status)
 
+    def refused(self, reason: Reason) -> str:
+        """Count what the protocol refused before it was a request, and give its answer an id."""
+        self._parts.metrics.refused(reason)
+        return self._own_identity()
+
     async def _answered(self, exchange: Exchange, method: str) -> int:
         dialect: dialects.Dialect = dialects.openai if exchange.path.startswith(_OPENAI_PATHS) else dialects.tei
         try:
@@ -107,6 +112,7 @@ class App:
             raise Refusal("unauthorized", "Incorrect or missing API key: send the header Authorization: Bearer KEY")
         handler = route.handlers.get(method)
         if handler is None:
+            self._parts.metrics.refused("wrong_method")
             return _not_allowed(route, method)
         if exchange.content_length > self._limits.body:
             await self._refuse_body(exchange)
@@ -138,6 +144,9 @@ class App:
         given = exchange.headers.get(b"x-request-id")
         if given is not None and _IDENTITY.fullmatch(given):
             return given.decode("ascii")
+        return self._own_identity()
+
+    def _own_identity(self) -> str:
         return f"{self._prefix}-{next(self._serial):x}"
 
     def _tell(self, exchange: Exchange, method: str, status: int) -> None:

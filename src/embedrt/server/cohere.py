@@ -6,7 +6,7 @@ import orjson
 
 from embedrt.server.asking import Asking
 from embedrt.server.exchange import Response
-from embedrt.server.fields import Fields, within
+from embedrt.server.fields import Fields, require_length, within
 from embedrt.server.inputs import Inputs, Item
 from embedrt.server.refusals import Refusal
 from embedrt.server.tei import best_first
@@ -19,12 +19,13 @@ async def rerank(asking: Asking) -> Response:
     fields = await asking.fields()
     model = asking.model(fields.optional_text("model"))
     query, documents = fields.text("query"), _texts(fields)
+    require_length(asking.limits, query, "query")
     exchange = asking.exchange
     items: list[Item] = [*documents]
     exchange.texts, exchange.characters = len(items), within(asking.limits, items, "documents")
     most = fields.count("top_n") or len(documents)
     return_documents = fields.flag("return_documents", False)
-    inputs = Inputs(items=items, truncate=True)
+    inputs = Inputs(items=items, truncate=fields.flag("truncate", asking.truncate))
     scores = await model.rank(query, inputs, raw_scores=False, exchange=exchange)
     results = [
         {

@@ -12,11 +12,15 @@ from embedrt.errors import EmbedrtError
 from embedrt.server.fair_queue import FairQueue
 from embedrt.server.jobs import Batch, Job
 
-__all__ = ["Crew", "WorkerLostError"]
+__all__ = ["Crew", "Fault", "Observe", "WorkerLostError"]
 
+_END_SECONDS = 0.05
+"""For workers that do nothing to end."""
 Deliver = Callable[[Iterable[Job]], None]
 Observe = Callable[[Batch, float], None]
 """Told of each finished batch and the seconds that it took."""
+Fault = Callable[[Exception], None]
+"""Told why a model's sessions could not be opened again."""
 
 
 class WorkerLostError(EmbedrtError):
@@ -53,10 +57,11 @@ class Crew:
         stuck_after: float,
         deliver: Deliver,
         observe: Observe = lambda _batch, _seconds: None,
+        fault: Fault = lambda _error: None,
     ) -> None:
         """A run that takes longer than ``stuck_after`` seconds is one that hangs."""
         self.queue, self._count, self._stuck_after = queue, count, stuck_after
-        self._deliver, self._observe = deliver, observe
+        self._deliver, self._observe, self._fault = deliver, observe, fault
         self._workers: list[_Worker] = []
         self.last_success = 0.0
         """When an inference last ended well, on the monotonic clock."""
@@ -105,12 +110,13 @@ class Crew:
         return lost
 
     def close(self, timeout: float) -> bool:
-        """Finish what is queued; whether that was done in ``timeout`` seconds."""
+        """Finish what is queued; whether that was done in ``timeout`` seconds. What waits then is dropped."""
         self.queue.close()
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + max(timeout, _END_SECONDS)
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
-        return not any(worker.is_alive() for worker in self._workers)
+        dropped = self.queue.drop()
+        return not dropped and not any(worker.is_alive() for worker in self._workers)
 
     def _started(self, number: int) -> _Worker:
         worker = _Worker(self, number)
@@ -128,7 +134,10 @@ class Crew:
         batch = worker.batch
         if batch is None:
             return
-        batch.key.runner.renew()
-        error = WorkerLostError(f"the worker that ran this text {'died' if reason == 'died' else 'hung'}, twice")
-        if ended := self.queue.fail(batch, error):
+        try:
+            batch.key.runner.renew()
+        except Exception as error:  # noqa: BLE001  the old sessions are all that there is, and may do
+            self._fault(error)
+        loss = WorkerLostError(f"the worker that ran this text {'died' if reason == 'died' else 'hung'}, twice")
+        if ended := self.queue.fail(batch, loss):
             self._deliver(ended)

@@ -10,10 +10,13 @@ from embedrt.server.inputs import Inputs, tokenized
 from embedrt.server.jobs import Job, Result
 from embedrt.server.models import Embedded
 from embedrt.server.queued import QueuedModel
-from embedrt.server.refusals import wrong_kind
+from embedrt.server.refusals import Refusal, wrong_kind
 from embedrt.similarity import similarity_function
 
 __all__ = ["DenseModel"]
+
+_MOST_NUMBERS = 10_000_000
+"""Of an answer with a vector a token: a hundred megabytes of JSON."""
 
 
 class DenseModel(QueuedModel):
@@ -50,4 +53,14 @@ class DenseModel(QueuedModel):
         tokens = await self._tokens(
             lambda limits: tokenized(self.tokenizer, inputs, prefix, limits), exchange.characters, exchange
         )
-        return Embedded(await self._results(tokens, output, exchange, prefix=prefix), exchange.tokens)
+        if output == TOKEN_EMBEDDINGS:
+            _require_numbers(len(tokens.ids) * self.description.dimension)
+        return Embedded(await self._results(tokens, output, exchange, inputs=inputs, prefix=prefix), exchange.tokens)
+
+
+def _require_numbers(count: int) -> None:
+    if count > _MOST_NUMBERS:
+        message = (
+            f"the answer would have {count} numbers, at most {_MOST_NUMBERS} are sent: send fewer or shorter texts"
+        )
+        raise Refusal("validation", message, param="inputs")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from embedrt.server.crew import Crew, Observe
+from embedrt.server.crew import Crew, Fault, Observe
 from embedrt.server.exchange import Exchange
 from embedrt.server.fair_queue import FairQueue, QueueClosedError, QueueFullError
 from embedrt.server.jobs import Job
@@ -24,11 +24,13 @@ _Value = TypeVar("_Value")
 class Engine:
     """Queue, workers and the thread that tokenizes, shared by all models of a process."""
 
-    def __init__(self, limits: Limits, *, workers: int, linger: float, stuck_after: float, observe: Observe) -> None:
+    def __init__(
+        self, limits: Limits, *, workers: int, linger: float, stuck_after: float, observe: Observe, fault: Fault
+    ) -> None:
         self.limits = limits
         self.queue = FairQueue(capacity=limits.queue, linger=linger)
         self.crew = Crew(
-            self.queue, count=workers, stuck_after=stuck_after, deliver=self._deliver, observe=observe
+            self.queue, count=workers, stuck_after=stuck_after, deliver=self._deliver, observe=observe, fault=fault
         )  # fmt: skip
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="embedrt-tokenize")
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -39,7 +41,7 @@ class Engine:
         self.crew.start()
 
     def close(self, timeout: float) -> bool:
-        """Finish what is queued; whether that was done in ``timeout`` seconds."""
+        """Finish what is queued; whether that was done in ``timeout`` seconds. What waits then is dropped."""
         self._aside.shutdown(wait=False, cancel_futures=True)
         return self.crew.close(timeout)
 

@@ -137,6 +137,15 @@ class FairQueue:
             self._arrived.notify_all()
             self._filled.notify_all()
 
+    def drop(self) -> bool:
+        """Give up what waits; whether anything did."""
+        with self._lock:
+            waiting = [job for job in self._rotation if job.rows]
+            for job in waiting:
+                self._drop(job)
+                job.end(time.monotonic())
+            return bool(waiting)
+
     def _leader(self) -> Job | None:
         while self._rotation:
             if self._rotation[0].rows:

@@ -9,7 +9,7 @@ from embedrt.server.inputs import Item
 from embedrt.server.refusals import Refusal
 from embedrt.server.settings import Limits
 
-__all__ = ["Fields", "Side", "require_count", "within"]
+__all__ = ["Fields", "Side", "require_count", "require_length", "within"]
 
 Side = Literal["left", "right"]
 _SIDES: dict[str, Side] = {"left": "left", "Left": "left", "right": "right", "Right": "right"}
@@ -175,6 +175,17 @@ def require_count(limits: Limits, count: int, name: str) -> None:
         raise Refusal("validation", f"batch size {count} > maximum allowed batch size {limits.texts}", param=name)
 
 
+def require_length(limits: Limits, item: Item, name: str) -> None:
+    """Refuse a text that is too long.
+
+    Raises:
+        Refusal: it is.
+    """
+    if len(item) > limits.characters:
+        message = f"a text has {len(item)} characters, at most {limits.characters} are allowed"
+        raise Refusal("validation", message, param=name)
+
+
 def within(limits: Limits, items: Sequence[Item], name: str) -> int:
     """The characters of all items, which are neither none nor too many nor too long.
 
@@ -186,9 +197,7 @@ def within(limits: Limits, items: Sequence[Item], name: str) -> int:
     for item in items:
         if not item:
             raise Refusal("empty", f"`{name}` cannot be empty", param=name)
-        if len(item) > limits.characters:
-            message = f"a text has {len(item)} characters, at most {limits.characters} are allowed"
-            raise Refusal("validation", message, param=name)
+        require_length(limits, item, name)
         total += len(item)
     return total
 

@@ -9,7 +9,7 @@ from embedrt.server.refusals import Refusal
 from embedrt.server.settings import Limits
 from embedrt.text.tokenizer import TextTokenizer, TokenRows, token_rows
 
-__all__ = ["Inputs", "Item", "tokenized", "tokenized_pairs"]
+__all__ = ["Inputs", "Item", "require_tokens", "tokenized", "tokenized_pairs"]
 
 Item = str | list[int]
 """A text, or the token ids of one as ``/tokenize`` gives them, special tokens included."""
@@ -70,10 +70,18 @@ def tokenized_pairs(
 
 
 def _within(rows: TokenRows, limits: Limits) -> TokenRows:
-    total = len(rows.ids)
+    require_tokens(limits, len(rows.ids))
+    return rows
+
+
+def require_tokens(limits: Limits, total: int) -> None:
+    """Refuse more tokens than a request may have.
+
+    Raises:
+        Refusal: there are more.
+    """
     if total > limits.tokens:
         raise Refusal("validation", f"the inputs have {total} tokens, at most {limits.tokens} are allowed in a request")
-    return rows
 
 
 def _rows(tokenizer: TextTokenizer, inputs: Inputs, prefix: str, *, special_tokens: bool) -> TokenRows:

@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from embedrt.text.tokenizer import TokenRows
 
-__all__ = ["Batch", "Job", "Key", "Result", "Runner"]
+__all__ = ["Batch", "Job", "Key", "Result", "Runner", "Skipped"]
 
 Result = npt.NDArray[np.float32]
 """What a model gives for one text: (dim,), or (tokens, hidden)."""
+Skipped = Sequence[int] | None
+"""(rows,) tokens at the beginning of each; None: none of any."""
 _serial = itertools.count(1)
 
 
@@ -68,8 +70,10 @@ class Job:
         "tokens",
     )
 
-    def __init__(self, runner: Runner, tokens: TokenRows, *, output: str, skipped: int = 0, future: Any = None) -> None:
-        """``skipped`` leading tokens are left out of pooling; ``future`` is told of the end by whoever delivers."""
+    def __init__(
+        self, runner: Runner, tokens: TokenRows, *, output: str, skipped: Skipped = None, future: Any = None
+    ) -> None:
+        """``skipped`` leading tokens of each row are left out of pooling; ``future`` is told of the end by whoever delivers."""
         self.tokens, self.output, self.skipped, self.future = tokens, output, skipped, future
         self.rows = _by_length(runner, tokens, output)
         """Rows that wait, by what they may run with; longest first."""

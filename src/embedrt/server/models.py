@@ -3,7 +3,7 @@
 A new kind is a class of its own here beside :mod:`dense`: the routes ask through these methods and know no kind.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,10 +68,14 @@ class ServedModel:
         raise wrong_kind("model is not a re-ranker model")
 
     async def predict(
-        self, pairs: Sequence[Sequence[str]], *, raw_scores: bool, exchange: Exchange
+        self, pairs: Sequence[Sequence[str]], *, truncate: bool, raw_scores: bool, exchange: Exchange
     ) -> Sequence[dict[str, float]]:
         """Labels and their scores, for each text or pair of texts."""
         raise wrong_kind("Model is not a classifier model")
+
+    async def aside(self, characters: int, work: Callable[[], bytes]) -> bytes:
+        """``work`` on texts of so many characters, where it holds nobody up."""
+        raise wrong_kind("Model has no tokenizer")
 
     def prefix(self, prompt_name: str | None) -> str:
         """What is put before each text."""

@@ -1,5 +1,6 @@
 """A model that works through the server's queue: the way of a request to the graph and back, the same for all kinds."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -14,7 +15,8 @@ from embedrt.prompts import prompt_for, tokens_left_out
 from embedrt.server.engine import Engine
 from embedrt.server.exchange import Exchange
 from embedrt.server.held import Held
-from embedrt.server.jobs import Batch, Job, Result
+from embedrt.server.inputs import Inputs
+from embedrt.server.jobs import Batch, Job, Result, Skipped
 from embedrt.server.models import ServedModel
 from embedrt.server.refusals import Refusal
 from embedrt.server.settings import Limits
@@ -32,7 +34,7 @@ class QueuedModel(ServedModel):
         self.tokenizer, self.layout, self.serving = held.tokenizer, held.layout, held.serving
         self.description = held.description(labels=labels)
         self.token_budget = held.layout.token_budget
-        self._left_out: dict[str, int] = {}  # tokens of each prompt that are left out of pooling
+        self._left_out: dict[str, npt.NDArray[np.int64]] = {}  # tokens of each prompt that are left out of pooling
         self._engine: Engine | None = None
 
     def attach(self, engine: Engine) -> None:
@@ -49,6 +51,10 @@ class QueuedModel(ServedModel):
             return prompt_for(self.serving, prompt_name=prompt_name)
         except InputError as error:
             raise Refusal("validation", str(error), param="prompt_name") from error
+
+    async def aside(self, characters: int, work: Callable[[], bytes]) -> bytes:
+        """``work`` on texts of so many characters, at once or on a thread."""
+        return await self._attached().prepare(characters, work)
 
     def run(self, batch: Batch) -> Sequence[Result]:
         """One result a member, in the order of the members."""
@@ -68,10 +74,15 @@ class QueuedModel(ServedModel):
         exchange.tokens = len(tokens.ids)
         return tokens
 
-    async def _results(self, tokens: TokenRows, output: str, exchange: Exchange, *, prefix: str = "") -> list[Result]:
-        """One result a row of ``tokens``, which begin with ``prefix``, through the queue; equal rows are one there."""
+    async def _results(
+        self, tokens: TokenRows, output: str, exchange: Exchange, *, inputs: Inputs | None = None, prefix: str = ""
+    ) -> list[Result]:
+        """One result a row of ``tokens``, through the queue; equal rows are one there. ``prefix`` stands before ``inputs``."""
         rows, place = different_rows(tokens)
-        job = exchange.job = Job(self, rows, output=output, skipped=self._skipped(prefix))
+        skipped = None if inputs is None else self._skipped(tokens, inputs, prefix)
+        if skipped is not None and place is not None:
+            skipped = [skipped[first] for first in np.unique(place, return_index=True)[1]]
+        job = exchange.job = Job(self, rows, output=output, skipped=skipped)
         await self._attached().run(job, exchange)
         results = [result for result in job.results if result is not None]
         return results if place is None else [results[row] for row in place]
@@ -92,8 +103,8 @@ class QueuedModel(ServedModel):
         input_ids = np.concatenate([job.tokens.row(row) for job, row in batch.members]).reshape(shape)
         mask, pooling_mask, types = np.ones_like(input_ids), None, None
         if POOLING_MASK in inputs:
-            skipped = np.array([[job.skipped] for job, _ in batch.members], dtype=np.int64)  # (batch, 1)
-            pooling_mask = without_prompt(mask, skipped)
+            skipped = [[job.skipped[row] if job.skipped else 0] for job, row in batch.members]  # (batch, 1)
+            pooling_mask = without_prompt(mask, np.array(skipped, dtype=np.int64))
         if TOKEN_TYPE_IDS in inputs:
             types = np.concatenate([job.tokens.types_of(row) for job, row in batch.members]).reshape(shape)
         session, outputs = self._held.session(wide=batch.wide), (batch.key.output,)
@@ -103,7 +114,26 @@ class QueuedModel(ServedModel):
         assert self._engine is not None  # noqa: S101  the server attaches it before it listens
         return self._engine
 
-    def _skipped(self, prefix: str) -> int:
+    def _skipped(self, tokens: TokenRows, inputs: Inputs, prefix: str) -> Skipped:
+        """The prompt's tokens, of rows that begin with it: token ids and texts cut on the left need not."""
+        prompt = self._prompt(prefix)
+        if not len(prompt):
+            return None
+        return [
+            len(prompt) if as_text or np.array_equal(tokens.row(row)[: len(prompt)], prompt) else 0
+            for row, as_text in enumerate(self._begin_as_texts(tokens, inputs))
+        ]
+
+    def _begin_as_texts(self, tokens: TokenRows, inputs: Inputs) -> list[bool]:
+        """Whether each row surely begins as its text does, and is to have the vector that ``encode`` gives."""
+        uncut = tokens.lengths < (self.tokenizer.max_seq_length or sys.maxsize)
+        return [
+            isinstance(item, str) and (inputs.side == "right" or bool(short))
+            for item, short in zip(inputs.items, uncut, strict=True)
+        ]
+
+    def _prompt(self, prefix: str) -> npt.NDArray[np.int64]:
         if prefix not in self._left_out:  # as many as there are prompts
-            self._left_out[prefix] = tokens_left_out(self.serving, self.tokenizer, prefix)
+            count = tokens_left_out(self.serving, self.tokenizer, prefix)
+            self._left_out[prefix] = self.tokenizer.encode([prefix]).row(0)[:count]
         return self._left_out[prefix]

@@ -43,12 +43,12 @@ class Reranker(QueuedModel):
         return scores
 
     async def predict(
-        self, pairs: Sequence[Sequence[str]], *, raw_scores: bool, exchange: Exchange
+        self, pairs: Sequence[Sequence[str]], *, truncate: bool, raw_scores: bool, exchange: Exchange
     ) -> Sequence[dict[str, float]]:
         """Logits by label, or shares of 1; between 0 and 1 each, where there is one or the checkpoint has them independent."""
         prefix = self.prefix(None)
         texts = [(prefix + pair[0], *pair[1:]) for pair in pairs]
-        logits = await self._logits(texts, Inputs(items=()), exchange)
+        logits = await self._logits(texts, Inputs(items=(), truncate=truncate), exchange)
         if not raw_scores:
             apart = self.description.dimension == 1 or self._activation == "sigmoid"
             logits = ACTIVATIONS["sigmoid" if apart else "softmax"](logits)

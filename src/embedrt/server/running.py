@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import logging
+import math
 import resource
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
@@ -54,7 +56,7 @@ class Server:
         workers = max(model.layout.workers for model in self.registry)
         self.engine = Engine(
             settings.limits, workers=workers, linger=settings.linger_seconds,
-            stuck_after=settings.stuck_seconds, observe=self._ran,
+            stuck_after=settings.stuck_seconds, observe=self._ran, fault=self._not_renewed,
         )  # fmt: skip
         for model in self.registry:
             model.attach(self.engine)
@@ -126,7 +128,7 @@ class Server:
             await self._http.serve(sockets=[self._socket])
         finally:
             watch.cancel()
-            finished = self.engine.close(self.settings.drain_seconds)
+            finished = self.engine.close(self._http.seconds_left())
             self.log.write("info" if finished else "error", "stopped", finished=finished)
 
     def _begin_to_stop(self) -> None:
@@ -138,13 +140,16 @@ class Server:
         self.metrics.lost(reason)
         self.log.write("error", "worker replaced", reason=reason)
 
+    def _not_renewed(self, error: Exception) -> None:
+        self.log.fault("sessions not renewed", error)
+
     def _ran(self, batch: Batch, seconds: float) -> None:
         self.metrics.ran(batch, seconds)
 
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
             self.app,
-            http=protocol_within(self.settings.limits),  # type: ignore[arg-type]
+            http=protocol_within(self.settings.limits, refused=self.app.refused),  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -162,17 +167,27 @@ class _Http(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, begin_to_stop: Callable[[], None]) -> None:
         super().__init__(config)
-        self._begin_to_stop, self._stopping = begin_to_stop, False
+        self._begin_to_stop, self._deadline = begin_to_stop, math.inf
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, a second one ends at once."""
-        if self._stopping:
+        if self._deadline < math.inf:
             self.should_exit = self.force_exit = True
             return
-        self._stopping = True
-        self._begin_to_stop()
         lead = _LEAD_SECONDS if self.server_state.connections else 0.0
+        self._deadline = time.monotonic() + lead + self._drain_seconds
+        self._begin_to_stop()
         threading.Timer(lead, self._stop_listening).start()
+
+    def seconds_left(self) -> float:
+        """Of the time for what is under way, which answers and queue share; none once it is to end at once."""
+        if self.force_exit:
+            return 0.0
+        return min(self._drain_seconds, max(0.0, self._deadline - time.monotonic()))
+
+    @property
+    def _drain_seconds(self) -> int:
+        return self.config.timeout_graceful_shutdown or 0
 
     def _stop_listening(self) -> None:
         self.should_exit = True

@@ -160,26 +160,31 @@ def _info() -> dict[str, Schema]:
 def _rerankers(limits: Limits) -> dict[str, Schema]:
     text: Schema = {"type": "string"}
     texts = array(_TEXT | {"maxLength": limits.characters}, least=1, most=limits.texts)
+    query = text | {"maxLength": limits.characters}
     sequence = array(_TEXT, least=1, most=2)
     prediction = _object(("score", "label"), score=_NUMBER, label=text)
     document: Schema = {"anyOf": [_TEXT, _object(("text",), text=_TEXT)]}
     ranked = _object(("index", "relevance_score"), index=_COUNT, relevance_score=_NUMBER)
     return {
         "RerankRequest": _object(
-            ("query", "texts"), query=text, texts=texts, truncate=_nullable(_FLAG), raw_scores=_FLAG, return_text=_FLAG
+            ("query", "texts"), query=query, texts=texts, truncate=_nullable(_FLAG), raw_scores=_FLAG, return_text=_FLAG
         ),
         "RerankResponse": array(_object(("index", "score"), index=_COUNT, score=_NUMBER, text=text)),
         "PredictRequest": _object(
-            ("inputs",), inputs={"anyOf": [_TEXT, sequence, array(sequence, least=1)]}, raw_scores=_FLAG
+            ("inputs",),
+            inputs={"anyOf": [_TEXT, sequence, array(sequence, least=1)]},
+            truncate=_nullable(_FLAG),
+            raw_scores=_FLAG,
         ),
         "PredictResponse": {"anyOf": [array(prediction), array(array(prediction))]},
         "CohereRerankRequest": _object(
             ("query", "documents"),
             model=_nullable(text),
-            query=text,
+            query=query,
             documents=array(document, least=1, most=limits.texts),
             top_n=_nullable({"type": "integer", "minimum": 1}),
             return_documents=_FLAG,
+            truncate=_nullable(_FLAG),
         ),
         "CohereRerankResponse": _object(("id", "results"), id=text, results=array(ranked)),
     }

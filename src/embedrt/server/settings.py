@@ -31,6 +31,8 @@ class Limits:
     """For a request's line and headers to arrive."""
     body_seconds: float = 30.0
     """For a request's body to arrive."""
+    answer_seconds: float = 60.0
+    """For a client to take its answer."""
 
     def __post_init__(self) -> None:
         """Refuse what would refuse everything."""

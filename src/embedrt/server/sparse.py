@@ -48,7 +48,7 @@ class SparseModel(QueuedModel):
         tokens = await self._tokens(
             lambda limits: tokenized(self.tokenizer, inputs, prefix, limits), exchange.characters, exchange
         )
-        results = await self._results(tokens, self._described.output, exchange, prefix=prefix)
+        results = await self._results(tokens, self._described.output, exchange, inputs=inputs, prefix=prefix)
         return [[(int(term), weight) for term, weight in result.tolist()] for result in results]
 
     def probe(self) -> Job:

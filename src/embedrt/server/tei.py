@@ -12,12 +12,14 @@ import orjson
 from embedrt import __version__
 from embedrt.server.asking import Asking
 from embedrt.server.exchange import Exchange, Response
-from embedrt.server.fields import Fields, require_count, within
-from embedrt.server.inputs import Inputs, Item
+from embedrt.server.fields import Fields, require_count, require_length, within
+from embedrt.server.inputs import Inputs, Item, require_tokens
+from embedrt.server.jobs import Result
 from embedrt.server.models import Description, ServedModel
 from embedrt.server.openai import finished
 from embedrt.server.refusals import Refusal
-from embedrt.text.tokenizer import Piece
+from embedrt.server.settings import Limits
+from embedrt.text.tokenizer import Piece, TextTokenizer
 
 __all__ = ["decode", "embed", "embed_all", "embed_sparse", "info", "predict", "rerank", "similarity", "tokenize"]
 
@@ -40,7 +42,7 @@ async def embed_all(asking: Asking) -> Response:
     fields, model = await asking.fields(), asking.model()
     inputs = _inputs(asking, fields, _items(asking, fields, model))
     embedded = await model.embed_tokens(inputs, asking.exchange)
-    return await _answer([np.ascontiguousarray(result) for result in embedded.results], asking)
+    return _response(await _written_by_tokens(embedded.results), asking)
 
 
 async def embed_sparse(asking: Asking) -> Response:
@@ -69,6 +71,7 @@ async def rerank(asking: Asking) -> Response:
     """``POST /rerank``: texts by how well they answer a query, the best first."""
     fields, model = await asking.fields(), asking.model()
     query, texts = fields.text("query"), fields.texts("texts")
+    require_length(asking.limits, query, "query")
     if not texts:
         raise Refusal("empty", "`texts` cannot be empty", param="texts")
     return_text, raw_scores = fields.flag("return_text", False), fields.flag("raw_scores", False)
@@ -89,8 +92,8 @@ async def predict(asking: Asking) -> Response:
     require_count(asking.limits, len(pairs), "inputs")
     exchange.texts = len(pairs)
     exchange.characters = sum(within(asking.limits, pair, "inputs") for pair in pairs)
-    raw_scores = fields.flag("raw_scores", False)
-    found = await model.predict(pairs, raw_scores=raw_scores, exchange=exchange)
+    truncate, raw_scores = fields.flag("truncate", asking.truncate), fields.flag("raw_scores", False)
+    found = await model.predict(pairs, truncate=truncate, raw_scores=raw_scores, exchange=exchange)
     rows = [
         [{"score": score, "label": label} for label, score in sorted(row.items(), key=lambda entry: -entry[1])]
         for row in found
@@ -105,19 +108,23 @@ async def tokenize(asking: Asking) -> Response:
     _counted(asking, list[Item](texts))
     special_tokens = fields.flag("add_special_tokens", True)
     prefix = model.prefix(fields.optional_text("prompt_name"))
-    rows = [
-        _tokens(prefix + text, model.tokenizer.pieces(prefix + text, special_tokens=special_tokens)) for text in texts
-    ]
-    return Response(orjson.dumps(rows))
+    whole = (prefix + text for text in texts)
+    written = await model.aside(
+        asking.exchange.characters,
+        lambda: _tokenized(model.tokenizer, whole, asking.limits, special_tokens=special_tokens),
+    )
+    return Response(written)
 
 
 async def decode(asking: Asking) -> Response:
     """``POST /decode``: the text of token ids."""
     fields, model = await asking.fields(), asking.model()
     rows = fields.rows_of_ids("ids", model.tokenizer.vocabulary_size)
-    within(asking.limits, rows, "ids")
-    skip = fields.flag("skip_special_tokens", True)
-    return Response(orjson.dumps([model.tokenizer.decode(row, skip_special_tokens=skip) for row in rows]))
+    tokens = within(asking.limits, rows, "ids")
+    require_tokens(asking.limits, tokens)
+    skip, decode = fields.flag("skip_special_tokens", True), model.tokenizer.decode
+    written = await model.aside(tokens, lambda: orjson.dumps([decode(row, skip_special_tokens=skip) for row in rows]))
+    return Response(written)
 
 
 async def info(asking: Asking) -> Response:
@@ -187,6 +194,18 @@ def _pairs(fields: Fields) -> tuple[list[list[str]], bool]:
     return pairs, single
 
 
+def _tokenized(tokenizer: TextTokenizer, texts: Iterable[str], limits: Limits, *, special_tokens: bool) -> bytes:
+    written, total = [], 0
+    for text in texts:
+        pieces = tokenizer.pieces(text, special_tokens=special_tokens)
+        total += len(pieces)
+        if total > limits.tokens:
+            message = f"the inputs have more than the {limits.tokens} tokens that are allowed in a request"
+            raise Refusal("validation", message, param="inputs")
+        written.append(orjson.dumps(_tokens(text, pieces)))
+    return _joined(written)
+
+
 def _tokens(text: str, pieces: Iterable[Piece]) -> list[dict[str, Any]]:
     """Places are those of the text in UTF-8, as text-embeddings-inference counts them."""
     places = (
@@ -205,8 +224,11 @@ def _tokens(text: str, pieces: Iterable[Piece]) -> list[dict[str, Any]]:
 
 
 async def _answer(rows: Any, asking: Asking) -> Response:
-    exchange = asking.exchange
-    return Response(await _written(rows), headers=[(b"content-type", b"application/json"), *_computed(exchange)])
+    return _response(await _written(rows), asking)
+
+
+def _response(body: bytes, asking: Asking) -> Response:
+    return Response(body, headers=[(b"content-type", b"application/json"), *_computed(asking.exchange)])
 
 
 async def _written(rows: Any) -> bytes:
@@ -216,7 +238,21 @@ async def _written(rows: Any) -> bytes:
     for start in range(0, len(rows), _PIECE):
         pieces.append(orjson.dumps(rows[start : start + _PIECE], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
         await asyncio.sleep(0)
-    return b"[" + b",".join(pieces) + b"]"
+    return _joined(pieces)
+
+
+async def _written_by_tokens(results: Sequence[Result]) -> bytes:
+    """Texts of any number of vectors, a few vectors at a time."""
+    texts = []
+    for result in results:
+        texts.append(await _written(np.ascontiguousarray(result)))
+        await asyncio.sleep(0)
+    return _joined(texts)
+
+
+def _joined(written: Sequence[bytes]) -> bytes:
+    """What is written in parts, as one array."""
+    return b"[" + b",".join(written) + b"]"
 
 
 def _computed(exchange: Exchange) -> list[tuple[bytes, bytes]]:

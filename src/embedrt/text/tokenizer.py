@@ -8,10 +8,11 @@ import dataclasses
 import itertools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +20,17 @@ from tokenizers import Encoding, Tokenizer
 
 from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError
 from embedrt.machine.threads import available_threads
-from embedrt.text.pair_template import PairTemplate
+from embedrt.text.pair_template import PairTemplate, PairText
 from embedrt.text.word_cache import WordCache
 
 __all__ = ["Piece", "TextTokenizer", "TokenRows", "as_texts", "token_rows"]
 
+_Item = TypeVar("_Item")
 _FEW_TEXTS, _FEW_THREADS = 64, 2
 """Looking words up takes one thread, and Python's lock: for more texts than these, more threads than these are faster without."""
+_PAIR_CHARACTERS = 1_000_000
+"""Characters of pairs that are with the library at a time: of a token it keeps a hundred bytes and more, half a gigabyte here
+at the worst."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +137,8 @@ class TextTokenizer:
     def is_cut(self, pair: tuple[str, ...]) -> bool:
         """Whether a pair, or a text alone, is longer than the maximum length."""
         if self._may_be_long(pair) and self._pairs is not None:
-            return not self._pairs.fits(*self._tokenizer.encode_batch_fast(list(pair), add_special_tokens=False))
+            texts = self._pair_texts(pair)
+            return not self._pairs.fits(texts[pair[0]], texts[pair[1]])
         return bool(self._together(pair).overflowing)
 
     def _pair_rows(self, pairs: Sequence[tuple[str, ...]]) -> list[tuple[list[int], list[int]]]:
@@ -140,18 +146,31 @@ class TextTokenizer:
         long = [self._may_be_long(pair) for pair in pairs]
         if not any(long) or self._pairs is None:
             return self._whole_rows(pairs)
-        texts = [text for pair in itertools.compress(pairs, long) for text in pair]
-        encodings = iter(self._tokenizer.encode_batch_fast(texts, add_special_tokens=False))
+        texts = self._pair_texts(itertools.chain.from_iterable(itertools.compress(pairs, long)))
         whole = iter(self._whole_rows([pair for pair, is_long in zip(pairs, long, strict=True) if not is_long]))
-        return [self._pairs.joined(next(encodings), next(encodings)) if is_long else next(whole) for is_long in long]
+        return [
+            self._pairs.joined(texts[pair[0]], texts[pair[1]]) if is_long else next(whole)
+            for pair, is_long in zip(pairs, long, strict=True)
+        ]
+
+    def _pair_texts(self, texts: Iterable[str]) -> dict[str, PairText]:
+        """Each different text by itself: a query, long as it is, is read once for all its documents."""
+        found: dict[str, PairText] = {}
+        for some in _in_slices(list(dict.fromkeys(texts)), len):
+            encodings = self._tokenizer.encode_batch_fast(some, add_special_tokens=False)
+            found |= zip(some, map(PairText.of, encodings), strict=True)
+        return found
 
     def _whole_rows(self, pairs: Sequence[tuple[str, ...]]) -> list[tuple[list[int], list[int]]]:
-        """The same, by the library alone."""
+        """Token ids and types of each pair, by the library alone."""
         if len(pairs) == 1:  # a batch of one would be handed to the library's thread pool and back
-            encodings = [self._together(pairs[0])]
-        else:
-            encodings = self._tokenizer.encode_batch_fast([pair if len(pair) > 1 else pair[0] for pair in pairs])
-        return [(encoding.ids, encoding.type_ids) for encoding in encodings]
+            encoding = self._together(pairs[0])
+            return [(encoding.ids, encoding.type_ids)]
+        rows: list[tuple[list[int], list[int]]] = []
+        for some in _in_slices(pairs, lambda pair: sum(map(len, pair))):
+            encodings = self._tokenizer.encode_batch_fast([pair if len(pair) > 1 else pair[0] for pair in some])
+            rows += [(encoding.ids, encoding.type_ids) for encoding in encodings]
+        return rows
 
     def _together(self, pair: tuple[str, ...]) -> Encoding:
         return self._tokenizer.encode(pair[0], pair[1] if len(pair) > 1 else None)
@@ -202,6 +221,15 @@ def token_rows(rows: Sequence[Sequence[int]]) -> TokenRows:
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     ids = np.fromiter(itertools.chain.from_iterable(rows), np.int64, int(lengths.sum()))
     return TokenRows(ids=ids, lengths=lengths, starts=np.cumsum(lengths) - lengths)
+
+
+def _in_slices(items: Sequence[_Item], characters: Callable[[_Item], int]) -> Iterator[list[_Item]]:
+    """``items`` in order, those of ``_PAIR_CHARACTERS`` together."""
+    ends = np.cumsum(np.fromiter(map(characters, items), np.int64, len(items)))
+    for _, some in itertools.groupby(
+        zip(items, (ends // _PAIR_CHARACTERS).tolist(), strict=True), lambda item: item[1]
+    ):
+        yield [item for item, _ in some]
 
 
 def _pieces_of(encoding: Encoding) -> list[Piece]:
