@@ -76,5 +76,6 @@ def test_a_server_keeps_its_sessions(tmp_path: Path, write_artifact: Write) -> N
     second = held.wide
     assert second is not first
     _swap(folder, new)
-    held.renew()
+    with pytest.raises(IntegrityError):
+        held.renew()
     assert held.wide is second

@@ -138,6 +138,28 @@ def test_a_long_query_of_many_documents_takes_memory_once(
     assert int(kilobytes) < 300_000
 
 
+MEASURE_TEXTS = """
+import resource, sys
+from pathlib import Path
+from embedrt.text.tokenizer import TextTokenizer
+tokenizer = TextTokenizer(Path(sys.argv[1]))
+tokenizer._known_words = None  # as for most tokenizers
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+rows = tokenizer.encode(["w1 " * 20_000] * 300)
+print(len(rows), *set(rows.lengths.tolist()))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_what_is_cut_off_of_many_texts_is_not_kept(
+    tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    tokenizer("bert", 128).save(str(tmp_path / "tokenizer.json"))
+    found, kilobytes = run_python(MEASURE_TEXTS, tmp_path / "tokenizer.json").stdout.splitlines()
+    assert found == "300 128"
+    assert int(kilobytes) < 200_000
+
+
 def test_pairs_of_two_equal_texts_that_are_long(tmp_path: Path) -> None:
     tokenizer("bert", 8).save(str(tmp_path / "tokenizer.json"))
     ours, pair = TextTokenizer(tmp_path / "tokenizer.json"), ("w1 w2 w3 w4", "w1 w2 w3 w4")

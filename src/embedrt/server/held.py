@@ -1,13 +1,11 @@
 """A model as the server holds it: two sessions on the same weights, one that shares its threads and one of one thread."""
 
 import threading
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
 from embedrt.artifact.folder import Artifact, locate
 from embedrt.artifact.manifest import Serving
-from embedrt.errors import IntegrityError
 from embedrt.inference.layout import Layout
 from embedrt.inference.session import GraphSession
 from embedrt.opening import Opened, Opening, open_artifact
@@ -73,8 +71,12 @@ class Held:
         return self.wide if wide else self.one_thread
 
     def renew(self) -> None:
-        """Sessions that a hanging worker may hold for ever are replaced; where the artifact was, they stay."""
-        with self._opening, suppress(IntegrityError):
+        """Sessions that a hanging worker may hold for ever are replaced.
+
+        Raises:
+            IntegrityError: the artifact was replaced; they stay.
+        """
+        with self._opening:
             shared = self.one_thread is self.wide
             self.wide = self._opened.another()
             self.one_thread = self.wide if shared else self._opened.another(threads=1)

@@ -28,9 +28,9 @@ __all__ = ["Piece", "TextTokenizer", "TokenRows", "as_texts", "token_rows"]
 _Item = TypeVar("_Item")
 _FEW_TEXTS, _FEW_THREADS = 64, 2
 """Looking words up takes one thread, and Python's lock: for more texts than these, more threads than these are faster without."""
-_PAIR_CHARACTERS = 1_000_000
-"""Characters of pairs that are with the library at a time: of a token it keeps a hundred bytes and more, half a gigabyte here
-at the worst."""
+_CHARACTERS = 1_000_000
+"""Of texts that are with the library at a time: of a token, cut off or not, it keeps a hundred bytes and more, half a gigabyte
+here at the worst."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +110,13 @@ class TextTokenizer:
                 return token_rows(self._known_words.rows(texts))
             if len(texts) == 1:  # a batch of one would be handed to the library's thread pool and back
                 return token_rows([self._tokenizer.encode(texts[0], add_special_tokens=special_tokens).ids])
-            batch = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=special_tokens)
-            return token_rows([encoding.ids for encoding in batch])
+            return token_rows(
+                [
+                    encoding.ids
+                    for some in _in_slices(texts, len)
+                    for encoding in self._tokenizer.encode_batch_fast(some, add_special_tokens=special_tokens)
+                ]
+            )
         except TypeError as error:  # the library's answer to a str that is no Unicode text
             raise InputError(_broken_text(texts)) from error
 
@@ -224,10 +229,10 @@ def token_rows(rows: Sequence[Sequence[int]]) -> TokenRows:
 
 
 def _in_slices(items: Sequence[_Item], characters: Callable[[_Item], int]) -> Iterator[list[_Item]]:
-    """``items`` in order, those of ``_PAIR_CHARACTERS`` together."""
+    """``items`` in order, those of ``_CHARACTERS`` together."""
     ends = np.cumsum(np.fromiter(map(characters, items), np.int64, len(items)))
     for _, some in itertools.groupby(
-        zip(items, (ends // _PAIR_CHARACTERS).tolist(), strict=True), lambda item: item[1]
+        zip(items, (ends // _CHARACTERS).tolist(), strict=True), lambda item: item[1]
     ):
         yield [item for item, _ in some]
 
