@@ -231,9 +231,7 @@ def token_rows(rows: Sequence[Sequence[int]]) -> TokenRows:
 def _in_slices(items: Sequence[_Item], characters: Callable[[_Item], int]) -> Iterator[list[_Item]]:
     """``items`` in order, those of ``_CHARACTERS`` together."""
     ends = np.cumsum(np.fromiter(map(characters, items), np.int64, len(items)))
-    for _, some in itertools.groupby(
-        zip(items, (ends // _CHARACTERS).tolist(), strict=True), lambda item: item[1]
-    ):
+    for _, some in itertools.groupby(zip(items, (ends // _CHARACTERS).tolist(), strict=True), lambda item: item[1]):
         yield [item for item, _ in some]
 
 
