@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from embedrt.artifact.derivation import Derivation
 from embedrt.artifact.hub import is_hub_id
 from embedrt.errors import CheckpointError, InputError
+from embedrt.inference.session import SENTENCE_EMBEDDING
 from embedrt.prompts import merged_prompts
 
 __all__ = ["GraftOptions", "Task", "read_task"]
@@ -89,6 +90,10 @@ def read_task(folder: Path, options: GraftOptions) -> Task:
         raise CheckpointError(
             f"{folder} has no {MODULES_FILE} that says how token vectors become one vector: pass --pooling with one of "
             f"{', '.join(POOLING_MODES)}, and --normalize if they are to have length 1 (the model card tells which)"
+        )
+    if tokens is None and (options.pooling is not None or options.normalize):
+        raise InputError(
+            f"{graph.path} gives {SENTENCE_EMBEDDING} alone, no token vectors to pool: leave out --pooling and --normalize"
         )
     tokenization = tokenizer_settings(modules.transformer)
     tokenizer = read_tokenizer(modules.transformer, tokenization)
