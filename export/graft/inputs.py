@@ -11,6 +11,7 @@ from embedrt.inference.session import ATTENTION_MASK, INPUT_IDS, POOLING_MASK
 __all__ = ["require_inputs", "settle_inputs"]
 
 _TOKEN_TYPES = "token_type_ids"
+_AXES = ("batch", "sequence")
 _INT64 = onnx_ir.DataType.INT64
 
 
@@ -43,7 +44,7 @@ def require_inputs(model: onnx_ir.Model, graph: Path) -> None:
 def settle_inputs(model: onnx_ir.Model, writer: Writer, *, pooling_mask: bool) -> dict[str, onnx_ir.Value]:
     """Let ``model`` take int64 ids and masks only; gives them by name.
 
-    Token types become zeros inside of the graph, other integer types are cast there.
+    Token types become zeros inside of the graph, other integer types are cast there. Axes without names get them.
     """
     inputs = {str(value.name): value for value in _real_inputs(model)}
     ids = inputs[INPUT_IDS]
@@ -60,6 +61,8 @@ def settle_inputs(model: onnx_ir.Model, writer: Writer, *, pooling_mask: bool) -
     writer.place = None
     model.graph.inputs.clear()
     model.graph.inputs.extend(settled.values())
+    for value in settled.values():
+        value.shape = _named(value.shape)
     return settled
 
 
@@ -70,6 +73,12 @@ def _real_inputs(model: onnx_ir.Model) -> list[onnx_ir.Value]:
 
 def _as_int64(value: onnx_ir.Value) -> onnx_ir.Value:
     return value if value.dtype == _INT64 else _new_input(str(value.name), value.shape)
+
+
+def _named(shape: onnx_ir.Shape | None) -> onnx_ir.Shape:
+    """fp16 tells by its name what runs along the sequence."""
+    sizes = (None, None) if shape is None else shape
+    return onnx_ir.Shape([_AXES[at] if getattr(size, "value", size) is None else size for at, size in enumerate(sizes)])
 
 
 def _new_input(name: str, shape: onnx_ir.Shape | None) -> onnx_ir.Value:
