@@ -4,13 +4,14 @@ from pathlib import Path
 
 import onnx_ir
 from embedrt_export.graft.writer import Writer
+from tokenizers import Tokenizer
 
 from embedrt.errors import CheckpointError
-from embedrt.inference.session import ATTENTION_MASK, INPUT_IDS, POOLING_MASK
+from embedrt.inference.session import ATTENTION_MASK, INPUT_IDS, POOLING_MASK, TOKEN_TYPE_IDS
 
-__all__ = ["require_inputs", "settle_inputs"]
+__all__ = ["require_inputs", "require_one_token_type", "settle_inputs"]
 
-_TOKEN_TYPES = "token_type_ids"
+_ANY_TEXT = "a"
 _AXES = ("batch", "sequence")
 _INT64 = onnx_ir.DataType.INT64
 
@@ -23,10 +24,10 @@ def require_inputs(model: onnx_ir.Model, graph: Path) -> None:
     """
     inputs = {value.name: value for value in _real_inputs(model)}
     needed = (INPUT_IDS, ATTENTION_MASK)
-    if unknown := [str(name) for name in inputs if name not in (*needed, _TOKEN_TYPES, POOLING_MASK)]:
+    if unknown := [str(name) for name in inputs if name not in (*needed, TOKEN_TYPE_IDS, POOLING_MASK)]:
         raise CheckpointError(
             f"{graph} takes {', '.join(unknown)} too, which graft cannot make up; it takes graphs of {', '.join(needed)} and "
-            f"{_TOKEN_TYPES}. Choose another with --graph, or with PyTorch: embedrt export MODEL OUT"
+            f"{TOKEN_TYPE_IDS}. Choose another with --graph, or with PyTorch: embedrt export MODEL OUT"
         )
     if missing := [name for name in needed if name not in inputs]:
         raise CheckpointError(
@@ -39,6 +40,21 @@ def require_inputs(model: onnx_ir.Model, graph: Path) -> None:
                 f"{graph} takes {name} of shape {value.shape}, expected two open axes (batch, sequence): "
                 "export the transformer again with dynamic axes, or type: embedrt export MODEL OUT"
             )
+
+
+def require_one_token_type(model: onnx_ir.Model, tokenizer: Tokenizer, graph: Path) -> None:
+    """Refuse a graph that is to be given other token types than 0, which an artifact has for single texts.
+
+    Raises:
+        CheckpointError: the tokenizer gives others.
+    """
+    encoding = tokenizer.encode(_ANY_TEXT)
+    seen = {kind for kind, real in zip(encoding.type_ids, encoding.attention_mask, strict=True) if real}
+    if seen - {0} and any(value.name == TOKEN_TYPE_IDS for value in _real_inputs(model)):
+        raise CheckpointError(
+            f"{graph} takes {TOKEN_TYPE_IDS}, and tokenizer.json gives a single text the types {sorted(seen)}, expected 0 alone: "
+            "with PyTorch, type: embedrt export MODEL OUT"
+        )
 
 
 def settle_inputs(model: onnx_ir.Model, writer: Writer, *, pooling_mask: bool) -> dict[str, onnx_ir.Value]:
@@ -56,8 +72,8 @@ def settle_inputs(model: onnx_ir.Model, writer: Writer, *, pooling_mask: bool) -
         if settled[name] is not inputs[name]:
             cast = writer.add("Cast", settled[name], to=inputs[name].dtype)
             onnx_ir.convenience.replace_all_uses_with(inputs[name], cast)
-    if _TOKEN_TYPES in inputs:
-        _replace_token_types(inputs[_TOKEN_TYPES], settled[INPUT_IDS], writer)
+    if TOKEN_TYPE_IDS in inputs:
+        _replace_token_types(inputs[TOKEN_TYPE_IDS], settled[INPUT_IDS], writer)
     writer.place = None
     model.graph.inputs.clear()
     model.graph.inputs.extend(settled.values())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from embedrt_export.graft.candidates import Candidate, choose_graph
 from embedrt_export.graft.chain import Chain
-from embedrt_export.graft.inputs import require_inputs
+from embedrt_export.graft.inputs import require_inputs, require_one_token_type
 from embedrt_export.graft.modules import MODULES_FILE, Modules, plain_modules, read_modules
 from embedrt_export.graft.outputs import sentence_output, token_output
 from embedrt_export.graft.settings import ModelSettings, TokenizerSettings, model_settings, tokenizer_settings
@@ -97,6 +97,7 @@ def read_task(folder: Path, options: GraftOptions) -> Task:
         )
     tokenization = tokenizer_settings(modules.transformer)
     tokenizer = read_tokenizer(modules.transformer, tokenization)
+    require_one_token_type(graph.model, tokenizer, graph.path)
     name, revision = _name(folder)
     derivation = Derivation(prompts=dict(options.prompts), default_prompt=options.default_prompt)
     return Task(

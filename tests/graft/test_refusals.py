@@ -244,6 +244,20 @@ def test_token_vectors_of_another_width_are_not_pooled(
         graft(plain, tmp_path / "out", options=GraftOptions(pooling=["mean"]), quiet=True)
 
 
+def test_other_token_types(folder: Path, handmade: Folder, tmp_path: Path) -> None:
+    """XLNet's tokenizer gives <cls> the type 2."""
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["post_processor"]["single"][0]["SpecialToken"]["type_id"] = 2
+    path.write_text(json.dumps(content), encoding="utf-8")
+    handmade(folder / "onnx/model.onnx")
+    message = r"takes token_type_ids, and tokenizer\.json gives a single text the types \[0, 2\], expected 0 alone: with PyTorch"
+    with pytest.raises(CheckpointError, match=message):
+        graft(folder, tmp_path / "out", quiet=True)
+    handmade(folder / "onnx/model.onnx", token_types=False)
+    graft(folder, tmp_path / "out", quiet=True)
+
+
 def test_a_taken_place(whole: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/note.txt").write_text("mine")
