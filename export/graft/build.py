@@ -39,13 +39,15 @@ def finish(task: Task, *, append: bool, left: Sequence[Module], dimension: int) 
     tokens = None if task.tokens is None else as_float32(_output(model, task.tokens), writer)
     if append and task.chain is not None and tokens is not None:
         mask = inputs[ATTENTION_MASK]
-        vectors = append_chain(writer, task.chain, tokens, mask, inputs.get(POOLING_MASK, mask))
+        vectors = append_chain(writer, task.chain, tokens, mask, inputs[POOLING_MASK] if leaves_out else mask)
     else:
         vectors = as_float32(_own_vectors(model), writer)
         for module in left:
             vectors = append_module(writer, module, vectors)
     set_output(model, vectors, dimension=dimension)
     common.RemoveUnusedNodesPass()(model)
+    if POOLING_MASK in inputs and not inputs[POOLING_MASK].uses():  # of vectors that are the graph's own no longer
+        model.graph.inputs.remove(inputs[POOLING_MASK])
     if task.graph.precision == FLOAT32:  # quantization asks for the shapes of values, which many exporters leave out
         common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
     return Finished(model, tokens)

@@ -58,17 +58,19 @@ def require_one_token_type(model: onnx_ir.Model, tokenizer: Tokenizer, graph: Pa
 
 
 def settle_inputs(model: onnx_ir.Model, writer: Writer, *, pooling_mask: bool) -> dict[str, onnx_ir.Value]:
-    """Let ``model`` take int64 ids and masks only; gives them by name.
+    """Let ``model`` take int64 ids and masks only, that of pooling where it does or with ``pooling_mask``; gives them by name.
 
     Token types become zeros inside of the graph, other integer types are cast there. Axes without names get them.
     """
     inputs = {str(value.name): value for value in _real_inputs(model)}
     ids = inputs[INPUT_IDS]
     settled = {name: _as_int64(inputs[name]) for name in (INPUT_IDS, ATTENTION_MASK)}
-    if pooling_mask:
-        settled[POOLING_MASK] = inputs.get(POOLING_MASK) or _new_input(POOLING_MASK, ids.shape)
+    if POOLING_MASK in inputs:
+        settled[POOLING_MASK] = _as_int64(inputs[POOLING_MASK])
+    elif pooling_mask:
+        settled[POOLING_MASK] = inputs[POOLING_MASK] = _new_input(POOLING_MASK, ids.shape)
     writer.place = next(iter(model.graph), None)
-    for name in (INPUT_IDS, ATTENTION_MASK):
+    for name in settled:
         if settled[name] is not inputs[name]:
             cast = writer.add("Cast", settled[name], to=inputs[name].dtype)
             onnx_ir.convenience.replace_all_uses_with(inputs[name], cast)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from embedrt_export.graft import GraftOptions, graft
@@ -79,6 +80,47 @@ def test_vectors_that_are_cut_already(vectors_only: Folder, tmp_path: Path) -> N
     config.write_text(json.dumps(json.loads(config.read_text()) | {"truncate_dim": WIDTH}))
     serving = graft(folder, tmp_path / "out", quiet=True).serving
     assert (serving.dimension, serving.normalize) == (WIDTH, False)
+
+
+@pytest.mark.parametrize("tokens", [True, False], ids=["tokens-too", "vectors-only"])
+@pytest.mark.parametrize("include", [True, False], ids=["included", "left-out"])
+def test_a_grafted_graph_that_reads_a_pooling_mask(
+    build_folder: Folder, edit_json: Callable[..., None], tmp_path: Path, tokens: bool, include: bool
+) -> None:
+    """Grafted again as it is, or with the modules of a folder that leaves no prompts out."""
+    folder = build_folder("mean", include_prompt=False)
+    graft(folder, tmp_path / "first", quiet=True)
+    model = onnx.load(tmp_path / "first" / GRAPH)
+    if tokens:
+        model.graph.output.append(
+            onnx.helper.make_tensor_value_info(
+                "last_hidden_state", onnx.TensorProto.FLOAT, ["batch", "sequence", WIDTH]
+            )
+        )
+    onnx.save(model, folder / GRAPH)
+    edit_json(folder / "1_Pooling/config.json", include_prompt=include)
+    assert graft(folder, tmp_path / "second", quiet=True).serving.include_prompt == include
+    with SentenceEncoder(tmp_path / "first") as first, SentenceEncoder(tmp_path / "second") as second:
+        found, plain = second.encode(TEXTS, prompt="a cat "), first.encode([f"a cat {text}" for text in TEXTS])
+        expected = plain if include else first.encode(TEXTS, prompt="a cat ")
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_a_pooling_mask_that_nothing_reads_is_no_input(
+    build_folder: Folder, edit_json: Callable[..., None], tmp_path: Path
+) -> None:
+    """Where the graph's own vectors, the mean, make room for those of its tokens."""
+    folder = build_folder("mean", include_prompt=False)
+    graft(folder, tmp_path / "first", quiet=True)
+    model = onnx.load(tmp_path / "first" / GRAPH)
+    model.graph.output.append(
+        onnx.helper.make_tensor_value_info("last_hidden_state", onnx.TensorProto.FLOAT, ["batch", "sequence", WIDTH])
+    )
+    onnx.save(model, folder / GRAPH)
+    edit_json(folder / "1_Pooling/config.json", include_prompt=True, pooling_mode="cls")
+    graft(folder, tmp_path / "second", quiet=True)
+    inputs = [value.name for value in onnx.load(tmp_path / "second" / GRAPH).graph.input]
+    assert inputs == ["input_ids", "attention_mask"]
 
 
 @pytest.mark.parametrize("options", [GraftOptions(pooling=["mean"]), GraftOptions(normalize=True)], ids=str)
