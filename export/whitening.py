@@ -62,9 +62,17 @@ def moments_of(chunks: Iterable[npt.NDArray[np.float32]]) -> Moments:
 
     >>> moments_of([np.array([[1, 0], [3, 0]], np.float32), np.array([[2, 6]], np.float32)]).mean
     array([2., 2.])
+
+    Raises:
+        InputError: there is no vector, or one that is not finite.
     """
     total: Moments | None = None
     for chunk in chunks:
+        if not np.isfinite(chunk).all():
+            raise InputError(
+                "the checkpoint gives a vector with numbers that are not finite, expected finite ones: download it again, "
+                "or pass other texts"
+            )
         rows = chunk.astype(np.float64)
         mean = rows.mean(axis=0)
         centered = rows - mean
@@ -91,7 +99,7 @@ def whitening_of(moments: Moments, dims: int | None = None) -> Whitening:
     _require_enough(moments.count, dims)
     variances, directions = np.linalg.eigh(moments.covariance)
     variances, directions = variances[::-1], directions[:, ::-1]  # the largest first
-    if not variances[0] > _noise(moments):  # NaN is not larger
+    if variances[0] <= _noise(moments):
         raise InputError(
             f"the {moments.count} texts of the corpus for whitening all have the same vector: pass other texts, one a line"
         )

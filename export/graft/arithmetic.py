@@ -1,13 +1,13 @@
 """The chain in numpy, float64, a text at a time and by the words of its definition: what appended nodes are checked against."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from embedrt_export.graft.activations import ACTIVATIONS
 from embedrt_export.graft.chain import Chain, Dense, LayerNorm, Module, Normalize
 
-__all__ = ["chain_vectors"]
+__all__ = ["chain_vectors", "module_vectors"]
 
 Doubles = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.int64]
@@ -24,16 +24,23 @@ def chain_vectors(
     return np.stack(rows).astype(np.float32)
 
 
+def module_vectors(modules: Sequence[Module], vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """``vectors`` (batch, in) through ``modules`` to (batch, out)."""
+    return _through(modules, vectors.astype(np.float64)).astype(np.float32)
+
+
 def _vector(chain: Chain, tokens: npt.NDArray[np.float32], pooled: npt.NDArray[np.bool_]) -> Doubles:
     """``tokens`` (length, hidden) without padding, and which of them are pooled, to (dim,)."""
-    states = tokens.astype(np.float64)
-    for token_module in chain.on_tokens:
-        states = _module(token_module, states)
+    states = _through(chain.on_tokens, tokens.astype(np.float64))
     positions = np.arange(1, len(states) + 1, dtype=np.float64)[pooled]
     vector = np.concatenate([_POOLINGS[mode](states[pooled], positions) for mode in chain.pooling])
-    for module in chain.finish:
-        vector = _module(module, vector)
-    return vector
+    return _through(chain.finish, vector)
+
+
+def _through(modules: Sequence[Module], x: Doubles) -> Doubles:
+    for module in modules:
+        x = _module(module, x)
+    return x
 
 
 _POOLINGS: dict[str, Callable[[Doubles, Doubles], Doubles]] = {

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from embedrt_export.graft.arithmetic import chain_vectors
-from embedrt_export.graft.chain import Chain
+from embedrt_export.graft.arithmetic import chain_vectors, module_vectors
+from embedrt_export.graft.chain import Chain, Module
 from embedrt_export.parity.comparison import BATCH_SIZES, Comparison, batches_of, compare_runs
 from embedrt_export.parity.texts import PARITY_TEXTS
 
@@ -34,9 +34,11 @@ class Check:
 
     tokenizer: TextTokenizer
     chain: Chain | None
-    """None: what the graph gives is finished, and compared as it is."""
+    """None: the graph gives vectors itself."""
     graph: str
     """How reports name the graph that was there before."""
+    left: tuple[Module, ...] = ()
+    """What is done to vectors that the graph gives itself."""
 
     def alone(self, original: Run) -> Vectors:
         """What the chain makes of ``original``'s token vectors of each parity text by itself: (texts, dim)."""
@@ -74,7 +76,9 @@ class Check:
 
     def _finished(self, original: Run, ids: Arrays, mask: Arrays) -> Vectors:
         result = original(ids, mask)
-        return result if self.chain is None else chain_vectors(self.chain, result, mask, self._pooled(mask))
+        if self.chain is None:
+            return module_vectors(self.left, result)
+        return chain_vectors(self.chain, result, mask, self._pooled(mask))
 
     def _run(self, session: GraphSession, tokens: TokenRows, serving: Serving, size: int) -> Vectors:
         vectors = np.empty((len(tokens), serving.dimension), dtype=np.float32)
@@ -91,9 +95,11 @@ class Check:
         return np.where(first, 0, mask)
 
     def _modules(self) -> str:
-        if self.chain is None:
-            return "the sentence_embedding that"
-        return f"its modules in numpy {importlib.metadata.version('numpy')}, float64, on the token vectors that"
+        if self.chain is None and not self.left:
+            return f"the {SENTENCE_EMBEDDING} that"
+        vectors = "token vectors" if self.chain is not None else SENTENCE_EMBEDDING
+        which = "its modules" if self.chain is not None else " and ".join(type(module).__name__ for module in self.left)
+        return f"{which} in numpy {importlib.metadata.version('numpy')}, float64, on the {vectors} that"
 
 
 _UNCOMPARED = "the transformer itself was compared with nothing"

@@ -1,5 +1,6 @@
 """The whole story of a graft: read → reference → finish → verify → pack. Nothing is written that does not agree."""
 
+import dataclasses
 import importlib.metadata
 import shutil
 from collections.abc import Iterator
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from embedrt_export.graft.arithmetic import module_vectors
 from embedrt_export.graft.build import Finished, finish
 from embedrt_export.graft.check import Check, Run
 from embedrt_export.graft.original import OriginalGraph
+from embedrt_export.graft.own_vectors import have_unit_length, left_to_do
 from embedrt_export.graft.padding import padding_side
 from embedrt_export.graft.precision import FLOAT32, attention_of
 from embedrt_export.graft.side_files import write_side_files
@@ -81,7 +84,7 @@ class _Job:
     check: Check
     serving: Serving
     alone: Vectors | None
-    """What a float32 graph must give for the parity texts, (texts, dim)."""
+    """What a float32 graph must give for the parity texts, and any is to that gives vectors itself: (texts, dim)."""
     original: OriginalGraph
     place: Path
     stages: Stages
@@ -96,12 +99,15 @@ def _prepare(task: Task, place: Path, stages: Stages) -> _Job:
     width = _width(task, original.run(ids, np.ones_like(ids)))
     chain = task.chain if task.tokens is not None else None
     check = Check(tokenizer=tokenizer, chain=chain, graph=task.graph.path.name)
-    alone = check.alone(original.run) if task.graph.precision == FLOAT32 else None
+    alone = check.alone(original.run) if task.graph.precision == FLOAT32 or chain is None else None
+    if alone is not None and chain is None and task.chain is not None:
+        check = dataclasses.replace(check, left=left_to_do(task.chain, alone, str(task.graph.path)))
+        alone = module_vectors(check.left, alone)
     side = padding_side(original.run, tokenizer, task.tokenization.padding_side, pad_token_id=task.pad_token_id)
     return _Job(
         task=task,
         check=check,
-        serving=_serving(task, width, side, alone),
+        serving=_serving(task, width if alone is None else alone.shape[1], side, alone),
         alone=alone,
         original=original,
         place=place,
@@ -122,12 +128,12 @@ def _width(task: Task, result: Vectors) -> int:
 
 
 def _serving(task: Task, dimension: int, side: str, alone: Vectors | None) -> Serving:
-    chain, settings = task.chain, task.settings
-    unit = alone is not None and bool(np.allclose(np.linalg.norm(alone, axis=1), 1, rtol=0, atol=1e-4))
+    settings, chain = task.settings, task.chain
+    pooled = chain if task.tokens is not None else None
     return Serving(
         dimension=dimension,
-        pooling=() if chain is None else chain.pooling,
-        normalize=unit if chain is None else chain.normalize,
+        pooling=() if pooled is None else pooled.pooling,
+        normalize=alone is not None and have_unit_length(alone) if pooled is None else pooled.normalize,
         similarity=settings.similarity,
         max_seq_length=task.tokenization.max_seq_length,
         pad_token_id=task.pad_token_id,
@@ -153,7 +159,9 @@ def _first_faithful_graph(job: _Job) -> Variant:
             )
         job.stages.note(f"its own {SENTENCE_EMBEDDING} is not used: {problem}")
         return _graph(job, append=True)
-    job.stages.note(f"{task.graph.path.name} gives {SENTENCE_EMBEDDING} already: nothing needs to be grafted")
+    added = " and ".join(type(module).__name__ for module in job.check.left)
+    needed = f"grafted are {added} alone" if added else "nothing needs to be grafted"
+    job.stages.note(f"{task.graph.path.name} gives {SENTENCE_EMBEDDING} already: {needed}")
     try:
         return _graph(job, append=False)
     except ParityError as problem:
@@ -169,7 +177,7 @@ def _graph(job: _Job, *, append: bool) -> Variant:
     file = "onnx/model.onnx" if precision == FLOAT32 else f"onnx/model_{precision.replace('-', '_')}.onnx"
     path = job.place / file
     with job.stages.stage("finish") as facts:
-        finished = finish(task, append=append, dimension=job.serving.dimension)
+        finished = finish(task, append=append, left=job.check.left, dimension=job.serving.dimension)
         facts.append(f"{len(finished.model.graph) - len(task.graph.model.graph):+d} nodes")
         write_graph(finished.model, path, job.serving)
     with job.stages.stage("verify") as facts:
@@ -186,7 +194,7 @@ def _graph(job: _Job, *, append: bool) -> Variant:
 
 
 def _compare(job: _Job, finished: Finished, session: GraphSession) -> Comparison:
-    if job.alone is not None:
+    if job.task.graph.precision == FLOAT32 and job.alone is not None:
         return job.check.compare_alone(session, job.serving, job.alone)
     if finished.tokens is None:
         return job.check.compare_together(session, job.serving, job.original.run)

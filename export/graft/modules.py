@@ -17,6 +17,7 @@ __all__ = ["MODULES_FILE", "Modules", "plain_modules", "read_modules"]
 
 MODULES_FILE = "modules.json"
 _CONFIG = "config.json"
+_WIDTHS = ("hidden_size", "dim", "d_model")  # architectures' names for that of token vectors
 _MODEL_CONFIG = "config_sentence_transformers.json"
 _LIBRARY = "sentence_transformers"
 _TAKEN = (
@@ -55,8 +56,15 @@ def plain_modules(folder: Path, *, pooling: Sequence[str] | None, normalize: boo
     """
     if pooling is None:
         return Modules(transformer=folder, chain=None)
-    modes = _known(tuple(pooling), "--pooling")
-    return Modules(transformer=folder, chain=Chain(pooling=modes, finish=(Normalize(),) if normalize else ()))
+    config = read_object(folder / _CONFIG)
+    width_key = next((key for key in _WIDTHS if isinstance(config.get(key), int)), None)
+    chain = Chain(
+        pooling=_known(tuple(pooling), "--pooling"),
+        pooled_width=None if width_key is None else config[width_key],
+        pooled_said_by=f"{folder / _CONFIG} {width_key}",
+        finish=(Normalize(),) if normalize else (),
+    )
+    return Modules(transformer=folder, chain=chain)
 
 
 def read_modules(folder: Path) -> Modules:

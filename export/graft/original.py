@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from embedrt.errors import CheckpointError
-from embedrt.inference.session import ATTENTION_MASK, INPUT_IDS, open_graph
+from embedrt.inference.session import ATTENTION_MASK, INPUT_IDS, POOLING_MASK, open_graph
 
 __all__ = ["OriginalGraph"]
 
@@ -22,12 +22,12 @@ class OriginalGraph:
         self._session = open_graph(path)
 
     def run(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """For int64 (batch, sequence), with all token types 0.
+        """For int64 (batch, sequence), with all token types 0, and what ``mask`` has pooled.
 
         Raises:
             CheckpointError: it cannot be run on these.
         """
-        given = {INPUT_IDS: ids, ATTENTION_MASK: mask}
+        given = {INPUT_IDS: ids, ATTENTION_MASK: mask, POOLING_MASK: mask}
         feed = {
             value.name: given.get(value.name, np.zeros_like(ids)).astype(_NUMPY_TYPES.get(value.type, np.int64))
             for value in self._session.get_inputs()

@@ -11,6 +11,8 @@ from embedrt.inference.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS
 __all__ = ["as_float32", "sentence_output", "set_output", "token_output"]
 
 _TOKEN_NAMES = ("last_hidden_state", TOKEN_EMBEDDINGS)
+_OF_A_HEAD = ("logits", "scores")
+"""In names of what a head makes of token vectors: of masked words, spans, labels."""
 _FLOATS = (onnx_ir.DataType.FLOAT, onnx_ir.DataType.FLOAT16, onnx_ir.DataType.BFLOAT16, onnx_ir.DataType.DOUBLE)
 
 
@@ -63,4 +65,6 @@ def set_output(model: onnx_ir.Model, value: onnx_ir.Value, *, dimension: int) ->
 
 
 def _can_be_tokens(value: onnx_ir.Value) -> bool:
+    if any(mark in str(value.name).lower() for mark in _OF_A_HEAD):
+        return False
     return value.dtype in (None, *_FLOATS) and (value.shape is None or len(value.shape) == 3)

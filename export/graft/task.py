@@ -8,7 +8,7 @@ from pathlib import Path
 
 from embedrt_export.graft.candidates import Candidate, choose_graph
 from embedrt_export.graft.chain import Chain
-from embedrt_export.graft.inputs import require_inputs
+from embedrt_export.graft.inputs import require_inputs, require_one_token_type
 from embedrt_export.graft.modules import MODULES_FILE, Modules, plain_modules, read_modules
 from embedrt_export.graft.outputs import sentence_output, token_output
 from embedrt_export.graft.settings import ModelSettings, TokenizerSettings, model_settings, tokenizer_settings
@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from embedrt.artifact.derivation import Derivation
 from embedrt.artifact.hub import is_hub_id
 from embedrt.errors import CheckpointError, InputError
+from embedrt.inference.session import SENTENCE_EMBEDDING
 from embedrt.prompts import merged_prompts
 
 __all__ = ["GraftOptions", "Task", "read_task"]
@@ -90,8 +91,13 @@ def read_task(folder: Path, options: GraftOptions) -> Task:
             f"{folder} has no {MODULES_FILE} that says how token vectors become one vector: pass --pooling with one of "
             f"{', '.join(POOLING_MODES)}, and --normalize if they are to have length 1 (the model card tells which)"
         )
+    if tokens is None and (options.pooling is not None or options.normalize):
+        raise InputError(
+            f"{graph.path} gives {SENTENCE_EMBEDDING} alone, no token vectors to pool: leave out --pooling and --normalize"
+        )
     tokenization = tokenizer_settings(modules.transformer)
     tokenizer = read_tokenizer(modules.transformer, tokenization)
+    require_one_token_type(graph.model, tokenizer, graph.path)
     name, revision = _name(folder)
     derivation = Derivation(prompts=dict(options.prompts), default_prompt=options.default_prompt)
     return Task(

@@ -76,7 +76,8 @@ def _what(serving: Serving, variants: dict[str, Variant]) -> str:
     if serving.kind == "dense":
         words = all(variant.attention == "none" for variant in variants.values())
         first, norm = "Word vectors" if words else "Transformer", " and normalization" if serving.normalize else ""
-        pooled = f"{first}, {' + '.join(serving.pooling)} pooling" if serving.pooling else "A bag of words"
+        unpooled = "A bag of words" if words else first
+        pooled = f"{first}, {' + '.join(serving.pooling)} pooling" if serving.pooling else unpooled
         return (
             f"{pooled}{norm} in one graph: `input_ids` and `attention_mask`, int64 "
             f"(batch, sequence),\nto `sentence_embedding`, float32 (batch, {serving.dimension}). "

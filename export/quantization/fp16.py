@@ -13,6 +13,7 @@ from embedrt_export.packing.external import take_in
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from embedrt.errors import InputError
+from embedrt.inference.session import INPUT_IDS
 
 __all__ = ["to_float16"]
 
@@ -21,7 +22,7 @@ def to_float16(model: onnx_ir.Model) -> onnx_ir.Model:
     """A copy of ``model`` whose token-wise part is float16; inputs and output keep their types.
 
     Raises:
-        InputError: no node works on token vectors.
+        InputError: no node works on token vectors, or none can be told to by its shape.
     """
     source = model.clone()
     take_in(source)
@@ -40,6 +41,14 @@ def to_float16(model: onnx_ir.Model) -> onnx_ir.Model:
         if node.op_type == "Attention":
             node.attributes["softmax_precision"] = onnx_ir.AttrInt64("softmax_precision", onnx_ir.DataType.FLOAT)
     _drop_detours(converted)
+    weights = (
+        value.const_value for value in converted.graph.initializers.values()
+    )  # a value's own type may be a claim
+    if not any(weight is not None and weight.dtype == onnx_ir.DataType.FLOAT16 for weight in weights):
+        raise InputError(
+            f"no weight would become float16: no value of the graph has the sequence axis of {INPUT_IDS}, "
+            f"{_sequence_axis(model)}, by name: export it again with named axes, or type: embedrt export MODEL OUT"
+        )
     return converted
 
 
@@ -67,15 +76,25 @@ def _behind_the_tokens(model: onnx_ir.Model) -> set[onnx_ir.Node]:
     tokens = _downstream([node for node in model.graph if _reads_table(node)])
     if not tokens:
         raise InputError("nothing to convert: the graph looks up no token vectors")
-    inside = _upstream({node for node in tokens if _is_token_wise(node)}) & tokens
+    axis = _sequence_axis(model)
+    inside = _upstream({node for node in tokens if _is_token_wise(node, axis)}) & tokens
     pooled = tokens - inside
     return pooled | (_upstream(pooled) - _upstream(inside) - inside)
 
 
-def _is_token_wise(node: onnx_ir.Node) -> bool:
-    """Whether ``node`` gives something for each token: (batch, sequence, …)."""
+def _sequence_axis(model: onnx_ir.Model) -> str | None:
+    """What the graph calls the second axis of its ids; None: a number, or nothing."""
+    shape = next((value.shape for value in model.graph.inputs if value.name == INPUT_IDS), None)
+    size = shape[1] if shape is not None and len(shape) > 1 else None
+    return size.value if isinstance(size, onnx_ir.SymbolicDim) else None
+
+
+def _is_token_wise(node: onnx_ir.Node, axis: str | None) -> bool:
+    """Whether ``node`` gives something for each token: (batch, sequence, …), where the sequence is called ``axis``."""
     shape = node.outputs[0].shape
-    return shape is not None and len(shape) >= 3 and any(str(size) == "sequence" for size in shape)
+    if axis is None or shape is None or len(shape) < 3:
+        return False
+    return any(isinstance(size, onnx_ir.SymbolicDim) and size.value == axis for size in shape)
 
 
 def _reads_table(node: onnx_ir.Node) -> bool:

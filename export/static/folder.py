@@ -73,27 +73,49 @@ def _tokenizer(path: Path) -> Tokenizer:
 
 def _table(path: Path, tokens: int) -> npt.NDArray[np.float32]:
     """A row a token, (tokens, dim)."""
+    arrays = _arrays(path)
+    table, mapping, weights = arrays[_TABLE].astype(np.float32), arrays.get("mapping"), arrays.get("weights")
+    if table.ndim != 2:
+        raise CheckpointError(
+            f"{path} holds {_TABLE} of shape {table.shape}, expected (tokens, dim): the file is damaged"
+        )
+    if mapping is not None:
+        table = _mapped(table, mapping, path)
+    if len(table) < tokens:
+        raise CheckpointError(
+            f"{path} holds vectors for {len(table)} tokens, but tokenizer.json has {tokens}: "
+            "one of the two is of another checkpoint"
+        )
+    if weights is not None:
+        _require_one_each("weights", weights, len(table), path)
+        table *= weights.astype(np.float32)[: len(table), None]
+    if not np.isfinite(table).all():
+        raise CheckpointError(f"{path} holds numbers that are not finite: the file is damaged")
+    return table
+
+
+def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        arrays = load_file(path)
+        arrays: dict[str, npt.NDArray[Any]] = load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}. Download the checkpoint again") from error
     if _TABLE not in arrays:
         found = ", ".join(sorted(arrays)) or "nothing"
         raise CheckpointError(f"{path} holds {found}, expected {_TABLE}, the vectors of the tokens")
-    table = arrays[_TABLE].astype(np.float32)
-    if (mapping := arrays.get("mapping")) is not None:
-        if len(mapping) and not 0 <= int(mapping.min()) <= int(mapping.max()) < len(table):
-            raise CheckpointError(
-                f"{path} maps a token to row {int(mapping.max())} of {len(table)}: the file is damaged"
-            )
-        table = table[mapping.astype(np.int64)]
-    if (weights := arrays.get("weights")) is not None:
-        table *= weights.astype(np.float32)[: len(table), None]
-    if table.ndim != 2 or len(table) < tokens:
+    return arrays
+
+
+def _mapped(table: npt.NDArray[np.float32], mapping: npt.NDArray[Any], path: Path) -> npt.NDArray[np.float32]:
+    """The row of ``table`` that ``mapping`` has for each token."""
+    _require_one_each("mapping", mapping, 0, path)
+    if len(mapping) and not 0 <= int(mapping.min()) <= int(mapping.max()) < len(table):
+        raise CheckpointError(f"{path} maps a token to row {int(mapping.max())} of {len(table)}: the file is damaged")
+    return table[mapping.astype(np.int64)]
+
+
+def _require_one_each(name: str, array: npt.NDArray[Any], tokens: int, path: Path) -> None:
+    if array.ndim != 1 or len(array) < tokens:
         raise CheckpointError(
-            f"{path} holds vectors for {len(table)} tokens, but tokenizer.json has {tokens}: "
-            "one of the two is of another checkpoint"
+            f"{path} holds {name} of shape {array.shape}, expected one number for each of {tokens or 'all'} tokens: "
+            "the file is damaged"
         )
-    if not np.isfinite(table).all():
-        raise CheckpointError(f"{path} holds numbers that are not finite: the file is damaged")
-    return table

@@ -20,7 +20,7 @@ def read_binary_vectors(
 ) -> WordVectors:
     """All vectors of ``file``, which stands behind its header; arguments and errors as for text, with words in place of lines."""
     width = 4 * header.dimension
-    most = header.words if size is None else min(header.words, size // (width + 1) + 1)
+    most = header.room if size is None else min(header.words, size // (width + 1) + 1)
     store, pending = RowStore(header.dimension, expected=most), b""
     words: list[str] = []
     while len(words) < header.words:

@@ -25,15 +25,19 @@ Doubles = npt.NDArray[np.float64]
 def mean_vectors(model: WordModel, rows: TokenRows) -> Doubles:
     """What ``model``, which is one of the means and nothing behind it, gives for texts with known words: (those texts, dim)."""
     present = np.flatnonzero(rows.lengths)
-    if not len(present):
-        return np.empty((0, model.table.shape[1]))
     weights = np.ones(len(rows.ids), dtype=np.float32)
     for module in model.on_tokens:
         if isinstance(module, WordWeights):
             weights = module.weights[rows.ids]
-    starts = rows.starts[present]
-    sums = np.add.reduceat(model.table[rows.ids] * weights[:, None], starts).astype(np.float64)
-    divisors = np.maximum(np.add.reduceat(weights.astype(np.float64), starts), 1e-9)
+    text_of = np.repeat(np.arange(len(present)), rows.lengths[present])
+    sums, divisors = np.zeros((len(present), model.table.shape[1])), np.zeros(len(present))
+    for at in range(0, len(rows.ids), _BLOCK):
+        stretch = slice(at, at + _BLOCK)
+        texts, starts = np.unique(text_of[stretch], return_index=True)
+        words = model.table[rows.ids[stretch]] * weights[stretch, None]  # (words of the stretch, dim)
+        sums[texts] += np.add.reduceat(words, starts)
+        divisors[texts] += np.add.reduceat(weights[stretch].astype(np.float64), starts)
+    divisors = np.maximum(divisors, 1e-9)
     vectors: Doubles = sums / (np.sqrt(divisors) if model.pooling == ("mean_sqrt_len_tokens",) else divisors)[:, None]
     return vectors
 

@@ -13,7 +13,7 @@ from embedrt_export.words.options import WordVectorOptions
 from embedrt_export.words.vectors import WordVectors, without_rows
 
 from embedrt.artifact.derivation import WordWeighting
-from embedrt.text.segmenters import WordRules, segmenter_for
+from embedrt.text.segmenters import WordRules, phrases_among, segmenter_for
 
 __all__ = ["Prepared", "prepare"]
 
@@ -62,8 +62,13 @@ def _to_unit_length(vectors: WordVectors) -> None:
 
 
 def _dropped(prepared: Prepared, numbers: list[int]) -> Prepared:
-    """Without the words of these ids, which become stop words too: else their lower-case forms would be looked up."""
+    """Without the words of these ids, which become stop words too: else their lower-case forms would be looked up.
+
+    Phrases stay in the vocabulary: else their words would not be joined, and each be looked up.
+    """
     dropped = tuple(prepared.words[number] for number in numbers)
+    phrases = set(phrases_among(dropped, prepared.rules))
+    numbers = [number for number, word in zip(numbers, dropped, strict=True) if word not in phrases]
     gone = set(numbers)
     words = [word for number, word in enumerate(prepared.words) if number not in gone]
     modules = tuple(

@@ -29,6 +29,8 @@ _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\x0b\x0c")
 _NUMBERS = re.compile(rb"\S.*(?:\s[-+.\deE]+)+")
 _FEWEST_BYTES = 2  # of a number, in text a digit and a space
 _BUFFER = 1 << 20
+_MOST_DIGITS = 12
+_WIDEST = 1 << 16  # numbers of a vector; a packed file does not say what it can hold
 
 
 def read_word_vectors(path: Path, *, quiet: bool = False) -> WordVectors:
@@ -98,6 +100,10 @@ def _header(beginning: bytes, path: Path, size: int | None) -> Header | None:
     match = _HEADER.fullmatch(beginning.removeprefix(_MARK).partition(b"\n")[0])
     if match is None:
         return None
+    if (digits := max(map(len, match.groups()))) > _MOST_DIGITS:
+        raise CheckpointError(
+            f"{path} line 1 is a number of {digits} digits, expected how many words there are and of how many numbers: correct it"
+        )
     header = Header(int(match[1]), int(match[2]))
     if header.words < 1 or header.dimension < 1:
         raise CheckpointError(
@@ -107,6 +113,10 @@ def _header(beginning: bytes, path: Path, size: int | None) -> Header | None:
         raise CheckpointError(
             f"{path} line 1 says {header.words} words of {header.dimension} numbers, which its {size} bytes cannot hold: "
             "it was cut, or line 1 is wrong"
+        )
+    if header.dimension > _WIDEST:
+        raise CheckpointError(
+            f"{path} line 1 says {header.words} words of {header.dimension} numbers, expected at most {_WIDEST}: correct line 1"
         )
     return header
 

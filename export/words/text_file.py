@@ -17,6 +17,7 @@ from embedrt.progress import Advance
 __all__ = ["Header", "read_text_vectors"]
 
 _BLOCK = 1 << 22  # bytes
+_ROOM = 1 << 26  # numbers
 _SPACES = b" \t\r\n"
 _SHOWN = 40  # characters of what is wrong
 
@@ -27,6 +28,11 @@ class Header:
 
     words: int
     dimension: int
+
+    @property
+    def room(self) -> int:
+        """Rows to make room for where nothing says that the file holds so many words."""
+        return min(self.words, max(_ROOM // self.dimension, 1))
 
 
 def read_text_vectors(
@@ -98,7 +104,7 @@ class _Reader:
             self._dimension = max(len(line.split()) - 1, 1)
         rows = 1 if self._size is None else int(self._size / mean_length * 1.01) + 1
         if self._header is not None:
-            rows = self._header.words if self._size is None else min(self._header.words, rows)
+            rows = self._header.room if self._size is None else min(self._header.words, rows)
         self._store = RowStore(self._dimension, expected=rows)
 
     def _before_blank(self, lines: list[bytes], number: int) -> list[bytes]:

@@ -81,6 +81,9 @@ def test_options_reach_the_exporter(run: Run, tmp_path: Path, monkeypatch: pytes
     rules = given["options"].rules
     assert (rules.lowercase, rules.split, given["options"].pooling) == (True, "whitespace", ("max",))
     assert {"the", "of", "whereupon"} <= set(rules.stop_words)
+    (tmp_path / "stop.txt").write_bytes(b"\xef\xbb\xbfthe\r\nof\x1cit\r\n")
+    run("export", "OUT", "--word-vectors", "FILE", "--stop-words", tmp_path / "stop.txt")
+    assert given["options"].rules.stop_words == ("the", "of\x1cit")
 
 
 @pytest.mark.parametrize(

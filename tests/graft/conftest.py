@@ -165,3 +165,30 @@ def _handmade(
 @pytest.fixture(scope="session")
 def handmade() -> Callable[..., Path]:
     return _handmade
+
+
+def _with_vectors(path: Path, *, factor: float = 1.0, tokens: bool = True) -> Path:
+    """Let the graph give ``sentence_embedding`` too: the mean over unpadded tokens, ``factor`` times."""
+    model = onnx.load(path)
+    nodes = [
+        helper.make_node("Cast", ["attention_mask"], ["seen"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["seen", "middle"], ["row"]),
+        helper.make_node("MatMul", ["row", "last_hidden_state"], ["total"]),
+        helper.make_node("ReduceSum", ["row", "last"], ["count"], keepdims=1),
+        helper.make_node("Div", ["total", "count"], ["mean"]),
+        helper.make_node("Squeeze", ["mean", "middle"], ["plain"]),
+        helper.make_node("Mul", ["plain", "factor"], ["sentence_embedding"]),
+    ]
+    model.graph.node.extend(nodes)
+    constants = {"middle": np.array([1]), "last": np.array([-1]), "factor": np.array(factor, np.float32)}
+    model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
+    if not tokens:
+        del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("sentence_embedding", TensorProto.FLOAT, ["batch", WIDTH]))
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def with_vectors() -> Callable[..., Path]:
+    return _with_vectors

@@ -152,33 +152,12 @@ def test_graphs_of_other_tasks(
     _assert_refused(folder, tmp_path, message)
 
 
-def _with_vectors(path: Path, *, factor: float = 1.0, tokens: bool = True) -> None:
-    """Let the graph give ``sentence_embedding`` too: the mean over unpadded tokens, ``factor`` times."""
-    model = onnx.load(path)
-    nodes = [
-        helper.make_node("Cast", ["attention_mask"], ["seen"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["seen", "middle"], ["row"]),
-        helper.make_node("MatMul", ["row", "last_hidden_state"], ["total"]),
-        helper.make_node("ReduceSum", ["row", "last"], ["count"], keepdims=1),
-        helper.make_node("Div", ["total", "count"], ["mean"]),
-        helper.make_node("Squeeze", ["mean", "middle"], ["plain"]),
-        helper.make_node("Mul", ["plain", "factor"], ["sentence_embedding"]),
-    ]
-    model.graph.node.extend(nodes)
-    constants = {"middle": np.array([1]), "last": np.array([-1]), "factor": np.array(factor, np.float32)}
-    model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in constants.items())
-    if not tokens:
-        del model.graph.output[:]
-    model.graph.output.append(helper.make_tensor_value_info("sentence_embedding", TensorProto.FLOAT, ["batch", WIDTH]))
-    onnx.save(model, path)
-
-
 @pytest.mark.parametrize("tokens", [True, False], ids=["tokens-too", "vectors-only"])
 def test_finished_graphs_are_packed_as_they_are(
-    folder: Path, handmade: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], tokens: bool
+    folder: Path, handmade: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], with_vectors: Make, tokens: bool
 ) -> None:
     expected = _by_its_modules(folder, handmade(folder / GRAPH))
-    _with_vectors(folder / GRAPH, tokens=tokens)
+    with_vectors(folder / GRAPH, tokens=tokens)
     manifest = graft(folder, tmp_path / "out")
     assert "model.onnx gives sentence_embedding already: nothing needs to be grafted" in capsys.readouterr().err
     assert {node.output[0] for node in onnx.load(tmp_path / "out" / GRAPH).graph.node} >= {
@@ -189,9 +168,9 @@ def test_finished_graphs_are_packed_as_they_are(
     np.testing.assert_allclose(SentenceEncoder(tmp_path / "out").encode(TEXTS), expected, rtol=0, atol=1e-5)
 
 
-def test_finished_graphs_need_no_modules(folder: Path, handmade: Make, tmp_path: Path) -> None:
+def test_finished_graphs_need_no_modules(folder: Path, handmade: Make, with_vectors: Make, tmp_path: Path) -> None:
     expected = _by_its_modules(folder, handmade(folder / GRAPH))
-    _with_vectors(folder / GRAPH)
+    with_vectors(folder / GRAPH)
     (folder / "modules.json").unlink()
     manifest = graft(folder, tmp_path / "out", quiet=True)
     assert manifest.serving.pooling == ()
@@ -200,10 +179,10 @@ def test_finished_graphs_need_no_modules(folder: Path, handmade: Make, tmp_path:
 
 
 def test_finished_graphs_that_are_not_their_modules_are_grafted(
-    folder: Path, handmade: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, handmade: Make, with_vectors: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = _by_its_modules(folder, handmade(folder / GRAPH))
-    _with_vectors(folder / GRAPH, factor=1.5)
+    with_vectors(folder / GRAPH, factor=1.5)
     graft(folder, tmp_path / "out")
     assert "it is not what the modules make of its token vectors, so they are grafted on" in capsys.readouterr().err
     np.testing.assert_allclose(SentenceEncoder(tmp_path / "out").encode(TEXTS), expected, rtol=0, atol=1e-5)

@@ -211,11 +211,51 @@ def test_modules_say_it_already(whole: Path, tmp_path: Path, options: GraftOptio
         graft(whole, tmp_path / "out", options=options, quiet=True)
 
 
-def test_an_unknown_mode(whole: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def plain(whole: Path, tmp_path: Path) -> Path:
+    """A copy without modules.json."""
     folder = shutil.copytree(whole, tmp_path / "tiny")
     (folder / "modules.json").unlink()
+    return folder
+
+
+def test_an_unknown_mode(plain: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="--pooling is 'median', expected some of cls"):
-        graft(folder, tmp_path / "out", options=GraftOptions(pooling=["median"]), quiet=True)
+        graft(plain, tmp_path / "out", options=GraftOptions(pooling=["median"]), quiet=True)
+
+
+@pytest.mark.parametrize("output", ["logits", "prediction_scores", "start_logits"])
+def test_what_a_head_gives_is_not_pooled(plain: Path, handmade: Folder, tmp_path: Path, output: str) -> None:
+    handmade(plain / "onnx/model.onnx", output=output)
+    with pytest.raises(CheckpointError, match=rf"gives {output} .*; expected last_hidden_state or token_embeddings"):
+        graft(plain, tmp_path / "out", options=GraftOptions(pooling=["mean"]), quiet=True)
+
+
+@pytest.mark.parametrize("key", ["hidden_size", "dim", "d_model"])
+def test_token_vectors_of_another_width_are_not_pooled(
+    plain: Path, handmade: Folder, tmp_path: Path, edit_json: Folder, key: str
+) -> None:
+    handmade(plain / "onnx/model.onnx", output="anything")
+    edit_json(plain / "config.json", **{"hidden_size": None, key: 48})
+    message = (
+        rf"config\.json {key} is 48, but what comes before gives vectors of {WIDTH}: is .* a graph of this checkpoint"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        graft(plain, tmp_path / "out", options=GraftOptions(pooling=["mean"]), quiet=True)
+
+
+def test_other_token_types(folder: Path, handmade: Folder, tmp_path: Path) -> None:
+    """XLNet's tokenizer gives <cls> the type 2."""
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["post_processor"]["single"][0]["SpecialToken"]["type_id"] = 2
+    path.write_text(json.dumps(content), encoding="utf-8")
+    handmade(folder / "onnx/model.onnx")
+    message = r"takes token_type_ids, and tokenizer\.json gives a single text the types \[0, 2\], expected 0 alone: with PyTorch"
+    with pytest.raises(CheckpointError, match=message):
+        graft(folder, tmp_path / "out", quiet=True)
+    handmade(folder / "onnx/model.onnx", token_types=False)
+    graft(folder, tmp_path / "out", quiet=True)
 
 
 def test_a_taken_place(whole: Path, tmp_path: Path) -> None:

@@ -84,6 +84,21 @@ def test_quantize_takes_old_opsets(
     _assert_close(tmp_path / "out", "int8", 0.98)
 
 
+@pytest.mark.parametrize("name", ["sequence_length", ""], ids=["optimum", "unnamed"])
+def test_fp16_whatever_the_sequence_is_called(
+    dense_folder: Path, handmade: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    model = onnx.load(handmade(dense_folder / GRAPH))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[1].dim_param = name
+    onnx.save(model, dense_folder / GRAPH)
+    graft(dense_folder, tmp_path / "out", quiet=True)
+    quantize(tmp_path / "out", "fp16", quiet=True)
+    weights = onnx.load(tmp_path / "out/onnx/model_fp16.onnx").graph.initializer
+    halves = {weight.name for weight in weights if weight.data_type == onnx.TensorProto.FLOAT16}
+    assert halves == {"words", "types", "inner", "shift"}
+
+
 def test_older_ones_are_refused(dense_folder: Path, handmade: Callable[..., Path], tmp_path: Path) -> None:
     handmade(dense_folder / GRAPH, opset=12)
     graft(dense_folder, tmp_path / "out", quiet=True)

@@ -149,6 +149,22 @@ def test_new_memory_is_moved_once_after_enough_work(moved: list[list[int]]) -> N
 
 
 @linux
+def test_where_no_thread_can_be_started_nothing_is_moved(
+    moved: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def refuse(thread: threading.Thread) -> None:
+        asked.append(thread)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    memory = WorkingMemory(after=1.0)
+    for _ in range(3):
+        memory.worked(2.0)
+    assert (len(asked), memory.settle(), moved) == (1, 0, [])
+
+
 def test_no_more_than_a_limit_is_moved(moved: list[list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huge_pages, "_MOST", 2)
     memory = WorkingMemory()

@@ -21,7 +21,7 @@ def _tree(folder: Path, own: str, files: dict[str, str]) -> int:
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(content, encoding="ascii")
-    (folder / "own").write_text(own, encoding="ascii")
+    (folder / "own").write_text(own, encoding="utf-8", errors="surrogateescape")
     return available_threads(cgroup_root=root, own_cgroups=folder / "own")
 
 
@@ -66,6 +66,15 @@ def test_version_1(tmp_path: Path, controllers: str, files: dict[str, str], thre
 def test_the_memory_cgroup_is_not_asked(tmp_path: Path) -> None:
     quota = {"memory/a/cpu.cfs_quota_us": "100000\n", "memory/a/cpu.cfs_period_us": "100000\n"}
     assert _tree(tmp_path, "12:memory:/a\n", quota) == PROCESSORS
+
+
+@pytest.mark.parametrize("name", ["té", "t\udce9", "a\u2028b"], ids=ascii)
+def test_names_that_are_not_ascii(tmp_path: Path, name: str) -> None:
+    assert _tree(tmp_path, f"0::/{name}\n", {f"{name}/cpu.max": "500000 100000\n"}) == 5
+
+
+def test_lines_that_are_not_the_kernels(tmp_path: Path) -> None:
+    assert _tree(tmp_path, "garbage\n0:cpu\n0::/a\n", {"a/cpu.max": "500000 100000\n"}) == 5
 
 
 def test_the_root_group(tmp_path: Path) -> None:

@@ -95,6 +95,22 @@ def test_values_beyond_half_are_no_infinity_behind_pooling(graph: onnx_ir.Model)
     assert np.abs(numpy_helper.to_array(stored["dense"])).max() > 65504
 
 
+@pytest.mark.parametrize("name", ["sequence_length", None, 7], ids=str)
+def test_names_of_the_sequence(graph: onnx_ir.Model, name: str | int | None) -> None:
+    """Optimum's, none, and a number, by which other axes could be taken for it."""
+    values = [*graph.graph.inputs, *(value for node in graph.graph for value in node.outputs)]
+    for value in values:
+        if value.shape is not None:
+            value.shape = onnx_ir.Shape([name if str(size) == "sequence" else size for size in value.shape])
+    if not isinstance(name, str):
+        with pytest.raises(InputError, match=r"no weight would become float16: .* axis of input_ids, None, by name"):
+            to_float16(graph)
+        return
+    table = to_float16(graph).graph.initializers["words"].const_value
+    assert table is not None
+    assert table.dtype == onnx_ir.DataType.FLOAT16
+
+
 def test_nothing_to_convert() -> None:
     model = onnx_ir.from_onnx_text(
         '<ir_version: 10, opset_import: ["" : 23]>\ng (float[batch, 4] x) => (float[batch, 4] z) { z = Tanh(x) }'

@@ -254,8 +254,19 @@ def _change(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
         (_change(lambda arrays: {"embeddings": arrays["embeddings"][:9]}), "holds vectors for 9 tokens, but tokenizer"),
         (_change(lambda arrays: {"embeddings": arrays["embeddings"] / 0 * 0}), "not finite"),
         (_change(lambda arrays: {**arrays, "mapping": np.full(500, 10**6)}), "maps a token to row 1000000 of"),
+        (
+            _change(lambda arrays: {"embeddings": arrays["embeddings"][:, 0].copy()}),
+            r"of shape \(\d+,\), expected \(tokens, dim",
+        ),
+        (
+            _change(lambda arrays: {**arrays, "weights": np.ones(9)}),
+            r"weights of shape \(9,\), expected one number for",
+        ),
     ],
-    ids=["no-tokenizer", "no-table", "bad-tokenizer", "bad-table", "no-embeddings", "short", "infinite", "mapping"],
+    ids=[
+        *("no-tokenizer", "no-table", "bad-tokenizer", "bad-table", "no-embeddings"),
+        *("short", "infinite", "mapping", "one axis", "few weights"),
+    ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
 def test_a_damaged_model2vec_folder(tmp_path: Path, damage: Callable[[Path], None], message: str) -> None:

@@ -117,6 +117,14 @@ def test_no_vector_at_all() -> None:
         moments_of([])
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_numbers_that_are_not_finite(number: float) -> None:
+    vectors = corpus(64, 4)
+    vectors[40, 2] = number
+    with pytest.raises(InputError, match="gives a vector with numbers that are not finite"):
+        whitening_of(moments_of([vectors[:32], vectors[32:]]))
+
+
 def test_the_mean_itself_stays_zero() -> None:
     vectors: Any = corpus(100, 4)
     made = whitening_of(moments_of([vectors]))

@@ -211,6 +211,25 @@ def test_damaged_pickles(tmp_path: Path) -> None:
     assert "not finite in the vector of '猫', word 4" in refusal(tmp_path / "beside.kv", beside)
 
 
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("999999999999 300", "but ends, or is no such file, within word 2"),
+        ("9 3000000000", "line 1 says 9 words of 3000000000 numbers, expected at most 65536: correct line 1"),
+        (f"{'9' * 5000} 300", "line 1 is a number of 5000 digits, expected how many words there are"),
+    ],
+    ids=["words", "dimension", "digits"],
+)
+def test_packed_files_that_promise_too_much(tmp_path: Path, header: str, expected: str) -> None:
+    content = f"{header}\ncat ".encode() + np.ones(300, np.float32).tobytes()
+    assert expected in refusal(tmp_path / "bad.bin.gz", gzip.compress(content))
+
+
+def test_packed_text_that_promises_too_much(tmp_path: Path) -> None:
+    content = gzip.compress(b"999999999999 2\ncat 1 2\n")
+    assert "has 999999999999 words by line 1, but 1 lines follow" in refusal(tmp_path / "bad.txt.gz", content)
+
+
 def _of_gensim(state: dict[str, object]) -> bytes:
     """A pickled object of a class that gensim 3 had, with these attributes."""
     module = types.ModuleType("gensim.models.keyedvectors")

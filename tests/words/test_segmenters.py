@@ -1,7 +1,10 @@
 """Ids of whole words against sentence-transformers' own tokenizers, and the words of the Treebank against NLTK's."""
 
+import marshal
 import string
+import tempfile
 import warnings
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -13,6 +16,7 @@ from sentence_transformers.sentence_transformer.modules.tokenizer import (
     WhitespaceTokenizer,
 )
 
+from embedrt.text import jieba_words
 from embedrt.text.segmenters import Segmenter, WordRules, segmenter_for
 from embedrt.text.treebank import treebank_words
 
@@ -106,6 +110,15 @@ def test_places_in_the_text() -> None:
 def test_a_word_that_stands_twice_has_the_last_place() -> None:
     assert segmenter("whitespace", ["cat", "dog", "cat"]).ids("cat dog") == [2, 1]
     assert WhitespaceTokenizer(["cat", "dog", "cat"], stop_words=[]).tokenize("cat dog") == [2, 1]
+
+
+def test_the_dictionary_is_the_packages_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not what somebody left where jieba keeps a copy of it."""
+    (tmp_path / "jieba.cache").write_bytes(marshal.dumps(({"北": 1, "京": 1}, 2)))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    cutter = jieba_words.jieba_cutter.__wrapped__()
+    assert cutter.words("我来到北京清华大学") == ["我", "来到", "北京", "清华大学"]
+    assert len(cutter._tokenizer.FREQ) > 400_000
 
 
 CHINESE = st.lists(

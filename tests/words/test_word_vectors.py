@@ -12,6 +12,7 @@ import pytest
 from embedrt_export.quantization import quantize
 from embedrt_export.words.job import export_word_vectors
 from embedrt_export.words.options import WordVectorOptions
+from embedrt_export.words.verifying import verify_word_vectors
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, WordEmbeddings, WordWeights
 from sentence_transformers.sentence_transformer.modules.tokenizer import WhitespaceTokenizer
@@ -139,6 +140,20 @@ def test_frequent_words_are_passed_over(
         )
         assert not encoder.encode(" ".join(dropped)).any()
         assert sum(len(row) for row in encoder.tokenize(list(rows))) == len(rows) - 3
+
+
+@pytest.mark.parametrize("weighting", [None, "idf"])
+def test_a_dropped_phrase_is_not_taken_for_its_words(
+    tmp_path: Path, write_lines: Callable[[list[str]], Path], weighting: str | None
+) -> None:
+    vectors = write_lines(["New_York 1 0", "New 0 1", "York 1 1", "cat 0 2"])
+    corpus = write_lines(["New York", "New York", "New York cat", "cat New"])
+    rules = WordRules(split="phrases")
+    exported(vectors, tmp_path / "out", drop_frequent=1, corpus=corpus, rules=rules, weighting=weighting)
+    found = encoded(tmp_path / "out", ["New York cat", "New York", "York cat"])
+    np.testing.assert_allclose(found[:2], [[0, 2], [0, 0]], rtol=0, atol=TOLERANCE)
+    assert found[2, 0] > 0
+    verify_word_vectors(tmp_path / "out", against=vectors, corpus=corpus, quiet=True)
 
 
 def test_a_dropped_word_is_not_taken_for_another(tmp_path: Path, write_lines: Callable[[list[str]], Path]) -> None:

@@ -169,7 +169,7 @@ def _stop_words(given: str | None) -> tuple[str, ...]:
     if given == _ENGLISH:
         return _english()
     try:
-        lines = Path(given).read_text(encoding="utf-8").splitlines()
+        lines = Path(given).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"--stop-words {given} cannot be read ({error}): pass english, or a file with a word a line"

@@ -46,10 +46,13 @@ class WorkingMemory:
         self._before = [anonymous_regions()] if self._size else []  # taken once; no lock that a fork could leave shut
 
     def worked(self, seconds: float) -> None:
-        """Count some more work; what is due then happens in a thread of its own."""
+        """Count some more work; what is due then happens in a thread of its own, or never where none can be started."""
         self._left -= seconds  # of two threads that count at once one may be lost
         if self._left <= 0 and self._before:
-            threading.Thread(target=self.settle, name="embedrt-huge-pages", daemon=True).start()
+            try:
+                threading.Thread(target=self.settle, name="embedrt-huge-pages", daemon=True).start()
+            except RuntimeError:  # the process may have no more of them; what it has works on
+                self._before.clear()
 
     def settle(self) -> int:
         """Move it now, in this thread, if nobody has; how many blocks were."""

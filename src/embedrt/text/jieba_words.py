@@ -1,7 +1,8 @@
 """Chinese text to words by jieba; its only importer.
 
 A dictionary of its own is loaded, once in a process, so that words which the process adds to jieba for other purposes change no
-vector here.
+vector here. It is built from the package's own file: what jieba keeps of it in the folder for temporary files, anyone may have
+written.
 """
 
 import functools
@@ -33,13 +34,14 @@ class _Cutter:
 
 @functools.cache
 def jieba_cutter() -> _Cutter:
-    """The cutter that all models of this process share; its dictionary takes half a second to load, at first two.
+    """The cutter that all models of this process share; its dictionary takes about a second to build.
 
     Raises:
         MissingDependencyError: jieba is not installed.
     """
     tokenizer = _jieba().Tokenizer()
-    tokenizer.initialize()
+    tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
+    tokenizer.initialized = True
     return _Cutter(tokenizer)
 
 

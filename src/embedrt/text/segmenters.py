@@ -15,7 +15,7 @@ from embedrt.errors import InputError
 from embedrt.text.jieba_words import jieba_cutter
 from embedrt.text.treebank import places_of, treebank_words
 
-__all__ = ["SPLITS", "Segmenter", "WordRules", "segmenter_for"]
+__all__ = ["SPLITS", "Segmenter", "WordRules", "phrases_among", "segmenter_for"]
 
 _NONE = -1
 """In place of an id: a stop word, or no word of the vocabulary."""
@@ -91,7 +91,7 @@ class Phrases:
     def __init__(self, ids: dict[str, int], rules: WordRules) -> None:
         """``ids`` is taken over and changed."""
         self._separator = rules.phrase_separator or ""
-        self._phrases = set(_phrases_among(ids, rules))
+        self._phrases = set(phrases_among(ids, rules))
         self._lengths = sorted({phrase.count(self._separator) + 1 for phrase in self._phrases}, reverse=True)
         self._known = _with_stop_words(ids, rules.stop_words)
 
@@ -170,9 +170,10 @@ def _with_stop_words(ids: dict[str, int], stop_words: Iterable[str]) -> dict[str
     return ids
 
 
-def _phrases_among(words: Iterable[str], rules: WordRules) -> Iterator[str]:
+def phrases_among(words: Iterable[str], rules: WordRules) -> Iterator[str]:
+    """Those of ``words`` that several words of a text are joined to."""
     separator = rules.phrase_separator
-    if separator is None:
+    if separator is None or rules.split != "phrases":
         return
     for word in words:
         if separator in word and separator * 2 not in word and word.count(separator) < rules.longest_phrase:
