@@ -20,6 +20,7 @@ __all__ = ["BATCH_SIZES", "TOLERANCE", "Comparison", "Vectors", "batches_of", "c
 TOLERANCE = 1e-5
 """Largest |Δ| of any component that a float32 graph may show, on the scale of unit vectors."""
 BATCH_SIZES = (1, 2, 7, 64)
+_SHOWN = 60  # characters of a text in a message
 
 Vectors = npt.NDArray[np.float32]
 Arrays = npt.NDArray[np.int64]
@@ -38,7 +39,7 @@ class Comparison:
         if not self.parity.max_abs_difference <= tolerance:  # NaN is not smaller
             raise ParityError(
                 f"the graph differs from {original} by {self.parity.max_abs_difference:.2e}, "
-                f"expected at most {tolerance:.0e}; worst text {self.worst_text!r:.60} "
+                f"expected at most {tolerance:.0e}; worst text {self.worst_text[:_SHOWN]!r} "
                 f"in batches of {self.worst_batch_size}{suspicion}"
             )
 
@@ -50,7 +51,13 @@ def compare_runs(
     reference: str,
     texts: tuple[str, ...] = PARITY_TEXTS,
 ) -> Comparison:
-    """Compare, for every batch size, what the graph gave with what its original did, both (texts, dim)."""
+    """Compare, for every batch size, what the graph gave with what its original did, both (texts, dim).
+
+    Raises:
+        ParityError: their vectors differ in width.
+    """
+    for size, vectors in runs.items():
+        _require_width(vectors.shape[1], originals[size].shape[1])
     differences = {size: _relative_difference(vectors, originals[size]) for size, vectors in runs.items()}
     worst_size = max(differences, key=lambda size: float(np.max(np.nan_to_num(differences[size], nan=np.inf))))
     cosines = np.concatenate([row_cosines(vectors, originals[size]) for size, vectors in runs.items()])
@@ -67,6 +74,14 @@ def compare_runs(
         worst_texts=(worst_text,),
     )
     return Comparison(parity=parity, worst_text=worst_text, worst_batch_size=worst_size)
+
+
+def _require_width(width: int, expected: int) -> None:
+    if width != expected:
+        raise ParityError(
+            f"the graph's vectors have {width} components, and those that they were compared with {expected}: "
+            "pass the model that the graph was made of, which this one cannot be"
+        )
 
 
 def _relative_difference(vectors: Vectors, original: Vectors) -> Vectors:
