@@ -16,7 +16,8 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_seq_length: int |
     tokenizer.no_truncation()
     if max_seq_length is not None:
         tokenizer.enable_truncation(max_seq_length, direction=truncation_side)
-    tokenizer.save(str(folder / TOKENIZER_FILE))
+    # its own save raises a bare Exception where a disk is full
+    (folder / TOKENIZER_FILE).write_bytes(tokenizer.to_str(pretty=True).encode())
 
 
 def truncation_of(tokenizer: Tokenizer) -> tuple[int | None, str]:
