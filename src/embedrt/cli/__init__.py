@@ -3,6 +3,7 @@
 Answers go to stdout, progress and errors to stderr. Exit code 0: done; 1: the job failed; 2: wrong usage.
 """
 
+import io
 import sys
 
 import typer
@@ -74,6 +75,7 @@ def _root(
 
 def main() -> None:
     """The console script ``embedrt``."""
+    _write_any_character()
     try:
         app()
     except EmbedrtError as error:
@@ -83,6 +85,13 @@ def main() -> None:
         place = f"{error.filename}: " if error.filename else ""
         _tell(f"{place}{error.strerror or error}")
         sys.exit(FAILED)
+
+
+def _write_any_character() -> None:
+    """Keep stdout from failing at what its encoding lacks (Windows' pipes, LANG=C), when the work is done: JSON is UTF-8."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        encoding = "utf-8" if "--json" in sys.argv else sys.stdout.encoding
+        sys.stdout.reconfigure(encoding=encoding, errors="replace")
 
 
 def _tell(what: str) -> None:
