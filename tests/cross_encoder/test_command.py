@@ -58,6 +58,16 @@ def test_json_keeps_the_fields_of_a_record(
     assert [json.loads(line) for line in ended.out.splitlines()] == expected
 
 
+@pytest.mark.parametrize("field", ["score", "corpus_id"])
+def test_fields_that_json_would_overwrite(run: Run, tiny_reranker: Path, tmp_path: Path, field: str) -> None:
+    path = tmp_path / "documents.jsonl"
+    path.write_text(json.dumps({"text": "a cat"}) + "\n" + json.dumps({"text": "hello", field: 7}), encoding="utf-8")
+    ended = run("rerank", tiny_reranker, QUERY, path, "--json")
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{path} has a field {field!r} (record 2), and --json writes" in ended.err
+    assert run("rerank", tiny_reranker, QUERY, path).code == 0
+
+
 def test_dates_and_decimals_of_a_table_are_text(run: Run, tiny_reranker: Path, tmp_path: Path) -> None:
     fields = {"day": [dt.date(2026, 1, 2)], "price": [Decimal("1.50")]}
     parquet.write_table(pa.table({"text": ["a cat"], **fields}), tmp_path / "documents.parquet")

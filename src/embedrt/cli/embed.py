@@ -67,6 +67,7 @@ def embed(
     """Embed a file of texts. Without --output: JSON lines on stdout; with it: .npy, .jsonl or .parquet.
 
     Vectors that are no matrix (sparse, multi-vector) are written as JSON lines, sparse ones to .npz too.
+    Records keep their fields, but for one named embedding, which is replaced.
     """
     records = read_records(source, text_field=text_field)
     found = kind or kind_of_model(model, variant=variant, revision=revision)

@@ -1,13 +1,14 @@
 """``embedrt rerank MODEL QUERY DOCUMENTS``: the texts of a file, the best answer to the query first."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from embedrt.cli.options import Device, Json, Model, Prompt, PromptName, Quiet, Revision, TextField, Threads, Variant
 from embedrt.corpus.lines import as_json
-from embedrt.corpus.reading import read_records
+from embedrt.corpus.reading import Record, read_records
 from embedrt.cross_encoder import CrossEncoder, Ranked
 from embedrt.errors import InputError
 
@@ -41,6 +42,8 @@ def rerank(
     records = read_records(source, text_field=text_field)
     if not records:
         raise InputError(f"{'stdin' if source == '-' else source} holds no document: pass one a line")
+    if json:
+        _require_no_such_fields(records, source)
     with CrossEncoder(model, variant=variant, device=device, threads=threads, revision=revision) as reranker:
         ranked = reranker.rank(
             query,
@@ -55,6 +58,16 @@ def rerank(
     for entry in ranked:
         record = records[entry["corpus_id"]]
         typer.echo(as_json({**record, **entry}) if json else _line(entry, str(record[text_field])))
+
+
+def _require_no_such_fields(records: Sequence[Record], source: str) -> None:
+    """Refuse records with fields of the names that ranking gives, which would be lost."""
+    for number, record in enumerate(records, 1):
+        if taken := next((field for field in ("score", "corpus_id") if field in record), None):
+            raise InputError(
+                f"{'stdin' if source == '-' else source} has a field {taken!r} (record {number}), and --json writes "
+                "the ranking's own under that name: give the field another one, or leave out --json"
+            )
 
 
 def _line(entry: Ranked, text: str) -> str:
