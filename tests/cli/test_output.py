@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from embedrt.cli import main
+from embedrt.cli.similarity import narrowest_table, similarity_lines, similarity_table
 
 
 def printed(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path, encoding: str) -> bytes:
@@ -36,3 +38,45 @@ def test_no_stdout(monkeypatch: pytest.MonkeyPatch, tiny: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         main()
     assert not ended.value.code
+
+
+def test_numbers_are_never_cut() -> None:
+    texts = ["a cat sat on the mat, " * 4, "hello", "word" * 20]
+    scores = [[1.0, -0.125, 0.5], [-0.125, 1.0, 0.25], [0.5, 0.25, 1.0]]
+    narrowest = narrowest_table(texts, scores)
+    for width in (narrowest, 80, 1000):
+        console = Console(width=width, file=io.StringIO())
+        with console.capture() as captured:
+            console.print(similarity_table(texts, scores))
+        rows = [line.split("│")[3:-1] for line in captured.get().splitlines() if line.startswith("│")]
+        assert [[float(cell) for cell in row] for row in rows if row[0].strip()] == scores
+        assert max(map(len, captured.get().splitlines())) <= width
+
+
+def test_pairs_where_a_table_has_no_room() -> None:
+    lines = list(similarity_lines(["a\ncat", "b", "c"], [[1.0, 0.5, 0.25], [0.5, 1.0, -0.5], [0.25, -0.5, 1.0]]))
+    assert lines == ["0.500\ta cat\tb", "0.250\ta cat\tc", "-0.500\tb\tc"]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_many_texts(monkeypatch: pytest.MonkeyPatch, tiny: Path, terminal: bool) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(Console, "is_terminal", property(lambda _console: terminal))
+    answer = printed(monkeypatch, "similarity", tiny, *"abcdefghij", encoding="utf-8").decode()
+    assert "…" not in answer
+    if terminal:
+        assert answer.splitlines()[-1].endswith("\ti\tj")
+        assert answer.count("\n") == 45
+    else:
+        assert answer.count("│ 1.000") >= 10
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_file_names_are_whole(monkeypatch: pytest.MonkeyPatch, prompted: Path, terminal: bool) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(Console, "is_terminal", property(lambda _console: terminal))
+    answer = printed(monkeypatch, "inspect", prompted, encoding="utf-8").decode()
+    cells = [line.split("│")[1:4] for line in answer.splitlines() if line.startswith("│")]
+    assert "onnx/model_other.onnx" in "".join(cell[1].strip() for cell in cells)
+    assert [float(cell[2]) for cell in cells if cell[2].strip()] == [0.0, 0.0]
+    assert (" onnx/model_other.onnx " in answer) is not terminal

@@ -4,14 +4,14 @@ import dataclasses
 import json as json_module
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from embedrt.artifact.folder import locate
 from embedrt.artifact.kinds import Reranking
 from embedrt.artifact.manifest import Manifest, Serving
 from embedrt.cli.options import Json, Model, Revision
+from embedrt.cli.tables import table_console
 from embedrt.errors import ManifestError
 
 __all__ = ["inspect"]
@@ -25,7 +25,7 @@ def inspect(model: Model, revision: Revision = None, json: Json = False) -> None
     if json:
         typer.echo(json_module.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False))
         return
-    console = Console(highlight=False)
+    console = table_console()
     console.print(_facts(manifest))
     console.print(_variants(manifest))
     for name, variant in manifest.variants.items():
@@ -80,7 +80,9 @@ def _why(manifest: Manifest) -> str:
 
 
 def _variants(manifest: Manifest) -> Table:
-    table = Table("variant", "file", "MB", "attention", "max |Δ|", "cos mean", "cos min")
+    named = [Column(name, overflow="fold") for name in ("variant", "file")]  # whole names, on a narrow terminal too
+    numbers = [Column(name, no_wrap=True) for name in ("MB", "attention", "max |Δ|", "cos mean", "cos min")]
+    table = Table(*named, *numbers)
     for name, variant in manifest.variants.items():
         parity = variant.parity
         table.add_row(
