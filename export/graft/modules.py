@@ -9,7 +9,7 @@ from embedrt_export.graft.activations import ACTIVATIONS
 from embedrt_export.graft.chain import Chain, Dense, LayerNorm, Module, Normalize, Truncate
 from embedrt_export.graft.reading import read_json, read_object, required
 from embedrt_export.graft.weights import read_weights
-from embedrt_export.source.pooling_modes import OLD_FLAGS, POOLING_MODES
+from embedrt_export.source.pooling_modes import OLD_FLAGS, POOLING_MODES, require_modes
 
 from embedrt.errors import CheckpointError
 
@@ -52,14 +52,15 @@ def plain_modules(folder: Path, *, pooling: Sequence[str] | None, normalize: boo
     """For a folder without modules.json: what the caller says.
 
     Raises:
-        CheckpointError: a mode is unknown.
+        InputError: a mode is unknown.
     """
     if pooling is None:
         return Modules(transformer=folder, chain=None)
+    require_modes(pooling)
     config = read_object(folder / _CONFIG)
     width_key = next((key for key in _WIDTHS if isinstance(config.get(key), int)), None)
     chain = Chain(
-        pooling=_known(tuple(pooling), "--pooling"),
+        pooling=tuple(pooling),
         pooled_width=None if width_key is None else config[width_key],
         pooled_said_by=f"{folder / _CONFIG} {width_key}",
         finish=(Normalize(),) if normalize else (),
@@ -118,12 +119,9 @@ def _modes(config: dict[str, Any], path: Path) -> tuple[str, ...]:
     if "pooling_mode" not in config:
         return tuple(mode for flag, mode in OLD_FLAGS.items() if config.get(flag)) or ("mean",)
     given = config["pooling_mode"]
-    return _known(tuple(given) if isinstance(given, list) else (given,), f"{path} pooling_mode")
-
-
-def _known(modes: tuple[Any, ...], where: str) -> tuple[str, ...]:
+    modes = tuple(given) if isinstance(given, list) else (given,)
     if unknown := [mode for mode in modes if mode not in POOLING_MODES]:
-        raise CheckpointError(f"{where} is {unknown[0]!r}, expected some of {', '.join(POOLING_MODES)}")
+        raise CheckpointError(f"{path} pooling_mode is {unknown[0]!r}, expected some of {', '.join(POOLING_MODES)}")
     return modes
 
 

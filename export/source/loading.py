@@ -16,7 +16,7 @@ from embedrt_export.source.diagnosis import diagnosis, first_line
 from embedrt_export.source.kind_of import kind_of
 from embedrt_export.source.place import folder_of
 from embedrt_export.source.plain import load_plain
-from embedrt_export.source.pooling_modes import POOLING_MODES
+from embedrt_export.source.pooling_modes import POOLING_MODES, require_modes
 from embedrt_export.source.routes import on_route, static_queries
 from embedrt_export.source.soundness import require_prompts, require_sound
 from embedrt_export.source.weights import require_weights, watched_loading
@@ -27,7 +27,7 @@ from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTran
 from sentence_transformers.sentence_transformer.modules import BoW, StaticEmbedding, WordEmbeddings
 from transformers.utils import logging as transformers_logging
 
-from embedrt.artifact.manifest import Serving, Source
+from embedrt.artifact.manifest import MANIFEST_FILE, Serving, Source
 from embedrt.errors import CheckpointError
 
 __all__ = ["POOLING_MODES", "load_checkpoint"]
@@ -72,8 +72,15 @@ def load_checkpoint(
 
     Raises:
         CheckpointError: it is no such checkpoint, or one that cannot be loaded; the message says what to type.
+        InputError: ``pooling`` has an unknown mode.
     """
+    require_modes(pooling or ())
     folder, name, commit = folder_of(model, revision)
+    if _is_artifact(folder):
+        raise CheckpointError(
+            f"{model} is no checkpoint but an artifact, exported already (it has {MANIFEST_FILE}): open it as it is, "
+            "add variants with embedrt quantize, or pass the checkpoint that it was made of"
+        )
     if not any((folder / name).is_file() for name in _MARKS):
         if (folder / "adapter_config.json").is_file():
             raise CheckpointError(
@@ -113,6 +120,12 @@ def load_checkpoint(
     checkpoint = Checkpoint(model=loaded, whole=whole, kind=kind, source=source, folder=folder)
     require_sound(checkpoint, max_seq_length=max_seq_length)
     return checkpoint
+
+
+def _is_artifact(folder: Path) -> bool:
+    """Whether it is one alone: repositories may have a checkpoint beside it, with modules.json or weights."""
+    checkpoints = (_MARKS[0], "*.safetensors", "*.bin")
+    return (folder / MANIFEST_FILE).is_file() and not any(any(folder.glob(name)) for name in checkpoints)
 
 
 _FIRST_MODULES = {"static": (StaticEmbedding,), "words": (WordEmbeddings, BoW)}

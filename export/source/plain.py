@@ -21,7 +21,7 @@ def load_plain(
     """The checkpoint in ``folder``, pooled by the modes of ``pooling``, or pooled and normalized as ``served`` says.
 
     Raises:
-        CheckpointError: no mode is named, or an unknown one; or one is, and the model pools by itself.
+        CheckpointError: no mode is named; or one is, and the model pools by itself.
     """
     options = {"trust_remote_code": trust_remote_code}
     transformer = Transformer(str(folder), model_kwargs=options, config_kwargs=options, processor_kwargs=options)
@@ -43,6 +43,4 @@ def _known_modes(folder: Path, modes: Sequence[str] | None) -> tuple[str, ...]:
             f"{folder} is a plain transformers checkpoint that does not say how token vectors become one vector: "
             f"pass --pooling with one of {', '.join(POOLING_MODES)} (its model card tells which; most use mean)"
         )
-    if unknown := [mode for mode in modes if mode not in POOLING_MODES]:
-        raise CheckpointError(f"pooling is {', '.join(unknown)}, expected some of {', '.join(POOLING_MODES)}")
     return tuple(modes)

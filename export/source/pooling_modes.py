@@ -1,6 +1,10 @@
 """The names of the ways to pool, as sentence-transformers has them; no PyTorch."""
 
-__all__ = ["OLD_FLAGS", "POOLING_MODES"]
+from collections.abc import Sequence
+
+from embedrt.errors import InputError
+
+__all__ = ["OLD_FLAGS", "POOLING_MODES", "require_modes"]
 
 POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 
@@ -13,3 +17,13 @@ OLD_FLAGS = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 """A flag a mode, in 1_Pooling/config.json before version 5.5; several were concatenated in this order."""
+
+
+def require_modes(modes: Sequence[str]) -> None:
+    """Refuse what the caller asks for and there is not.
+
+    Raises:
+        InputError: a mode is unknown.
+    """
+    if unknown := [mode for mode in modes if mode not in POOLING_MODES]:
+        raise InputError(f"--pooling is {', '.join(unknown)}, expected some of {', '.join(POOLING_MODES)}")

@@ -243,10 +243,17 @@ def test_a_folder_of_something_else_is_named_as_such(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_an_artifact_is_no_checkpoint(tiny: Path, tmp_path: Path) -> None:
+    artifact = shutil.copytree(tiny, tmp_path / "artifact")
+    (artifact / "config.json").write_text("{}")  # which exported ones keep
+    with pytest.raises(CheckpointError, match=r"is no checkpoint but an artifact, exported already \(it has embedrt"):
+        embedrt_export.export(str(artifact), tmp_path / "out", quiet=True)
+
+
 def test_pooling_must_be_said_where_nothing_says_it(plain_bert: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="--pooling with one of cls"):
         embedrt_export.export(str(plain_bert), tmp_path / "out", quiet=True)
-    with pytest.raises(CheckpointError, match="pooling is median"):
+    with pytest.raises(InputError, match="--pooling is median, expected some of cls"):
         embedrt_export.export(str(plain_bert), tmp_path / "out", pooling=["median"], quiet=True)
     with pytest.raises(CheckpointError, match="leave out --pooling"):
         embedrt_export.export(str(tiny_checkpoint), tmp_path / "out", pooling=["mean"], quiet=True)

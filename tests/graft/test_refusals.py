@@ -220,7 +220,7 @@ def plain(whole: Path, tmp_path: Path) -> Path:
 
 
 def test_an_unknown_mode(plain: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="--pooling is 'median', expected some of cls"):
+    with pytest.raises(InputError, match="--pooling is median, expected some of cls"):
         graft(plain, tmp_path / "out", options=GraftOptions(pooling=["median"]), quiet=True)
 
 
