@@ -65,6 +65,11 @@ class GraphError(ArtifactError):
 class KindError(ArtifactError):
     """The model is of another kind than the class that is to load it."""
 
+    def __init__(self, message: str, *, kinds: tuple[str, ...] = ()) -> None:
+        """``kinds``: what the model gives, where classes are named by which the command line names commands."""
+        super().__init__(message)
+        self.kinds = kinds
+
 
 class UnavailableError(EmbedrtError):
     """Something that was asked for is not on this machine."""

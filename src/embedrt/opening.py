@@ -150,11 +150,15 @@ def require_kind(serving: Serving, kind: str | None, *, where: str) -> None:
     if kind is None:
         if len(serving.kinds) < 2:
             raise KindError(
-                f"{where} is a {serving.kind} model and gives nothing else: load it with {CLASSES[serving.kind]}"
+                f"{where} is a {serving.kind} model and gives nothing else: load it with {CLASSES[serving.kind]}",
+                kinds=serving.kinds,
             )
     elif kind not in serving.kinds:
         wanted = " or ".join(CLASSES[other] for other in serving.kinds)
-        raise KindError(f"{where} is a {serving.kind} model, {CLASSES[kind]} takes {kind} ones: load it with {wanted}")
+        raise KindError(
+            f"{where} is a {serving.kind} model, {CLASSES[kind]} takes {kind} ones: load it with {wanted}",
+            kinds=serving.kinds,
+        )
 
 
 def _require_runtime(artifact: Artifact) -> None:

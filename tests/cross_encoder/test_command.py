@@ -97,13 +97,14 @@ def test_refusals(run: Run, tiny_reranker: Path, tiny: Path, documents: Path, tm
         ((model, QUERY, tmp_path / "gone.txt"), 2, "gone.txt cannot be read"),
         ((model, QUERY, documents, "--activation", "swish"), 2, "activation_fn is 'swish', expected one of"),
         ((model, QUERY, documents, "--prompt-name", "gone"), 2, "prompt_name is 'gone'"),
-        ((tiny, QUERY, documents), 1, "is a dense model, CrossEncoder takes cross-encoder ones"),
+        ((tiny, QUERY, documents), 1, "load it with SentenceEncoder, or type embedrt embed or embedrt search\n"),
     ):
         ended = run("rerank", *arguments)
         assert (ended.code, ended.out) == (code, "")
         assert ended.err.startswith("embedrt: ")
         assert message in ended.err
         assert ended.err.count("\n") == 1
+    assert run("similarity", model, "a", "b").err.endswith("load it with CrossEncoder, or type embedrt rerank\n")
     assert run("rerank", model, QUERY, documents, "--top-k", "0").code == 2
     assert run("rerank", model).code == 2
 

@@ -28,11 +28,18 @@ from embedrt.cli import (
     tune,
     verify,
 )
-from embedrt.errors import EmbedrtError, InputError
+from embedrt.errors import EmbedrtError, InputError, KindError
 
 __all__ = ["app", "main"]
 
 FAILED, WRONG_USAGE = 1, 2
+_COMMANDS = {
+    "dense": "embedrt embed or embedrt search",
+    "sparse": "embedrt embed --kind sparse",
+    "multi-vector": "embedrt embed --kind multi-vector",
+    "cross-encoder": "embedrt rerank",
+}
+"""Which one takes a model of a kind, where an error names a class."""
 
 app = typer.Typer(
     name="embedrt",
@@ -78,6 +85,9 @@ def main() -> None:
     _write_any_character()
     try:
         app()
+    except KindError as error:
+        _tell(f"{error}{''.join(f', or type {_COMMANDS[kind]}' for kind in error.kinds)}")
+        sys.exit(FAILED)
     except EmbedrtError as error:
         _tell(str(error))
         sys.exit(WRONG_USAGE if isinstance(error, InputError) else FAILED)
