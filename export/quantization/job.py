@@ -150,18 +150,18 @@ def _to_int8(
         silu = 0
         if precision == "int8-static" and (gelus := find_gelus(groups)):
             inputs = sample_activations(
-                model, [gelu.source for gelu in gelus], tokens, folder=found.folder, quiet=stages.quiet
+                model, [gelu.source for gelu in gelus], tokens, folder=found.folder, quiet=stages.bars_hidden
             )
             silu = gelus_as_silu(model, gelus, inputs)
             groups = find_groups(model)
             facts.append(f"{silu} of {len(gelus)} GELU as SiLU")
         rows = sample_activations(
-            model, [group.source for group in groups], tokens, folder=found.folder, quiet=stages.quiet
+            model, [group.source for group in groups], tokens, folder=found.folder, quiet=stages.bars_hidden
         )
         facts.append(f"{len(texts)} texts, {len(next(iter(rows.values())))} tokens")
     plan = Plan(model, rows, static=precision == "int8-static", weight_limit=2 ** (bits - 1) - 1)
     with stages.stage("search") as facts:
-        best = search_setting(found, plan, judge, texts, quiet=stages.quiet)
+        best = search_setting(found, plan, judge, texts, quiet=stages.bars_hidden)
         facts.append(f"α {best.alpha}, {best.percentile:g} % of the activations covered")
     with stages.stage("rewrite") as facts:
         built = plan.build(best)

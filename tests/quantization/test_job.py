@@ -153,6 +153,12 @@ class TestChanges:
         assert facts is not None
         assert facts.calibration_texts == 30
 
+    def test_no_bar_where_stderr_is_no_terminal(self, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        quantize(copied, "int8")
+        told = capsys.readouterr().err
+        assert "  calibrate   … " in told
+        assert "\r" not in told
+
     def test_a_damaged_variant_is_not_blessed(self, copied: Path) -> None:
         """Its hash stays that of the whole file when another variant is added."""
         quantize(copied, "fp16", quiet=True)
