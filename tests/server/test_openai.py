@@ -87,6 +87,15 @@ def test_prompts(embeddings: Ask, original: SentenceEncoder) -> None:
     assert np.abs(expected - original.encode(TEXTS)).max() > 0.01
 
 
+@pytest.mark.parametrize("body", [{}, {"model": None, "encoding_format": None}])
+def test_the_first_model_answers_where_none_is_named(
+    server: Any, ask: Ask, original: SentenceEncoder, body: dict[str, None]
+) -> None:
+    answer = ask(server, "POST", "/v1/embeddings", {"input": TEXTS, **body})
+    np.testing.assert_array_equal(_vectors(answer), original.encode(TEXTS))
+    assert answer.json["model"] == "tiny"
+
+
 def test_fields_of_others_are_ignored(embeddings: Ask) -> None:
     assert embeddings("hello", user="me", input_type="query", extra={"a": 1}).status == 200
 
@@ -115,7 +124,6 @@ BAD: list[tuple[Any, int, dict[str, Any]]] = [
     ([], 400, _error("The JSON body is an array, expected an object")),
     ("text", 400, _error("The JSON body is a string, expected an object")),
     (None, 400, _error("The JSON body is null, expected an object")),
-    ({"input": "hello"}, 400, _error("`model` is missing", "model")),
     ({"model": 5, "input": "hello"}, 400, _error("`model` holds a number where a string is expected", "model")),
     ({"model": "gone", "input": "hello"}, 404, _error(_NO_MODEL, "model", "model_not_found")),
     ({"model": "tiny"}, 400, _error("`input` is missing", "input")),

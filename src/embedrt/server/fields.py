@@ -90,7 +90,9 @@ class Fields:
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
         """One of ``choices``; the first where nothing is said."""
-        value = self._content.get(name, choices[0])
+        value = self._content.get(name)
+        if value is None:
+            return choices[0]
         if value not in choices:
             raise Refusal("validation", f"`{name}` must be one of {', '.join(choices)}", param=name)
         return str(value)
