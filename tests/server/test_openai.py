@@ -1,6 +1,7 @@
 """OpenAI's routes: bodies, bits, and the exact answer to everything that is wrong."""
 
 import base64
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -181,9 +182,7 @@ BAD: list[tuple[Any, int, dict[str, Any]]] = [
     (
         {"model": "tiny", "input": "a", "prompt_name": "gone"},
         400,
-        _error(
-            "prompt_name is 'gone', the checkpoint has these prompts: passage, query. Or pass prompt='…'", "prompt_name"
-        ),
+        _error("`prompt_name` is 'gone', expected one of the model's prompts: passage, query", "prompt_name"),
     ),
 ]
 
@@ -201,6 +200,14 @@ def test_what_is_no_json(server: Any, ask: Ask, body: bytes) -> None:
     error = answer.json["error"]
     assert error.pop("message").startswith(_UNREADABLE)
     assert (answer.status, error) == (400, {"type": "invalid_request_error", "param": None, "code": None})
+
+
+def test_a_compressed_body(server: Any, ask: Ask) -> None:
+    body = {"input": "hello"}
+    packed = ask(server, "POST", "/v1/embeddings", gzip.compress(json.dumps(body).encode()), content_encoding="gzip")
+    message = "The body has Content-Encoding gzip, expected none: send plain JSON"
+    assert (packed.status, packed.json) == (400, _error(message))
+    assert ask(server, "POST", "/v1/embeddings", body, content_encoding="Identity").status == 200
 
 
 def test_the_tokens_of_a_request_have_a_limit(start: Callable[..., Any], ask: Ask) -> None:
