@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from embedrt.arguments import require_whole
 from embedrt.errors import InputError
 from embedrt.similarity import normalized
 
@@ -106,8 +107,10 @@ def require_width(dim: int | None, dimension: int) -> None:
     """Refuse to cut vectors to a width that they have not; None cuts nothing.
 
     Raises:
+        TypeError: it is no whole number.
         InputError: it is below 1, or above ``dimension``.
     """
+    require_whole("truncate_dim", dim)
     if dim is not None and not 0 < dim <= dimension:
         raise InputError(f"truncate_dim is {dim}, expected 1 to {dimension}")
 

@@ -1,6 +1,7 @@
 """Cutting and storing vectors, against sentence-transformers' quantization and figures done by hand."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -126,4 +127,10 @@ def test_truncation_keeps_the_first_components(vectors: npt.NDArray[np.float32],
 @pytest.mark.parametrize("dim", [0, -1, 20])
 def test_a_width_that_is_not_there_is_named(dim: int) -> None:
     with pytest.raises(InputError, match=f"truncate_dim is {dim}, expected 1 to 19"):
+        truncated(_corpus(2), dim)
+
+
+@pytest.mark.parametrize("dim", [5.0, "5", True])
+def test_a_width_that_is_no_whole_number(dim: Any) -> None:
+    with pytest.raises(TypeError, match=r"^truncate_dim is a \w+ \(.*\), expected a whole number or None$"):
         truncated(_corpus(2), dim)
