@@ -112,6 +112,13 @@ def test_a_wrong_argument_is_named(tiny: Path, options: dict[str, Any], kind: ty
     assert message in str(caught.value)
 
 
+def test_providers_are_a_list(tiny: Path) -> None:
+    with pytest.raises(
+        TypeError, match=r"^providers is a str \('CPUExecutionProvider'\), expected a list: pass \['CPU"
+    ):
+        SentenceEncoder(tiny, providers="CPUExecutionProvider")
+
+
 def test_cuda_is_never_replaced_by_the_processor(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(ProviderError, match=r'pip install "embedrt\[gpu\]", or pass device="cpu"'):

@@ -4,7 +4,19 @@ import numpy as np
 
 from embedrt.errors import InputError
 
-__all__ = ["require_arrays", "require_positive"]
+__all__ = ["require_arrays", "require_positive", "require_whole"]
+
+
+def require_whole(name: str, number: object, *, optional: bool = True) -> None:
+    """Refuse an argument that is no whole number, nor None where that may be.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if (number is None and optional) or (isinstance(number, int | np.integer) and not isinstance(number, bool)):
+        return
+    expected = "a whole number or None" if optional else "a whole number"
+    raise TypeError(f"{name} is a {type(number).__name__} ({number!r}), expected {expected}")
 
 
 def require_positive(name: str, number: int | None) -> None:
@@ -14,8 +26,7 @@ def require_positive(name: str, number: int | None) -> None:
         TypeError: it is no whole number.
         InputError: it is below 1.
     """
-    if number is not None and (not isinstance(number, int | np.integer) or isinstance(number, bool)):
-        raise TypeError(f"{name} is a {type(number).__name__} ({number!r}), expected a whole number or None")
+    require_whole(name, number)
     if number is not None and number < 1:
         raise InputError(f"{name} is {number}, expected at least 1")
 

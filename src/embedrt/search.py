@@ -6,6 +6,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from embedrt.arguments import require_whole
 from embedrt.errors import InputError
 from embedrt.moving import moved
 from embedrt.progress import Advance
@@ -48,11 +49,13 @@ def semantic_search(
         advance: told how many rows of the corpus more have been compared with all queries.
 
     Raises:
+        TypeError: ``top_k`` is no whole number.
         InputError: ``top_k`` is below 1, the arrays are not of one width, or have NaN or infinity in them.
 
     >>> semantic_search(np.array([1.0, 0.0]), np.array([[0.0, 1.0], [2.0, 0.0]]), top_k=1)
     [[{'corpus_id': 1, 'score': 1.0}]]
     """
+    require_whole("top_k", top_k, optional=False)
     if top_k < 1:
         raise InputError(f"top_k is {top_k}, expected at least 1")
     queries = np.atleast_2d(np.asarray(query_embeddings))

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from embedrt.arguments import require_whole
 from embedrt.errors import InputError
 from embedrt.similarity import normalized
 
@@ -47,7 +48,8 @@ def quantize_embeddings(
             its company.
 
     Raises:
-        InputError: unknown precision, vectors that are no floats, or int8/uint8 for a single vector without ranges.
+        InputError: unknown precision, vectors that are no floats or have NaN or infinity in them, ranges or calibration vectors
+            that do not fit them, or int8/uint8 for a single vector without ranges.
 
     >>> quantize_embeddings(np.array([[0.5, -0.5, 1.0]], dtype=np.float32), "ubinary")
     array([[160]], dtype=uint8)
@@ -58,12 +60,22 @@ def quantize_embeddings(
         raise InputError(f"embeddings are {embeddings.dtype}, expected floats: pass them as encode gives them")
     if precision == "float32":
         return embeddings
+    if not np.isfinite(embeddings).all():
+        raise InputError(
+            "embeddings have NaN or infinity in them, which no few bits hold: leave out rows of which "
+            "np.isfinite(embeddings).all(axis=1) is False"
+        )
     if precision in ("binary", "ubinary"):
         packed = np.packbits(embeddings > 0, axis=-1)
         return packed if precision == "ubinary" else (packed.astype(np.int16) - 128).astype(np.int8)
     if ranges is None:
-        ranges = _ranges(embeddings if calibration_embeddings is None else np.asarray(calibration_embeddings))
-    low, step = _buckets(ranges)
+        given = embeddings if calibration_embeddings is None else np.asarray(calibration_embeddings)
+        if given.shape[-1:] != embeddings.shape[-1:]:
+            raise InputError(
+                f"calibration_embeddings are {given.shape}, expected the width of the embeddings, which are {embeddings.shape}"
+            )
+        ranges = _ranges(given)
+    low, step = _buckets(np.asarray(ranges), embeddings.shape[-1])
     buckets: Floats = np.clip(np.floor((embeddings - low) / step), 0, _BUCKETS)
     return buckets.astype(np.uint8) if precision == "uint8" else (buckets - 128).astype(np.int8)
 
@@ -106,8 +118,10 @@ def require_width(dim: int | None, dimension: int) -> None:
     """Refuse to cut vectors to a width that they have not; None cuts nothing.
 
     Raises:
+        TypeError: it is no whole number.
         InputError: it is below 1, or above ``dimension``.
     """
+    require_whole("truncate_dim", dim)
     if dim is not None and not 0 < dim <= dimension:
         raise InputError(f"truncate_dim is {dim}, expected 1 to {dimension}")
 
@@ -128,8 +142,12 @@ def _ranges(embeddings: Floats) -> Floats:
     return np.stack([embeddings.min(axis=0), embeddings.max(axis=0)])
 
 
-def _buckets(ranges: Floats) -> tuple[Floats, Floats]:
+def _buckets(ranges: Floats, dim: int) -> tuple[Floats, Floats]:
     """Lower end and width of a bucket, each (dim,)."""
+    if ranges.shape != (2, dim) or not np.isfinite(ranges).all():
+        raise InputError(
+            f"ranges are {ranges.shape}, expected finite numbers (2, {dim}): the smallest and the largest of each component"
+        )
     low: Floats = ranges[0].astype(np.float32)
     step: Floats = (ranges[1].astype(np.float32) - low) / np.float32(_BUCKETS)
     return low, np.where(step == 0, np.float32(1), step)

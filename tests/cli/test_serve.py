@@ -102,10 +102,27 @@ def test_a_folder_of_models(run: Run, asked: list[ServerSettings], tiny: Path) -
         (("a", "--max-texts", "9", "--max-queue", "8"), 2, "a request may have 9 texts and the queue holds 8"),
         (("a", "--body-seconds", "0"), 2, "the limit of body_seconds is 0"),
         (("a", "--api-key-file", "/gone"), 2, "the API keys in /gone cannot be read"),
+        (("a", "--api-key", ""), 2, "an API key is empty, which everybody has: name one"),
+        (("a", "--api-key", "b", "--api-key", " "), 2, "an API key is empty, which everybody has: name one"),
     ],
 )
 def test_refused(run: Run, assert_refused: Refused, arguments: tuple[str, ...], code: int, message: str) -> None:
     assert_refused(run("serve", *arguments), code, message)
+
+
+@pytest.mark.parametrize("name", ["EMBEDRT_API_KEYS", "EMBEDRT_API_KEY_FILE"])
+def test_a_variable_of_keys_that_is_empty_opens_no_server(
+    run: Run,
+    asked: list[ServerSettings],
+    tiny: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    assert_refused: Refused,
+    name: str,
+) -> None:
+    monkeypatch.setenv(name, "")
+    assert_refused(run("serve", tiny), 2, f"{name} is set and empty, expected API keys: name some, or unset it")
+    assert run("serve", tiny, "--api-key", "typed").code == 0  # what is typed goes first
+    assert [settings.api_keys for settings in asked] == [("typed",)]
 
 
 def test_the_extra_is_not_installed(

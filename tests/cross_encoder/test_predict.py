@@ -196,7 +196,7 @@ def test_other_bad_input(reranker: CrossEncoder) -> None:
         reranker.predict(PAIRS, batch_size=0)
     with pytest.raises(InputError, match="tensors were asked for"):
         reranker.predict(PAIRS, convert_to_tensor=True)
-    with pytest.raises(InputError, match="the texts of the pairs\\[3\\] holds half of a surrogate pair"):
+    with pytest.raises(InputError, match=r"^pairs\[1\] holds half of a surrogate pair"):
         reranker.predict([("a", "b"), ("c", "\ud800")])
 
 

@@ -56,6 +56,8 @@ def test_no_documents_have_no_ranking(reranker: CrossEncoder) -> None:
         ("a", ["b"], {"top_k": 0}, InputError, "top_k is 0, expected at least 1, or None for all documents"),
         ("a", ["b"], {"top_k": -2}, InputError, "top_k is -2, expected at least 1"),
         ("a", [], {"top_k": 0}, InputError, "top_k is 0, expected at least 1"),
+        ("a", ["b"], {"top_k": 1.5}, TypeError, "top_k is a float (1.5), expected a whole number or None"),
+        ("q", ["a", "b", "\ud800"], {}, InputError, "pairs[2] holds half of a surrogate pair"),
     ],
 )
 def test_bad_input(

@@ -169,7 +169,7 @@ def test_health_is_proved_by_a_pair(tiny_reranker: Path) -> None:
         ("/rerank", {"query": "a", "texts": ["b", 1]}, 422, "`texts` must be an array of strings"),
         ("/rerank", {"query": "a", "texts": ["cat " * 30], "truncate": False}, 422, "a pair has more than 16 tokens"),
         ("/rerank", {"query": "a", "texts": ["b"], "truncation_direction": "left"}, 422, "pairs are cut on the right"),
-        ("/rerank", {"query": "a", "texts": ["b"], "prompt_name": "gone"}, 422, "prompt_name is 'gone'"),
+        ("/rerank", {"query": "a", "texts": ["b"], "prompt_name": "gone"}, 422, "`prompt_name` is 'gone'"),
         ("/predict", {"inputs": [["a", "b", "c"]]}, 422, "a sequence is one string or a pair of strings"),
     ],
 )  # fmt: skip

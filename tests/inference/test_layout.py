@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from embedrt import SentenceEncoder
@@ -38,6 +39,13 @@ def test_what_cannot_run_is_refused(wrong: dict[str, Any]) -> None:
     [name] = wrong
     with pytest.raises(InputError, match=f"{name} is .*, expected a whole number of at least 1"):
         Layout(**({"latency_threads": 1, "workers": 1, "token_budget": 1, **wrong}))
+
+
+def test_whole_numbers_of_numpy(cache: Path) -> None:
+    many = default_layout(np.int64(2))  # type: ignore[arg-type]
+    assert [type(number) for number in (many.latency_threads, many.workers)] == [int, int]
+    write_tuned(cache / "kept.json", many)
+    assert read_tuned(cache / "kept.json") == default_layout(2)
 
 
 def test_tuned_layout_is_found_again(cache: Path) -> None:

@@ -247,10 +247,16 @@ def test_every_key_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {len(digest) for digest in compared} == {32}
 
 
+def test_spaces_are_no_part_of_a_key() -> None:
+    assert ApiKeys([" a \n"]).accepts(b"Bearer a ")
+
+
 def test_keys_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text("# of the team\n one \n\ntwo\n", encoding="utf-8")
     assert keys_in(path) == ["one", "two"]
+    path.write_text("one\n", encoding="utf-8-sig")
+    assert keys_in(path) == ["one"]
     path.write_text("# none\n", encoding="utf-8")
     with pytest.raises(InputError, match="holds no API key"):
         keys_in(path)

@@ -1,6 +1,7 @@
 """OpenAI's routes: bodies, bits, and the exact answer to everything that is wrong."""
 
 import base64
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -87,6 +88,15 @@ def test_prompts(embeddings: Ask, original: SentenceEncoder) -> None:
     assert np.abs(expected - original.encode(TEXTS)).max() > 0.01
 
 
+@pytest.mark.parametrize("body", [{}, {"model": None, "encoding_format": None}])
+def test_the_first_model_answers_where_none_is_named(
+    server: Any, ask: Ask, original: SentenceEncoder, body: dict[str, None]
+) -> None:
+    answer = ask(server, "POST", "/v1/embeddings", {"input": TEXTS, **body})
+    np.testing.assert_array_equal(_vectors(answer), original.encode(TEXTS))
+    assert answer.json["model"] == "tiny"
+
+
 def test_fields_of_others_are_ignored(embeddings: Ask) -> None:
     assert embeddings("hello", user="me", input_type="query", extra={"a": 1}).status == 200
 
@@ -115,7 +125,6 @@ BAD: list[tuple[Any, int, dict[str, Any]]] = [
     ([], 400, _error("The JSON body is an array, expected an object")),
     ("text", 400, _error("The JSON body is a string, expected an object")),
     (None, 400, _error("The JSON body is null, expected an object")),
-    ({"input": "hello"}, 400, _error("`model` is missing", "model")),
     ({"model": 5, "input": "hello"}, 400, _error("`model` holds a number where a string is expected", "model")),
     ({"model": "gone", "input": "hello"}, 404, _error(_NO_MODEL, "model", "model_not_found")),
     ({"model": "tiny"}, 400, _error("`input` is missing", "input")),
@@ -173,9 +182,7 @@ BAD: list[tuple[Any, int, dict[str, Any]]] = [
     (
         {"model": "tiny", "input": "a", "prompt_name": "gone"},
         400,
-        _error(
-            "prompt_name is 'gone', the checkpoint has these prompts: passage, query. Or pass prompt='…'", "prompt_name"
-        ),
+        _error("`prompt_name` is 'gone', expected one of the model's prompts: passage, query", "prompt_name"),
     ),
 ]
 
@@ -193,6 +200,14 @@ def test_what_is_no_json(server: Any, ask: Ask, body: bytes) -> None:
     error = answer.json["error"]
     assert error.pop("message").startswith(_UNREADABLE)
     assert (answer.status, error) == (400, {"type": "invalid_request_error", "param": None, "code": None})
+
+
+def test_a_compressed_body(server: Any, ask: Ask) -> None:
+    body = {"input": "hello"}
+    packed = ask(server, "POST", "/v1/embeddings", gzip.compress(json.dumps(body).encode()), content_encoding="gzip")
+    message = "The body has Content-Encoding gzip, expected none: send plain JSON"
+    assert (packed.status, packed.json) == (400, _error(message))
+    assert ask(server, "POST", "/v1/embeddings", body, content_encoding="Identity").status == 200
 
 
 def test_the_tokens_of_a_request_have_a_limit(start: Callable[..., Any], ask: Ask) -> None:

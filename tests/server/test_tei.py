@@ -196,7 +196,7 @@ BAD: list[tuple[str, Any, int, dict[str, str]]] = [
         "/embed",
         {"inputs": "a", "prompt_name": "gone"},
         422,
-        _error("prompt_name is 'gone', the checkpoint has these prompts: passage, query. Or pass prompt='…'"),
+        _error("`prompt_name` is 'gone', expected one of the model's prompts: passage, query"),
     ),
     ("/models/gone/embed", {"inputs": "a"}, 404, _error(
         "The model 'gone' does not exist; this server has tiny, plain, text-embedding-3-small")),
@@ -216,7 +216,7 @@ BAD: list[tuple[str, Any, int, dict[str, str]]] = [
     ("/tokenize", {"inputs": ["a"] * 2049}, 422, _error(_MANY)),
     ("/decode", {"ids": []}, 400, _error("`ids` cannot be empty", "Empty")),
     ("/decode", {"ids": [[]]}, 400, _error("`ids` cannot be empty", "Empty")),
-    ("/decode", {"ids": ["a"]}, 422, _error("`ids` holds a string where a string, or an array of token ids, is expected")),
+    ("/decode", {"ids": ["a"]}, 422, _error("`ids` holds a string where a token id, or an array of them, is expected")),
     ("/decode", {"ids": [99]}, 422, _error("`ids`: token ids are whole numbers from 0 to 42")),
     ("/rerank", {"query": "a", "texts": []}, 400, _error("`texts` cannot be empty", "Empty")),
     ("/rerank", {"query": "a", "texts": "b"}, 422, _error("`texts` holds a string where an array is expected")),

@@ -1,5 +1,7 @@
 """The nearest vectors: as sentence-transformers finds them, in any block size, with ties in the corpus's order."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,6 +54,10 @@ def test_bad_input() -> None:
         semantic_search(np.zeros(2), np.zeros((1, 2)), top_k=0)
     with pytest.raises(InputError, match="vectors of width 2 cannot be compared with vectors of width 3"):
         semantic_search(np.zeros(2), np.zeros((1, 3)))
+    wrong: Any
+    for wrong in (2.0, None, True):
+        with pytest.raises(TypeError, match=rf"^top_k is a \w+ \({wrong}\), expected a whole number$"):
+            semantic_search(np.zeros(2), np.zeros((1, 2)), top_k=wrong)
 
 
 @pytest.mark.parametrize("rows", [3, 40])

@@ -1,6 +1,8 @@
 """Cutting and storing vectors, against sentence-transformers' quantization and figures done by hand."""
 
+import re
 import warnings
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -103,6 +105,39 @@ def test_what_is_stored_in_few_bits_already() -> None:
         quantize_embeddings(np.ones((3, 8), np.int8), "binary")
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("precision", ["int8", "uint8", "binary", "ubinary"])
+def test_what_is_no_number_is_not_stored(precision: VectorPrecision, wrong: float) -> None:
+    vectors = _corpus()
+    vectors[3, 1] = wrong
+    with pytest.raises(
+        InputError, match=r"^embeddings have NaN or infinity in them.*: leave out rows of which np\.isfin"
+    ):
+        quantize_embeddings(vectors, precision)
+    assert quantize_embeddings(vectors, "float32") is vectors
+
+
+@pytest.mark.parametrize("shape", [(2, 18), (2, 1), (3, 19), (19,), (19, 2), ()])
+def test_ranges_of_another_shape(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=rf"^ranges are {re.escape(str(shape))}, expected finite numbers \(2, 19\)"):
+        quantize_embeddings(_corpus(), "int8", ranges=np.ones(shape, np.float32))
+
+
+def test_ranges_of_other_numbers() -> None:
+    lists: Any = [[-1.0] * 19, [1.0] * 19]
+    expected = quantize_embeddings(_corpus(), "int8", ranges=np.array(lists))
+    np.testing.assert_array_equal(quantize_embeddings(_corpus(), "int8", ranges=lists), expected)
+    for options in ({"ranges": np.full((2, 19), np.nan)}, {"calibration_embeddings": np.full((120, 19), np.nan)}):
+        with pytest.raises(InputError, match=r"^ranges are \(2, 19\), expected finite numbers"):
+            quantize_embeddings(_corpus(), "int8", **options)
+
+
+def test_calibration_of_another_width() -> None:
+    message = "calibration_embeddings are (120, 18), expected the width of the embeddings, which are (5, 19)"
+    with pytest.raises(InputError, match=re.escape(message)):
+        quantize_embeddings(_corpus(5), "int8", calibration_embeddings=_corpus()[:, :18])
+
+
 def test_few_vectors_warn_and_many_do_not() -> None:
     with pytest.warns(UserWarning, match=r"the ranges of 99 vectors are a poor guess .*: pass `ranges` \(2, dim\)"):
         quantize_embeddings(_corpus(99), "int8")
@@ -126,4 +161,10 @@ def test_truncation_keeps_the_first_components(vectors: npt.NDArray[np.float32],
 @pytest.mark.parametrize("dim", [0, -1, 20])
 def test_a_width_that_is_not_there_is_named(dim: int) -> None:
     with pytest.raises(InputError, match=f"truncate_dim is {dim}, expected 1 to 19"):
+        truncated(_corpus(2), dim)
+
+
+@pytest.mark.parametrize("dim", [5.0, "5", True])
+def test_a_width_that_is_no_whole_number(dim: Any) -> None:
+    with pytest.raises(TypeError, match=r"^truncate_dim is a \w+ \(.*\), expected a whole number or None$"):
         truncated(_corpus(2), dim)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 _NEEDED = ("uvicorn", "httptools", "orjson", "prometheus_client")
+_KEYS = ("API_KEYS", "API_KEY_FILE")
 _LIMITS = "Limits"
 _OPERATION = "Operation"
 
@@ -57,7 +58,7 @@ def serve(
         list[str] | None, typer.Option(help="Ask for this key. Several times. Others see it in the list of processes.")
     ] = None,
     api_key_file: Annotated[
-        Path | None, typer.Option(envvar=_env("API_KEY_FILE"), help="Ask for one of the keys in this file, one a line.")
+        Path | None, typer.Option(envvar=_env(_KEYS[1]), help="Ask for one of the keys in this file, one a line.")
     ] = None,
     max_texts: Annotated[
         int, typer.Option(envvar=_env("MAX_TEXTS"), min=1, help="Texts of a request.", rich_help_panel=_LIMITS)
@@ -162,7 +163,7 @@ def serve(
             answer_seconds=answer_seconds,
         ),
         truncate=truncate,
-        api_keys=_keys(api_key or _listed("API_KEYS"), api_key_file),
+        api_keys=_keys(api_key or _listed(_KEYS[0]), api_key_file),
         linger_seconds=max_wait_ms / 1e3,
         stuck_seconds=stuck_seconds,
         health_seconds=health_seconds,
@@ -205,7 +206,10 @@ def _aliases(wanted: list[str]) -> dict[str, str]:
 def _keys(typed: list[str], file: Path | None) -> tuple[str, ...]:
     from embedrt.server.keys import keys_in
 
-    return (*typed, *(keys_in(file) if file is not None else ()))
+    keys = (*typed, *(keys_in(file) if file is not None else ()))
+    if not keys and (empty := [name for name in map(_env, _KEYS) if name in os.environ]):
+        raise InputError(f"{empty[0]} is set and empty, expected API keys: name some, or unset it to let everybody ask")
+    return keys
 
 
 def _listed(name: str) -> list[str]:

@@ -65,8 +65,11 @@ def wanted_providers(device: Device, providers: Providers | None, available: Seq
     """What ONNX Runtime is to be asked for: ``providers`` where they are given, else that of ``device``.
 
     Raises:
+        TypeError: they are a single str.
         ProviderError: one is not ``available`` in this ONNX Runtime, of this ``version``.
     """
+    if isinstance(providers, str):
+        raise TypeError(f"providers is a str ({providers!r}), expected a list: pass [{providers!r}]")
     wanted = list(providers) if providers is not None else _providers_of(device)
     if not wanted:
         raise InputError(f"providers is empty, expected some of {', '.join(available)}")

@@ -14,6 +14,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from embedrt.errors import InputError, UnavailableError
 from embedrt.inference.devices import Device
 from embedrt.machine.processor import processor_fields
@@ -42,11 +44,12 @@ class Layout:
     """Whether ONNX Runtime fuses Add + LayerNormalization and Add + Gelu; that is slower on every CPU measured so far."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot run."""
+        """Refuse what cannot run; numpy's whole numbers become Python's, which ONNX Runtime and JSON ask for."""
         for name in ("latency_threads", "workers", "token_budget"):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
                 raise InputError(f"{name} is {value!r}, expected a whole number of at least 1")
+            object.__setattr__(self, name, int(value))
 
 
 def default_layout(threads: int | None = None, *, kind: str = "cpu") -> Layout:

@@ -6,6 +6,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from embedrt.arguments import require_whole
 from embedrt.errors import InputError
 
 __all__ = ["Ranked", "ranked", "require_rankable", "require_top_k"]
@@ -24,7 +25,7 @@ def require_rankable(query: object, documents: object, top_k: int | None) -> Non
     """Refuse what is not one query and several documents.
 
     Raises:
-        TypeError: the query is no str, or the documents are one.
+        TypeError: the query is no str, the documents are one, or ``top_k`` is no whole number.
         InputError: ``top_k`` is below 1.
     """
     if not isinstance(query, str):
@@ -39,8 +40,10 @@ def require_top_k(top_k: int | None) -> None:
     """Refuse a number of documents below 1; None is all of them.
 
     Raises:
+        TypeError: it is no whole number.
         InputError: it is below 1.
     """
+    require_whole("top_k", top_k)
     if top_k is not None and top_k < 1:
         raise InputError(f"top_k is {top_k}, expected at least 1, or None for all documents")
 

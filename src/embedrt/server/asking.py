@@ -7,6 +7,7 @@ from embedrt.server.dialects import Dialect
 from embedrt.server.exchange import Exchange, Response
 from embedrt.server.fields import Fields
 from embedrt.server.models import ServedModel
+from embedrt.server.refusals import Refusal
 from embedrt.server.registry import Registry
 from embedrt.server.settings import Limits
 
@@ -28,8 +29,16 @@ class Asking:
     """The model that the path names (``/models/NAME/…``)."""
 
     async def fields(self) -> Fields:
-        """The body's fields."""
-        return Fields.parsed(await self.exchange.body(self.limits))
+        """The body's fields.
+
+        Raises:
+            Refusal: it is compressed, or no JSON object.
+        """
+        body = await self.exchange.body(self.limits)
+        encoding = self.exchange.headers.get(b"content-encoding", b"").decode("latin-1")
+        if encoding.strip().lower() not in ("", "identity"):
+            raise Refusal("malformed", f"The body has Content-Encoding {encoding}, expected none: send plain JSON")
+        return Fields.parsed(body)
 
     def model(self, name: str | None = None) -> ServedModel:
         """The model of that name; without one the path's, else the first."""

@@ -90,7 +90,9 @@ class Fields:
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
         """One of ``choices``; the first where nothing is said."""
-        value = self._content.get(name, choices[0])
+        value = self._content.get(name)
+        if value is None:
+            return choices[0]
         if value not in choices:
             raise Refusal("validation", f"`{name}` must be one of {', '.join(choices)}", param=name)
         return str(value)
@@ -154,7 +156,7 @@ class Fields:
         value = self.array(name)
         if value and all(isinstance(item, int) for item in value):
             return [_ids(value, name, vocabulary)]
-        return [_ids(item, name, vocabulary) for item in value]
+        return [_ids(item, name, vocabulary, "a token id, or an array of them,") for item in value]
 
     def _required(self, name: str) -> Any:
         value = self._content.get(name)
@@ -202,9 +204,9 @@ def within(limits: Limits, items: Sequence[Item], name: str) -> int:
     return total
 
 
-def _ids(value: object, name: str, vocabulary: int) -> list[int]:
+def _ids(value: object, name: str, vocabulary: int, expected: str = "a string, or an array of token ids,") -> list[int]:
     if not isinstance(value, list):
-        raise _mistyped(name, value, "a string, or an array of token ids,")
+        raise _mistyped(name, value, expected)
     for number in value:
         if type(number) is not int or not 0 <= number < vocabulary:
             raise Refusal("validation", f"`{name}`: token ids are whole numbers from 0 to {vocabulary - 1}", param=name)

@@ -13,11 +13,11 @@ _SCHEME = b"bearer "
 
 
 class ApiKeys:
-    """The keys that are accepted; with none everybody may ask."""
+    """The keys that are accepted, without spaces around them, as they are read of a request; with none everybody may ask."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         # digests are of one length: comparing them tells nothing of a key's length either
-        self._digests = tuple(_digest(key.encode()) for key in keys)
+        self._digests = tuple(_digest(key.strip().encode()) for key in keys)
 
     def accepts(self, authorization: bytes | None) -> bool:
         """Whether the header ``Authorization: Bearer KEY`` holds one of the keys; every key is compared, whole."""
@@ -37,7 +37,7 @@ def keys_in(path: Path) -> list[str]:
         InputError: the file cannot be read, or holds no key.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the API keys in {path} cannot be read: {error}") from error
     keys = [line for line in lines if line and not line.startswith("#")]

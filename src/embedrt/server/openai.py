@@ -25,7 +25,7 @@ _PIECE = 64
 async def embeddings(asking: Asking) -> Response:
     """``POST /v1/embeddings``."""
     fields = await asking.fields()
-    model = asking.model(fields.text("model"))
+    model = asking.model(fields.optional_text("model"))
     items = fields.items("input", model.tokenizer.vocabulary_size)
     exchange = asking.exchange
     exchange.texts, exchange.characters = len(items), within(asking.limits, items, "input")

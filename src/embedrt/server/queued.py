@@ -50,7 +50,9 @@ class QueuedModel(ServedModel):
         try:
             return prompt_for(self.serving, prompt_name=prompt_name)
         except InputError as error:
-            raise Refusal("validation", str(error), param="prompt_name") from error
+            known = ", ".join(sorted(self.serving.prompts)) or "none"  # no field here takes a prompt's own words
+            message = f"`prompt_name` is {prompt_name!r}, expected one of the model's prompts: {known}"
+            raise Refusal("validation", message, param="prompt_name") from error
 
     async def aside(self, characters: int, work: Callable[[], bytes]) -> bytes:
         """``work`` on texts of so many characters, at once or on a thread."""

@@ -70,10 +70,10 @@ def _openai(limits: Limits) -> dict[str, Schema]:
     )
     return {
         "CreateEmbeddingRequest": _object(
-            ("input", "model"),
+            ("input",),
             input=_items(limits),
-            model=text,
-            encoding_format={"type": "string", "enum": ["float", "base64"], "default": "float"},
+            model=_nullable(text),
+            encoding_format=_nullable({"type": "string", "enum": ["float", "base64"], "default": "float"}),
             dimensions=_nullable({"type": "integer", "minimum": 1}),
             user=_nullable(text),
             prompt_name=_nullable(text),

@@ -110,3 +110,5 @@ class ServerSettings:
                 raise InputError(f"alias {alias} is for {name}, which is none of the models {', '.join(names)}")
             if alias in names:
                 raise InputError(f"alias {alias} is the name of a model already")
+        if not all(key.strip() for key in self.api_keys):
+            raise InputError("an API key is empty, which everybody has: name one, or pass none to let everybody ask")

@@ -130,9 +130,7 @@ class TextTokenizer:
         try:
             rows = self._pair_rows(pairs)
         except TypeError as error:  # the library's answer to a str that is no Unicode text
-            raise InputError(
-                _broken_text([text for pair in pairs for text in pair], "the texts of the pairs")
-            ) from error
+            raise InputError(_broken_text(["".join(pair) for pair in pairs], "pairs")) from error
         ids = token_rows([row for row, _ in rows])
         if not with_types:
             return ids
