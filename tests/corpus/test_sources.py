@@ -151,6 +151,17 @@ def test_what_stands_beside_the_texts(corpus: Path) -> None:
         (b'{"text": "a"}\n{"text": "\xff"}\n', r"line 2 is not UTF-8 text: .* Or leave such rows out"),
         (b'{"text": "a"}\n{"text": "\\ud83d"}\n', r"line 2 holds half of a surrogate pair, .* Or leave such rows"),
         (b'{"text": "a"}\n{"text": "b", "of": [{"\\uDC00": 1}]}\n', r"line 2 holds half of a surrogate pair"),
+        (
+            b'{"text": "a"}\n{"text": "b", "n": NaN}\n',
+            r"line 2 cannot be read: NaN is no JSON: mend or remove the line",
+        ),
+        (b'{"text": "a"}\n{"text": "b", "n": [-Infinity]}\n', r"line 2 cannot be read: -Infinity is no JSON: mend"),
+        (b'{"text": "a"}\n{"text": "b", "n": %s}\n' % (b"7" * 5000), r"line 2 cannot be read: Exceeds the limit "),
+        (b'{"text": "a"}\n{"text": "b", "n": %s}\n' % (b"[" * 200_000), r"line 2 cannot be read: maximum recursion"),
+        (
+            b'{"text": "a"}\n{"text": "\\u00e9", "n": %s%s}\n' % (b"[" * 1500, b"]" * 1500),
+            r"line 2 cannot be read: maximum recursion depth .*: mend or remove the line\. Or leave such rows out",
+        ),
     ],
 )
 def test_rows_without_a_text(tmp_path: Path, content: bytes, message: str) -> None:
