@@ -164,6 +164,11 @@ BAD_INPUT = {
 }
 
 
+def test_an_output_in_capitals(run: Run, tiny: Path, encoder: SentenceEncoder, text_file: Path, tmp_path: Path) -> None:
+    assert run("embed", tiny, text_file, "-o", tmp_path / "OUT.NPY", "-q").code == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "OUT.NPY"), encoder.encode(TEXTS))
+
+
 @pytest.mark.parametrize("name", BAD_INPUT)
 def test_bad_input(run: Run, tiny: Path, tmp_path: Path, name: str, assert_refused: Refused) -> None:
     content, message = BAD_INPUT[name]

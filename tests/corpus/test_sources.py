@@ -33,6 +33,15 @@ def test_files_and_folders(corpus: Path) -> None:
     assert names == ["a.txt", "b/c.jsonl", "b/d.jsonl.gz", "e.parquet", "c.jsonl"]
 
 
+def test_names_in_capitals(tmp_path: Path) -> None:
+    for name, content in (("a.txt", "a"), ("B.TXT", "b"), ("C.CSV", "text\nc"), ("d.Jsonl", '{"text": "d"}')):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    parquet.write_table(pa.table({"text": ["e"]}), tmp_path / "E.PARQUET")
+    found = [text for source in find_sources([tmp_path]) for piece in read(source.path)[0] for text in piece.texts]
+    assert sorted(found) == ["a", "b", "c", "d", "e"]
+    assert [source.name for source in find_sources([tmp_path / "C.CSV"])] == ["C.CSV"]
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
@@ -128,6 +137,14 @@ def test_rows_of_another_width(tmp_path: Path) -> None:
         read(tmp_path / "t.csv")
     [piece], _ = read(tmp_path / "t.csv", skip_invalid=True)
     assert (piece.texts, piece.skipped) == (["a"], 1)
+
+
+def test_fields_that_a_table_does_not_have(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("id\ttext\n1\ta\n", encoding="utf-8")
+    [piece], _ = read(tmp_path / "t.tsv", keep=("id",))
+    assert piece.fields == [{"id": "1"}]
+    with pytest.raises(InputError, match=r"t\.tsv has no column 'nope', it has id, text: see --keep$"):
+        read(tmp_path / "t.tsv", keep=("id", "nope"))
 
 
 def test_what_stands_beside_the_texts(corpus: Path) -> None:

@@ -121,7 +121,7 @@ def _write_records(kind: str, output: Path | None, records: list[Record], text_f
         write_records(kind, sys.stdout.buffer, records, texts, asked)
         return
     with replacing(output) as file:
-        if output.suffix == ".npz":
+        if output.suffix.lower() == ".npz":
             write_npz(file, texts, asked)
         else:
             write_records(kind, file, records, texts, asked)

@@ -138,7 +138,7 @@ def _require_numbers(vectors: npt.NDArray[np.float32]) -> None:
 def _require_jsonl(output: Path | None) -> None:
     if output is None:
         return
-    if output.suffix != ".jsonl":
+    if output.suffix.lower() != ".jsonl":
         raise InputError(f"{output} ends in {output.suffix or 'nothing'!r}, expected .jsonl")
     writer_for(output)
 

@@ -30,7 +30,7 @@ def read_texts(source: str, *, text_field: str) -> list[str]:
 
 def _records(source: str, text_field: str, *, whole: bool) -> list[Record]:
     try:
-        if source.endswith(".parquet"):
+        if source.lower().endswith(".parquet"):
             return _parquet_records(Path(source), text_field, whole=whole)
         with _rows(source, text_field) as rows:
             return [rows.record(at, row) for at, row in rows]

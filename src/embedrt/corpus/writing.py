@@ -28,12 +28,13 @@ def writer_for(path: Path) -> Writer:
         InputError: the name ends in something else, is that of a folder, or its own folder cannot be written to.
         MissingDependencyError: .parquet without pyarrow.
     """
-    if path.suffix not in _WRITERS:
+    suffix = path.suffix.lower()
+    if suffix not in _WRITERS:
         raise InputError(f"{path} ends in {path.suffix or 'nothing'!r}, expected one of {', '.join(_WRITERS)}")
     require_writable(path)
-    if path.suffix == ".parquet":
+    if suffix == ".parquet":
         require_pyarrow()
-    return _WRITERS[path.suffix]
+    return _WRITERS[suffix]
 
 
 def require_pyarrow() -> None:
