@@ -164,6 +164,22 @@ BAD_INPUT = {
 }
 
 
+@pytest.mark.parametrize("command", [("embed",), ("pairs", "--json")])
+def test_stdout_that_is_closed(
+    run: Run,
+    tiny: Path,
+    text_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    assert_refused: Refused,
+) -> None:
+    """As ``>&-`` of a shell leaves it."""
+    monkeypatch.setattr(sys, "stdout", None)
+    message = "stdout is closed, and the answer goes there: name a file with --output, or open it\n"
+    assert_refused(run(*command, tiny, text_file), 2, message)
+    assert_refused(run(*command, tiny, text_file.with_name("gone")), 2, "stdout is closed")  # before any work
+
+
 def test_an_output_in_capitals(run: Run, tiny: Path, encoder: SentenceEncoder, text_file: Path, tmp_path: Path) -> None:
     assert run("embed", tiny, text_file, "-o", tmp_path / "OUT.NPY", "-q").code == 0
     np.testing.assert_array_equal(np.load(tmp_path / "OUT.NPY"), encoder.encode(TEXTS))

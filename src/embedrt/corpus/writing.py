@@ -1,6 +1,7 @@
 """Vectors to a file: .npy, .jsonl or .parquet by its name; whole or not at all."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,15 @@ import numpy.typing as npt
 from embedrt.corpus.lines import Record, as_json
 from embedrt.errors import InputError, MissingDependencyError
 
-__all__ = ["Fields", "replacing", "require_pyarrow", "require_writable", "write_vectors", "writer_for"]
+__all__ = [
+    "Fields",
+    "replacing",
+    "require_pyarrow",
+    "require_stdout",
+    "require_writable",
+    "write_vectors",
+    "writer_for",
+]
 
 EMBEDDING_FIELD = "embedding"
 Fields = Any
@@ -59,6 +68,17 @@ def require_writable(path: Path) -> None:
         raise InputError(f"{path.parent} is no folder: make it first")
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise InputError(f"{path} cannot be written: it is a folder, or its folder is not yours to write to")
+
+
+def require_stdout() -> IO[bytes]:
+    """Stdout, for bytes.
+
+    Raises:
+        InputError: it is closed.
+    """
+    if sys.stdout is None:
+        raise InputError("stdout is closed, and the answer goes there: name a file with --output, or open it")
+    return sys.stdout.buffer
 
 
 def write_vectors(path: Path, fields: Fields, vectors: npt.NDArray[Any]) -> None:
