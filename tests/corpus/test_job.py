@@ -160,6 +160,24 @@ def test_an_encoder_that_is_told_to_stop(tmp_path: Path, texts: Texts, options: 
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_an_encoder_is_stopped_between_batches(tmp_path: Path, options: EncodeOptions) -> None:
+    [(piece, path)] = islice(endless(lambda count: ["a cat"] * count, tmp_path, []), 1)
+    station = stations.Station(replace(options, batch_size=1, threads=1), "cpu")
+    ran: list[int] = []
+    run = station._encoder._encoding._runner.session.run
+
+    def stopping(*arguments: Any, **named: Any) -> Any:
+        ran.append(len(arguments[0]))
+        station.stop()
+        return run(*arguments, **named)
+
+    station._encoder._encoding._runner.session.run = stopping  # type: ignore[method-assign]
+    piece = replace(piece, texts=["a cat", "a cat sat", "a cat sat on"])
+    with pytest.raises(JobError, match="the job was stopped"):
+        station.work(piece, path)
+    assert ran == [1]
+
+
 def test_a_process_that_dies_is_told(tmp_path: Path, texts: Texts, options: EncodeOptions) -> None:
     through = stations.through_stations(endless(texts, tmp_path, []), options, ("cpu", "cpu"))
     next(through)
@@ -240,16 +258,19 @@ def test_to_begin_anew_takes_nothing_else_away(job: Corpus, options: EncodeOptio
         map_corpus(replace(job, overwrite=True), options)
     assert parts_of(job.output) == before
     (job.output / "b/mine.npy").rename(
-        job.output / "b/.c.jsonl-00001.parquet.x8_k2"
+        job.output / "b/.c.jsonl-00001.parquet.x8_k2abc"
     )  # as a job that was killed leaves it
     assert map_corpus(replace(job, overwrite=True), options).parts == 9
     assert sorted(parts_of(job.output)) == names_of("parquet")
 
 
-def test_what_a_killed_job_leaves_is_passed_over(job: Corpus, options: EncodeOptions) -> None:
-    job.output.mkdir()
-    (job.output / ".a.txt-00000.parquet.x8_k2").write_text("half", encoding="utf-8")
+def test_what_a_killed_job_leaves_is_taken_away(job: Corpus, options: EncodeOptions) -> None:
+    (job.output / "b").mkdir(parents=True)
+    for name in (".a.txt-00000.parquet.x8_k2abc", "b/.c.jsonl-00001.npy.abcdefgh"):
+        (job.output / name).write_text("half", encoding="utf-8")
+    (job.output / ".a.txt-00000.parquet.bak").write_text("precious", encoding="utf-8")
     assert map_corpus(job, options).parts == 9
+    assert sorted(parts_of(job.output)) == [".a.txt-00000.parquet.bak", *names_of("parquet")]
 
 
 def test_notes_that_were_cut_short(job: Corpus, options: EncodeOptions) -> None:
