@@ -232,7 +232,7 @@ def test_failure_leaves_the_old_file(run: Run, tiny: Path, tmp_path: Path, asser
     source, output = tmp_path / "mixed.jsonl", tmp_path / "out.parquet"
     source.write_text('{"text": "a", "id": 1}\n{"text": "b", "id": "two"}\n', encoding="utf-8")
     output.write_bytes(b"old")
-    assert_refused(run("embed", tiny, source, "-o", output), 2, "do not fit into .parquet")
+    assert_refused(run("embed", tiny, source, "-o", output), 2, "field 'id' does not fit into a column of .parquet: ")
     assert output.read_bytes() == b"old"
     assert set(tmp_path.iterdir()) == {source, output}
 

@@ -86,7 +86,7 @@ def test_stdin_is_a_text_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("a.csv", b"id,body\n1,a\n", r"a\.csv has no column 'text', it has id, body: see --text-field"),
         ("a.csv", b"id,text\n1\n", r"a\.csv, line 2 has 1 fields, and the first line names 2$"),
-        ("a.csv", b'text\n"no end', r"a\.csv cannot be read: unexpected end of data"),
+        ("a.csv", b'text\n"no end', r"a\.csv, line 2 cannot be read: unexpected end of data"),
         (
             "a.csv",
             b"text,id,text\na,1,b\n",
@@ -99,6 +99,11 @@ def test_stdin_is_a_text_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         ("A.JSON.gz", b"", r"A\.JSON\.gz ends in '\.json', expected \.jsonl: "),
         ("a.csv", b"", r"a\.csv has no column 'text', it has none"),
+        (
+            "a.csv.gz",
+            gzip.compress("text\na\nGrüße\n".encode("latin-1"), mtime=0),
+            r"a\.csv\.gz, line 3 is not UTF-8 text",
+        ),
         ("a.txt.gz", b"not packed", r"a\.txt\.gz cannot be read: Not a gzipped file"),
         ("a.txt", b"a\n\xff\n", r"a\.txt, line 2 is not UTF-8 text"),
         ("a.jsonl", b'{"text": 5}\n', r"a\.jsonl, line 1 has no text under 'text'"),

@@ -119,8 +119,10 @@ def test_long_fields(tmp_path: Path) -> None:
             "has no column 'text', it has id, body: see --text-field. The first line must name the columns",
         ),
         (b"", "has no column 'text', it has none: see --text-field"),
-        (b'text\n"no end', "cannot be read: unexpected end of data"),
-        (b"text\n\xff\n", "cannot be read: 'utf-8' codec can't decode byte 0xff"),
+        (b'text\n"no end', r"t\.csv, line 2 cannot be read: unexpected end of data$"),
+        (b'text\na\n"b" c\nd\n', r"""t\.csv, line 3 cannot be read: ',' expected after '"'$"""),
+        (b"text\n\xff\n", r"t\.csv, line 2 is not UTF-8 text: convert the file, or pass another one$"),
+        (b"text\n" + b"a\n" * 9999 + b"\xff\n", r"t\.csv, line 10001 is not UTF-8 text"),
     ],
 )
 def test_what_is_no_table(tmp_path: Path, content: bytes, message: str) -> None:

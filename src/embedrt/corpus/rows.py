@@ -16,7 +16,7 @@ from embedrt.errors import InputError
 __all__ = ["ROW_SUFFIXES", "UNREADABLE", "Rows", "open_rows", "rows_of"]
 
 ROW_SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
-UNREADABLE = (OSError, EOFError, zlib.error, csv.Error, UnicodeDecodeError)
+UNREADABLE = (OSError, EOFError, zlib.error)
 """What reading a file that is not what its name says fails with."""
 _LONGEST_FIELD = 2**31 - 1
 Row = tuple[int, Any]
@@ -48,7 +48,7 @@ def open_rows(path: Path, text_field: str) -> Iterator[Rows]:
     """The rows of ``path``, as its name says.
 
     Raises:
-        InputError: a table has no column ``text_field``, or two of one name, or the file is one of JSON.
+        InputError: a table has no column ``text_field`` or two, or a line that cannot be read, or the file is one of JSON.
     """
     name = str(path).lower().removesuffix(".gz")
     if name.endswith(".json"):
@@ -58,6 +58,7 @@ def open_rows(path: Path, text_field: str) -> Iterator[Rows]:
         content: Any = stack.enter_context(gzip.open(file)) if path.suffix.lower() == ".gz" else file
         if name.endswith((".csv", ".tsv")):
             reader = stack.enter_context(_cells(content, "\t" if name.endswith(".tsv") else ","))
+            stack.enter_context(_faults_by_line(reader, content, path))
             names = _columns(reader, path, text_field)
             yield Rows(*_table(reader, names, path), file.tell, names)
         else:
@@ -83,6 +84,20 @@ def _cells(content: IO[bytes], delimiter: str) -> Iterator[Any]:
         yield csv.reader(io.TextIOWrapper(content, "utf-8-sig", newline=""), delimiter=delimiter, strict=True)
     finally:
         csv.field_size_limit(limit)
+
+
+@contextmanager
+def _faults_by_line(reader: Any, content: IO[bytes], path: Path) -> Iterator[None]:
+    """Raises what reading raises as InputError that names the line."""
+    try:
+        yield
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num} cannot be read: {error}") from error
+    except UnicodeDecodeError:
+        content.seek(0)  # text is decoded some lines at a time, which are not numbered
+        for at, line in enumerate(content, 1):
+            decoded(line, at, str(path))
+        raise
 
 
 def _columns(reader: Any, path: Path, text_field: str) -> list[str]:

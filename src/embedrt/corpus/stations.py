@@ -15,7 +15,7 @@ from embedrt.corpus.sources import Piece
 from embedrt.corpus.writing import write_vectors
 from embedrt.encoder import SentenceEncoder
 from embedrt.encoding import Request
-from embedrt.errors import JobError
+from embedrt.errors import InputError, JobError
 from embedrt.in_role import in_role
 from embedrt.inference.session import parse_device
 from embedrt.machine.threads import available_threads
@@ -99,6 +99,8 @@ class Station:
             )
         try:
             write_vectors(path, piece.fields, np.concatenate(slices))
+        except InputError as error:
+            raise InputError(f"{piece.source.path}: {error}") from error
         except OSError as error:
             raise JobError(
                 f"{path} cannot be written: {error.strerror or error}: once it can, the same command goes on where it was"

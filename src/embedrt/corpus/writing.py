@@ -110,13 +110,22 @@ def _write_parquet(file: IO[bytes], fields: Fields, vectors: npt.NDArray[Any]) -
 
 
 def _columns(fields: Fields) -> dict[str, Any]:
-    import pyarrow as pa
-
     if not isinstance(fields, Sequence):
         return dict(zip(fields.column_names, fields.columns, strict=True))
     # from_pylist would take the first record's fields for everyone's
     names = dict.fromkeys(name for record in fields for name in record)
-    return {name: pa.array([record.get(name) for record in fields]) for name in names}
+    return {name: _column(name, [record.get(name) for record in fields]) for name in names}
+
+
+def _column(name: str, values: list[Any]) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError) as error:
+        raise InputError(
+            f"the records' field {name!r} does not fit into a column of .parquet: {error}. Write .jsonl instead"
+        ) from error
 
 
 @contextmanager
