@@ -262,6 +262,15 @@ def test_a_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monkeyp
     assert seen == [(path.stat().st_size, b"old")]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device that is always full")
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "tempfile.mkstemp", lambda **_named: (os.open("/dev/full", os.O_WRONLY), str(tmp_path / "half"))
+    )
+    with pytest.raises(OSError, match=r"No space left on device: '.*out\.npy'$"):
+        writing.write_vectors(tmp_path / "out.npy", [], np.zeros((1000, 384), dtype=np.float32))
+
+
 def test_a_full_disk_is_one_sentence(
     run: Run, tiny: Path, text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, assert_refused: Refused
 ) -> None:

@@ -1,5 +1,6 @@
 """Vectors to a file: .npy, .jsonl or .parquet by its name; whole or not at all."""
 
+import errno
 import os
 import sys
 import tempfile
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 EMBEDDING_FIELD = "embedding"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Fields = Any
 """What stands beside vectors: a sequence of records, or columns (pyarrow's Table)."""
 Writer = Callable[[IO[bytes], Fields, npt.NDArray[Any]], None]
@@ -94,7 +96,10 @@ def write_jsonl(file: IO[bytes], records: Sequence[Record], vectors: npt.NDArray
 
 
 def _write_npy(file: IO[bytes], _fields: Fields, vectors: npt.NDArray[Any]) -> None:
-    np.save(file, vectors)
+    # np.save lets C write, which does not say why it failed
+    vectors = np.ascontiguousarray(vectors)
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(vectors))
+    file.write(vectors.data)
 
 
 def _write_parquet(file: IO[bytes], fields: Fields, vectors: npt.NDArray[Any]) -> None:
@@ -141,6 +146,10 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         os.umask(mask)
         Path(name).chmod(0o666 & ~mask)  # mkstemp's 0600 is for secrets
         Path(name).replace(path)
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         Path(name).unlink(missing_ok=True)
 
