@@ -164,6 +164,27 @@ BAD_INPUT = {
 }
 
 
+@pytest.mark.parametrize("command", [("embed",), ("pairs", "--json")])
+def test_stdout_that_is_closed(
+    run: Run,
+    tiny: Path,
+    text_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...],
+    assert_refused: Refused,
+) -> None:
+    """As ``>&-`` of a shell leaves it."""
+    monkeypatch.setattr(sys, "stdout", None)
+    message = "stdout is closed, and the answer goes there: name a file with --output, or open it\n"
+    assert_refused(run(*command, tiny, text_file), 2, message)
+    assert_refused(run(*command, tiny, text_file.with_name("gone")), 2, "stdout is closed")  # before any work
+
+
+def test_an_output_in_capitals(run: Run, tiny: Path, encoder: SentenceEncoder, text_file: Path, tmp_path: Path) -> None:
+    assert run("embed", tiny, text_file, "-o", tmp_path / "OUT.NPY", "-q").code == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "OUT.NPY"), encoder.encode(TEXTS))
+
+
 @pytest.mark.parametrize("name", BAD_INPUT)
 def test_bad_input(run: Run, tiny: Path, tmp_path: Path, name: str, assert_refused: Refused) -> None:
     content, message = BAD_INPUT[name]
@@ -211,7 +232,7 @@ def test_failure_leaves_the_old_file(run: Run, tiny: Path, tmp_path: Path, asser
     source, output = tmp_path / "mixed.jsonl", tmp_path / "out.parquet"
     source.write_text('{"text": "a", "id": 1}\n{"text": "b", "id": "two"}\n', encoding="utf-8")
     output.write_bytes(b"old")
-    assert_refused(run("embed", tiny, source, "-o", output), 2, "do not fit into .parquet")
+    assert_refused(run("embed", tiny, source, "-o", output), 2, "field 'id' does not fit into a column of .parquet: ")
     assert output.read_bytes() == b"old"
     assert set(tmp_path.iterdir()) == {source, output}
 
@@ -239,6 +260,15 @@ def test_a_file_is_on_the_disk_before_it_takes_its_place(tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "fsync", sync)
     writing.write_vectors(path, [], np.zeros((3, 8)))
     assert seen == [(path.stat().st_size, b"old")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device that is always full")
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "tempfile.mkstemp", lambda **_named: (os.open("/dev/full", os.O_WRONLY), str(tmp_path / "half"))
+    )
+    with pytest.raises(OSError, match=r"No space left on device: '.*out\.npy'$"):
+        writing.write_vectors(tmp_path / "out.npy", [], np.zeros((1000, 384), dtype=np.float32))
 
 
 def test_a_full_disk_is_one_sentence(

@@ -1,6 +1,7 @@
 """``embedrt map``: what is passed on, what it says, and how it is stopped."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,40 @@ def test_stopped_by_the_user(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = run("map", "MODEL", "a", "-o", "out")
     assert ended.code == 130
     assert ended.err == "stopped; the parts in out stay, and the same command goes on where it was\n"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_is_answered_at_once(run: Run, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    told: list[tuple[int, bytes]] = []
+    ended: list[int] = []
+
+    def interrupted(*_arguments: Any, **_options: Any) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            for _ in range(times - 1):  # while parts are being finished
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(command, "map_corpus", interrupted)
+    monkeypatch.setattr("os.write", lambda *arguments: told.append(arguments))
+    monkeypatch.setattr("os._exit", ended.append)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert run("map", "MODEL", "a", "-o", "out").code == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert told == [(2, "stopping …\n".encode())]
+    assert ended == [130] * (times - 1)
+
+
+def test_ctrl_c_that_is_ignored_stays_so(run: Run, given: dict[str, Any]) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert run("map", "MODEL", "a", "-o", "out").code == 0
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert given["devices"] == ("cpu",)
 
 
 def test_nothing_to_read(run: Run, tiny: Path, tmp_path: Path, assert_refused: Refused) -> None:

@@ -2,10 +2,8 @@
 
 import datetime as dt
 import json
-import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from pyarrow import dataset, parquet
 
 from embedrt import SentenceEncoder
 from embedrt.corpus import Corpus, EncodeOptions, map_corpus, stations
-from embedrt.corpus.sources import Piece, Source
 from embedrt.corpus.writing import write_vectors
 from embedrt.errors import InputError, JobError, ProviderError
 
@@ -119,58 +116,6 @@ def test_several_processes_give_the_same_files(job: Corpus, options: EncodeOptio
     assert parts_of(other.output) == parts_of(job.output)
 
 
-def endless(texts: Texts, output: Path, taken: list[int]) -> Iterator[tuple[Piece, Path]]:
-    source = Source(output, "endless")
-    for number in range(10_000):
-        taken.append(number)
-        fields = [{"text": text} for text in texts(3)]
-        piece = Piece(source=source, number=number, texts=texts(3), fields=fields, skipped=0, bytes=1)
-        yield piece, output / f"{number}.npy"
-
-
-@pytest.mark.parametrize("devices", [("cpu",), ("cpu", "cpu")])
-def test_few_pieces_are_in_memory(
-    tmp_path: Path, texts: Texts, options: EncodeOptions, devices: tuple[str, ...]
-) -> None:
-    taken: list[int] = []
-    through = stations.through_stations(endless(texts, tmp_path, taken), options, devices)
-    for done in range(1, 30):
-        next(through)
-        assert len(taken) - done <= 2 * len(devices) + 1
-    through.close()
-
-
-def test_a_job_that_is_stopped_leaves_whole_parts(tmp_path: Path, texts: Texts, options: EncodeOptions) -> None:
-    through = stations.through_stations(endless(texts, tmp_path, []), options, ("cpu",))
-    next(through)
-    through.close()
-    found = [np.load(path) for path in tmp_path.glob("*")]
-    assert found
-    assert {vectors.shape for vectors in found} == {(3, 8)}
-
-
-def test_an_encoder_that_is_told_to_stop(tmp_path: Path, texts: Texts, options: EncodeOptions) -> None:
-    [(piece, path)] = islice(endless(texts, tmp_path, []), 1)
-    station = stations.Station(options, "cpu")
-    station.work(piece, path)
-    assert path.is_file()
-    station.stop()
-    with pytest.raises(JobError, match="the job was stopped"):
-        station.work(piece, path.with_stem("other"))
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_process_that_dies_is_told(tmp_path: Path, texts: Texts, options: EncodeOptions) -> None:
-    through = stations.through_stations(endless(texts, tmp_path, []), options, ("cpu", "cpu"))
-    next(through)
-    for process in multiprocessing.active_children():
-        process.kill()
-    with pytest.raises(
-        JobError, match="the process on cpu ended, perhaps for want of memory: the same command goes on"
-    ):
-        list(through)
-
-
 def test_what_a_process_raises_is_told(job: Corpus, options: EncodeOptions) -> None:
     with pytest.raises(InputError, match="truncate_dim is 99, expected 1 to 8"):
         map_corpus(job, replace(options, truncate_dim=99), devices=("cpu", "cpu"))
@@ -240,16 +185,19 @@ def test_to_begin_anew_takes_nothing_else_away(job: Corpus, options: EncodeOptio
         map_corpus(replace(job, overwrite=True), options)
     assert parts_of(job.output) == before
     (job.output / "b/mine.npy").rename(
-        job.output / "b/.c.jsonl-00001.parquet.x8_k2"
+        job.output / "b/.c.jsonl-00001.parquet.x8_k2abc"
     )  # as a job that was killed leaves it
     assert map_corpus(replace(job, overwrite=True), options).parts == 9
     assert sorted(parts_of(job.output)) == names_of("parquet")
 
 
-def test_what_a_killed_job_leaves_is_passed_over(job: Corpus, options: EncodeOptions) -> None:
-    job.output.mkdir()
-    (job.output / ".a.txt-00000.parquet.x8_k2").write_text("half", encoding="utf-8")
+def test_what_a_killed_job_leaves_is_taken_away(job: Corpus, options: EncodeOptions) -> None:
+    (job.output / "b").mkdir(parents=True)
+    for name in (".a.txt-00000.parquet.x8_k2abc", "b/.c.jsonl-00001.npy.abcdefgh"):
+        (job.output / name).write_text("half", encoding="utf-8")
+    (job.output / ".a.txt-00000.parquet.bak").write_text("precious", encoding="utf-8")
     assert map_corpus(job, options).parts == 9
+    assert sorted(parts_of(job.output)) == [".a.txt-00000.parquet.bak", *names_of("parquet")]
 
 
 def test_notes_that_were_cut_short(job: Corpus, options: EncodeOptions) -> None:

@@ -51,6 +51,16 @@ def test_every_form_gives_the_same_records(tmp_path: Path, suffix: str) -> None:
     assert read_texts(str(path), text_field="id") == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize("name", ["T.CSV", "T.Tsv.GZ", "T.JSONL", "T.PARQUET"])
+def test_names_in_capitals(tmp_path: Path, name: str) -> None:
+    path, plain = tmp_path / name, name.lower().removesuffix(".gz")[1:]
+    if plain == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(RECORDS), path)
+    else:
+        path.write_bytes(gzip.compress(CONTENT[plain]) if name.endswith(".GZ") else CONTENT[plain])
+    assert read_records(str(path), text_field="text") == RECORDS
+
+
 @pytest.mark.parametrize("name", ["texts.txt", "texts", "texts.md"])
 def test_a_text_a_line(tmp_path: Path, name: str) -> None:
     content = "\ufeffa, b\r\n\n c\u2028d \nlast".encode()
@@ -64,6 +74,11 @@ def test_a_text_a_line(tmp_path: Path, name: str) -> None:
 def test_stdin_is_a_text_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"text": "a"}\nb\n')))
     assert read_records("-", text_field="text") == [{"text": '{"text": "a"}'}, {"text": "b"}]
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(
+        InputError, match=r"stdin is closed, and - reads texts from it: pass a file of texts, or open it$"
+    ):
+        read_records("-", text_field="text")
 
 
 @pytest.mark.parametrize(
@@ -71,8 +86,24 @@ def test_stdin_is_a_text_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("a.csv", b"id,body\n1,a\n", r"a\.csv has no column 'text', it has id, body: see --text-field"),
         ("a.csv", b"id,text\n1\n", r"a\.csv, line 2 has 1 fields, and the first line names 2$"),
-        ("a.csv", b'text\n"no end', r"a\.csv cannot be read: unexpected end of data"),
+        ("a.csv", b'text\n"no end', r"a\.csv, line 2 cannot be read: unexpected end of data"),
+        (
+            "a.csv",
+            b"text,id,text\na,1,b\n",
+            r"a\.csv has several columns 'text': give each a name of its own in the fi",
+        ),
+        (
+            "a.json",
+            b'[{"text": "a"}]',
+            r"a\.json ends in '\.json', expected \.jsonl: write an object {'text': …} a line$",
+        ),
+        ("A.JSON.gz", b"", r"A\.JSON\.gz ends in '\.json', expected \.jsonl: "),
         ("a.csv", b"", r"a\.csv has no column 'text', it has none"),
+        (
+            "a.csv.gz",
+            gzip.compress("text\na\nGrüße\n".encode("latin-1"), mtime=0),
+            r"a\.csv\.gz, line 3 is not UTF-8 text",
+        ),
         ("a.txt.gz", b"not packed", r"a\.txt\.gz cannot be read: Not a gzipped file"),
         ("a.txt", b"a\n\xff\n", r"a\.txt, line 2 is not UTF-8 text"),
         ("a.jsonl", b'{"text": 5}\n', r"a\.jsonl, line 1 has no text under 'text'"),

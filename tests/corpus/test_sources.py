@@ -33,6 +33,15 @@ def test_files_and_folders(corpus: Path) -> None:
     assert names == ["a.txt", "b/c.jsonl", "b/d.jsonl.gz", "e.parquet", "c.jsonl"]
 
 
+def test_names_in_capitals(tmp_path: Path) -> None:
+    for name, content in (("a.txt", "a"), ("B.TXT", "b"), ("C.CSV", "text\nc"), ("d.Jsonl", '{"text": "d"}')):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    parquet.write_table(pa.table({"text": ["e"]}), tmp_path / "E.PARQUET")
+    found = [text for source in find_sources([tmp_path]) for piece in read(source.path)[0] for text in piece.texts]
+    assert sorted(found) == ["a", "b", "c", "d", "e"]
+    assert [source.name for source in find_sources([tmp_path / "C.CSV"])] == ["C.CSV"]
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
@@ -110,8 +119,10 @@ def test_long_fields(tmp_path: Path) -> None:
             "has no column 'text', it has id, body: see --text-field. The first line must name the columns",
         ),
         (b"", "has no column 'text', it has none: see --text-field"),
-        (b'text\n"no end', "cannot be read: unexpected end of data"),
-        (b"text\n\xff\n", "cannot be read: 'utf-8' codec can't decode byte 0xff"),
+        (b'text\n"no end', r"t\.csv, line 2 cannot be read: unexpected end of data$"),
+        (b'text\na\n"b" c\nd\n', r"""t\.csv, line 3 cannot be read: ',' expected after '"'$"""),
+        (b"text\n\xff\n", r"t\.csv, line 2 is not UTF-8 text: convert the file, or pass another one$"),
+        (b"text\n" + b"a\n" * 9999 + b"\xff\n", r"t\.csv, line 10001 is not UTF-8 text"),
     ],
 )
 def test_what_is_no_table(tmp_path: Path, content: bytes, message: str) -> None:
@@ -128,6 +139,14 @@ def test_rows_of_another_width(tmp_path: Path) -> None:
         read(tmp_path / "t.csv")
     [piece], _ = read(tmp_path / "t.csv", skip_invalid=True)
     assert (piece.texts, piece.skipped) == (["a"], 1)
+
+
+def test_fields_that_a_table_does_not_have(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("id\ttext\n1\ta\n", encoding="utf-8")
+    [piece], _ = read(tmp_path / "t.tsv", keep=("id",))
+    assert piece.fields == [{"id": "1"}]
+    with pytest.raises(InputError, match=r"t\.tsv has no column 'nope', it has id, text: see --keep$"):
+        read(tmp_path / "t.tsv", keep=("id", "nope"))
 
 
 def test_what_stands_beside_the_texts(corpus: Path) -> None:
@@ -151,6 +170,17 @@ def test_what_stands_beside_the_texts(corpus: Path) -> None:
         (b'{"text": "a"}\n{"text": "\xff"}\n', r"line 2 is not UTF-8 text: .* Or leave such rows out"),
         (b'{"text": "a"}\n{"text": "\\ud83d"}\n', r"line 2 holds half of a surrogate pair, .* Or leave such rows"),
         (b'{"text": "a"}\n{"text": "b", "of": [{"\\uDC00": 1}]}\n', r"line 2 holds half of a surrogate pair"),
+        (
+            b'{"text": "a"}\n{"text": "b", "n": NaN}\n',
+            r"line 2 cannot be read: NaN is no JSON: mend or remove the line",
+        ),
+        (b'{"text": "a"}\n{"text": "b", "n": [-Infinity]}\n', r"line 2 cannot be read: -Infinity is no JSON: mend"),
+        (b'{"text": "a"}\n{"text": "b", "n": %s}\n' % (b"7" * 5000), r"line 2 cannot be read: Exceeds the limit "),
+        (b'{"text": "a"}\n{"text": "b", "n": %s}\n' % (b"[" * 200_000), r"line 2 cannot be read: maximum recursion"),
+        (
+            b'{"text": "a"}\n{"text": "\\u00e9", "n": %s%s}\n' % (b"[" * 1500, b"]" * 1500),
+            r"line 2 cannot be read: maximum recursion depth .*: mend or remove the line\. Or leave such rows out",
+        ),
     ],
 )
 def test_rows_without_a_text(tmp_path: Path, content: bytes, message: str) -> None:

@@ -104,7 +104,7 @@ def _chosen_scenarios(wanted: list[str], known: tuple[str, ...]) -> tuple[str, .
 def _require_places(output: Path | None, report: Path | None) -> None:
     for path, suffix in ((output, ".json"), (report, ".html")):
         if path is not None:
-            if path.suffix != suffix:
+            if path.suffix.lower() != suffix:
                 raise InputError(f"{path} ends in {path.suffix or 'nothing'!r}, expected {suffix}")
             require_writable(path)
 

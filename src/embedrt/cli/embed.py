@@ -23,7 +23,7 @@ from embedrt.cli.options import (
 )
 from embedrt.cli.sparse import write_npz
 from embedrt.corpus.reading import Record, read_records
-from embedrt.corpus.writing import replacing, write_jsonl, write_vectors, writer_for
+from embedrt.corpus.writing import replacing, require_stdout, write_jsonl, write_vectors, writer_for
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import InputError
 from embedrt.sparse.forms import Form
@@ -69,6 +69,8 @@ def embed(
     Vectors that are no matrix (sparse, multi-vector) are written as JSON lines, sparse ones to .npz too.
     Records keep their fields, but for one named embedding, which is replaced.
     """
+    if output is None:
+        require_stdout()
     records = read_records(source, text_field=text_field)
     found = kind or kind_of_model(model, variant=variant, revision=revision)
     asked = Asked(
@@ -101,7 +103,7 @@ def embed(
         truncate_dim=truncate_dim,
     )
     if output is None:
-        write_jsonl(sys.stdout.buffer, records, vectors)
+        write_jsonl(require_stdout(), records, vectors)
     else:
         write_vectors(Path(output), records, vectors)
         if not quiet:
@@ -119,10 +121,10 @@ def _require_sparse(kind: str, options: dict[str, object]) -> None:
 def _write_records(kind: str, output: Path | None, records: list[Record], text_field: str, asked: Asked) -> None:
     texts = [record[text_field] for record in records]
     if output is None:
-        write_records(kind, sys.stdout.buffer, records, texts, asked)
+        write_records(kind, require_stdout(), records, texts, asked)
         return
     with replacing(output) as file:
-        if output.suffix == ".npz":
+        if output.suffix.lower() == ".npz":
             write_npz(file, texts, asked)
         else:
             write_records(kind, file, records, texts, asked)

@@ -45,7 +45,7 @@ def require_jsonl(kind: str, output: Path | None, **dense_only: object) -> None:
             f"{', '.join(f'--{name}' for name in given)} is for dense vectors: leave it out for {kind} ones"
         )
     if output is not None:
-        if output.suffix not in _SUFFIXES[kind]:
+        if output.suffix.lower() not in _SUFFIXES[kind]:
             raise InputError(
                 f"{output} ends in {output.suffix or 'nothing'!r}, expected {' or '.join(_SUFFIXES[kind])}: "
                 f"{kind} vectors differ in size"

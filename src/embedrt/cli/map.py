@@ -2,7 +2,11 @@
 
 import dataclasses
 import json as json_module
+import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -91,7 +95,8 @@ def map_files(
     )
     shown = not quiet and sys.stderr.isatty()
     try:
-        report = map_corpus(corpus, options, devices=tuple(device or ("cpu",)), shown=shown)
+        with _interruptible():
+            report = map_corpus(corpus, options, devices=tuple(device or ("cpu",)), shown=shown)
     except KeyboardInterrupt:
         typer.echo(f"stopped; the parts in {output} stay, and the same command goes on where it was", err=True)
         raise
@@ -102,3 +107,32 @@ def map_files(
         skipped = f"; {report.skipped} rows without a text were left out" if report.skipped else ""
         rate = f" ({report.vectors / report.seconds:.0f} a second)" if report.vectors else ""
         typer.echo(f"{output}: {report.vectors} vectors{rate} in {report.parts} parts{there}{skipped}", err=True)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """The first Ctrl-C is answered at once, and parts that are being written are finished; a second one waits for nothing."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # ignored, as under nohup
+        yield
+        return
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is _stop:
+            signal.signal(signal.SIGINT, before)
+
+
+def _stop(*_signal: object) -> None:
+    signal.signal(signal.SIGINT, _end)
+    os.write(2, "stopping …\n".encode())  # stderr's buffer may be at work
+    raise KeyboardInterrupt
+
+
+def _end(*_signal: object) -> None:
+    import multiprocessing
+
+    for child in multiprocessing.active_children():
+        child.terminate()
+    os._exit(130)

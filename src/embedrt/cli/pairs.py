@@ -28,7 +28,7 @@ from embedrt.cli.options import (
     Variant,
 )
 from embedrt.corpus.reading import read_texts
-from embedrt.corpus.writing import replacing, writer_for
+from embedrt.corpus.writing import replacing, require_stdout, writer_for
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import GraphError, InputError
 from embedrt.machine.memory import available_memory
@@ -77,6 +77,8 @@ def pairs(
     encoded, and a message says what is needed and what there is.
     """
     _require_jsonl(output)
+    if json and output is None:
+        require_stdout()
     folder = spill_folder(spill)
     texts = read_texts(source, text_field=text_field)
     if len(texts) < 2:
@@ -95,7 +97,7 @@ def pairs(
             _write_lines(file, found, texts)
         _tell(f"{output}: {len(found.scores)} pairs", quiet=quiet)
     elif json:
-        _write_lines(sys.stdout.buffer, found, texts)
+        _write_lines(require_stdout(), found, texts)
     else:
         console = Console(highlight=False)
         console.print(pairs_table(found, texts, width=console.width))
@@ -138,7 +140,7 @@ def _require_numbers(vectors: npt.NDArray[np.float32]) -> None:
 def _require_jsonl(output: Path | None) -> None:
     if output is None:
         return
-    if output.suffix != ".jsonl":
+    if output.suffix.lower() != ".jsonl":
         raise InputError(f"{output} ends in {output.suffix or 'nothing'!r}, expected .jsonl")
     writer_for(output)
 

@@ -93,6 +93,9 @@ def map_corpus(
     if corpus.overwrite and (corpus.output / STATE_FILE).is_file():
         _clear(corpus.output)
     state = State(corpus.output, settings)
+    for path in corpus.output.rglob(".*"):
+        if is_half_written(path.name):
+            path.unlink(missing_ok=True)
     with progress(sum(one.state["bytes"] for one in sources), shown=shown, doing="Embedding", unit="B") as advance:
         ledger = _Ledger(corpus, state, report, advance)
         for piece in through_stations(ledger.jobs(sources), options, devices):

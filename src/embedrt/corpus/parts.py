@@ -11,7 +11,7 @@ __all__ = ["Form", "has_parts", "is_half_written", "is_part", "part_path"]
 Form = Literal["parquet", "npy", "jsonl"]
 _NUMBERED = rf"-\d{{5,}}\.({'|'.join(get_args(Form))})"
 _PART = re.compile(rf".+{_NUMBERED}")
-_HALF_WRITTEN = re.compile(rf"\..+{_NUMBERED}\.\w+")
+_HALF_WRITTEN = re.compile(rf"\..+{_NUMBERED}\.\w{{8}}")
 
 
 def part_path(folder: Path, source: Source, number: int, form: Form) -> Path:

@@ -30,7 +30,7 @@ def read_texts(source: str, *, text_field: str) -> list[str]:
 
 def _records(source: str, text_field: str, *, whole: bool) -> list[Record]:
     try:
-        if source.endswith(".parquet"):
+        if source.lower().endswith(".parquet"):
             return _parquet_records(Path(source), text_field, whole=whole)
         with _rows(source, text_field) as rows:
             return [rows.record(at, row) for at, row in rows]
@@ -45,6 +45,8 @@ def _records(source: str, text_field: str, *, whole: bool) -> list[Record]:
 
 def _rows(source: str, text_field: str) -> AbstractContextManager[Rows]:
     if source == "-":
+        if sys.stdin is None:
+            raise InputError("stdin is closed, and - reads texts from it: pass a file of texts, or open it")
         return nullcontext(rows_of(sys.stdin.buffer, source, text_field))
     return open_rows(Path(source), text_field)
 

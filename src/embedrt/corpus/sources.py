@@ -87,7 +87,7 @@ def find_sources(inputs: Sequence[Path], *, output: Path | None = None) -> list[
                 f"{names[source.name]} and {source.path} are both called {source.name}: pass the folder that holds both"
             )
         names[source.name] = source.path
-    if any(source.name.endswith(".parquet") for source in found):
+    if any(source.name.lower().endswith(".parquet") for source in found):
         require_pyarrow()
     return found
 
@@ -95,12 +95,12 @@ def find_sources(inputs: Sequence[Path], *, output: Path | None = None) -> list[
 def _sources_of(given: Path, away: Path | None) -> list[Source]:
     known = ", ".join(_SUFFIXES)
     if given.is_file():
-        if not given.name.endswith(_SUFFIXES):
+        if not given.name.lower().endswith(_SUFFIXES):
             raise InputError(f"{given} ends in {given.suffix or 'nothing'!r}, expected one of {known}")
         return [Source(given, given.name)]
     if not given.is_dir():
         raise InputError(f"there is no file or folder at {given}: pass files that end in one of {known}, or folders")
-    files = sorted(path for path in given.rglob("*") if path.name.endswith(_SUFFIXES) and path.is_file())
+    files = sorted(path for path in given.rglob("*") if path.name.lower().endswith(_SUFFIXES) and path.is_file())
     if away is not None and away.is_relative_to(whole := given.resolve()):
         passed = given / away.relative_to(whole)
         files = [path for path in files if not path.is_relative_to(passed)]
@@ -117,7 +117,7 @@ def pieces(
     Raises:
         InputError: the file cannot be read, or a row has no text; the row is named.
     """
-    read = _parquet_pieces if source.name.endswith(".parquet") else _row_pieces
+    read = _parquet_pieces if source.name.lower().endswith(".parquet") else _row_pieces
     try:
         yield from read(source, how, wanted, advance)
     except UNREADABLE as error:
@@ -128,6 +128,8 @@ def _row_pieces(
     source: Source, how: Reading, wanted: Callable[[int], bool], advance: Callable[[float], None]
 ) -> Iterator[Piece]:
     with open_rows(source.path, how.text_field) as rows:
+        if rows.columns is not None:
+            _columns(source, how, rows.columns)
         each = iter(rows)
         told, number = 0, -1
         while part := list(islice(each, how.rows)):
@@ -170,6 +172,11 @@ def _parquet_pieces(
 
 
 def _columns(source: Source, how: Reading, there: Sequence[str]) -> list[str]:
+    """Those of a table that are read.
+
+    Raises:
+        InputError: one that was named is not ``there``.
+    """
     wanted = [how.text_field, *(there if how.keep is None else how.keep)]
     if missing := [name for name in wanted if name not in there]:
         option = "--text-field" if missing[0] == how.text_field else "--keep"

@@ -1,7 +1,6 @@
 """Encoders at work on pieces of a corpus: one in this process, or one in a process of its own for each of several devices."""
 
 import signal
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -15,10 +14,12 @@ import numpy as np
 from embedrt.corpus.sources import Piece
 from embedrt.corpus.writing import write_vectors
 from embedrt.encoder import SentenceEncoder
-from embedrt.errors import JobError
+from embedrt.encoding import Request
+from embedrt.errors import InputError, JobError
 from embedrt.in_role import in_role
 from embedrt.inference.session import parse_device
 from embedrt.machine.threads import available_threads
+from embedrt.progress import Advance
 
 __all__ = ["EncodeOptions", "Station", "through_stations"]
 
@@ -26,7 +27,7 @@ Work = Callable[[Piece, Path], None]
 _AT_A_TIME = 2
 """Pieces that each device has: while one ends, the other is begun."""
 _SLICE = 4096
-"""Texts that are encoded before the next look at whether to stop: seconds."""
+"""Texts that are tokenized before the next look at whether to stop; while they are encoded, each batch looks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +47,27 @@ class EncodeOptions:
     truncate_dim: int | None = None
 
 
+class _Stoppable(SentenceEncoder):
+    """An encoder that leaves its work undone once it is ``stopped``; shorter calls, to look between, would take more time."""
+
+    stopped = False
+
+    def require_going_on(self) -> None:
+        if self.stopped:
+            raise JobError("the job was stopped")
+
+    def _request(
+        self, prompt: str | None, prompt_name: str | None, batch_size: int | None, advance: Advance | None = None
+    ) -> Request:
+        return super()._request(prompt, prompt_name, batch_size, lambda _count: self.require_going_on())
+
+
 class Station:
     """An encoder on one device."""
 
     def __init__(self, options: EncodeOptions, device: str) -> None:
         self._options = options
-        self._stopped = threading.Event()
-        self._encoder = SentenceEncoder(
+        self._encoder = _Stoppable(
             options.model,
             variant=options.variant,
             revision=options.revision,
@@ -70,8 +85,7 @@ class Station:
         encode = in_role(self._encoder, asked.role)
         slices = []
         for first in range(0, max(1, len(piece.texts)), _SLICE):
-            if self._stopped.is_set():
-                raise JobError("the job was stopped")
+            self._encoder.require_going_on()
             slices.append(
                 encode(
                     piece.texts[first : first + _SLICE],
@@ -85,6 +99,8 @@ class Station:
             )
         try:
             write_vectors(path, piece.fields, np.concatenate(slices))
+        except InputError as error:
+            raise InputError(f"{piece.source.path}: {error}") from error
         except OSError as error:
             raise JobError(
                 f"{path} cannot be written: {error.strerror or error}: once it can, the same command goes on where it was"
@@ -92,7 +108,7 @@ class Station:
 
     def stop(self) -> None:
         """Leave undone what is not encoded yet."""
-        self._stopped.set()
+        self._encoder.stopped = True
 
 
 _own: list[Station] = []

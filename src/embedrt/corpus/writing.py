@@ -1,6 +1,8 @@
 """Vectors to a file: .npy, .jsonl or .parquet by its name; whole or not at all."""
 
+import errno
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,9 +15,18 @@ import numpy.typing as npt
 from embedrt.corpus.lines import Record, as_json
 from embedrt.errors import InputError, MissingDependencyError
 
-__all__ = ["Fields", "replacing", "require_pyarrow", "require_writable", "write_vectors", "writer_for"]
+__all__ = [
+    "Fields",
+    "replacing",
+    "require_pyarrow",
+    "require_stdout",
+    "require_writable",
+    "write_vectors",
+    "writer_for",
+]
 
 EMBEDDING_FIELD = "embedding"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Fields = Any
 """What stands beside vectors: a sequence of records, or columns (pyarrow's Table)."""
 Writer = Callable[[IO[bytes], Fields, npt.NDArray[Any]], None]
@@ -28,12 +39,13 @@ def writer_for(path: Path) -> Writer:
         InputError: the name ends in something else, is that of a folder, or its own folder cannot be written to.
         MissingDependencyError: .parquet without pyarrow.
     """
-    if path.suffix not in _WRITERS:
+    suffix = path.suffix.lower()
+    if suffix not in _WRITERS:
         raise InputError(f"{path} ends in {path.suffix or 'nothing'!r}, expected one of {', '.join(_WRITERS)}")
     require_writable(path)
-    if path.suffix == ".parquet":
+    if suffix == ".parquet":
         require_pyarrow()
-    return _WRITERS[path.suffix]
+    return _WRITERS[suffix]
 
 
 def require_pyarrow() -> None:
@@ -60,6 +72,17 @@ def require_writable(path: Path) -> None:
         raise InputError(f"{path} cannot be written: it is a folder, or its folder is not yours to write to")
 
 
+def require_stdout() -> IO[bytes]:
+    """Stdout, for bytes.
+
+    Raises:
+        InputError: it is closed.
+    """
+    if sys.stdout is None:
+        raise InputError("stdout is closed, and the answer goes there: name a file with --output, or open it")
+    return sys.stdout.buffer
+
+
 def write_vectors(path: Path, fields: Fields, vectors: npt.NDArray[Any]) -> None:
     """Write (n, dim) ``vectors``; .jsonl keeps the ``fields`` of records beside them, .parquet those of columns, too."""
     with replacing(path) as file:
@@ -73,7 +96,10 @@ def write_jsonl(file: IO[bytes], records: Sequence[Record], vectors: npt.NDArray
 
 
 def _write_npy(file: IO[bytes], _fields: Fields, vectors: npt.NDArray[Any]) -> None:
-    np.save(file, vectors)
+    # np.save lets C write, which does not say why it failed
+    vectors = np.ascontiguousarray(vectors)
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(vectors))
+    file.write(vectors.data)
 
 
 def _write_parquet(file: IO[bytes], fields: Fields, vectors: npt.NDArray[Any]) -> None:
@@ -89,13 +115,22 @@ def _write_parquet(file: IO[bytes], fields: Fields, vectors: npt.NDArray[Any]) -
 
 
 def _columns(fields: Fields) -> dict[str, Any]:
-    import pyarrow as pa
-
     if not isinstance(fields, Sequence):
         return dict(zip(fields.column_names, fields.columns, strict=True))
     # from_pylist would take the first record's fields for everyone's
     names = dict.fromkeys(name for record in fields for name in record)
-    return {name: pa.array([record.get(name) for record in fields]) for name in names}
+    return {name: _column(name, [record.get(name) for record in fields]) for name in names}
+
+
+def _column(name: str, values: list[Any]) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError) as error:
+        raise InputError(
+            f"the records' field {name!r} does not fit into a column of .parquet: {error}. Write .jsonl instead"
+        ) from error
 
 
 @contextmanager
@@ -111,6 +146,10 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         os.umask(mask)
         Path(name).chmod(0o666 & ~mask)  # mkstemp's 0600 is for secrets
         Path(name).replace(path)
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         Path(name).unlink(missing_ok=True)
 
