@@ -20,7 +20,7 @@ def _clusters(seed: int, rows: int = 300) -> npt.NDArray[np.float32]:
     numbers = np.random.default_rng(seed)
     centers = numbers.choice([-1.0, 1.0], (12, 16))[np.minimum(numbers.geometric(0.3, rows) - 1, 11)]
     flipped = np.where(numbers.random((rows, 16)) < 0.05, -centers, centers)
-    return (flipped * numbers.choice([0.25, 1.0, 8.0], (rows, 1))).astype(np.float32)
+    return np.asarray(flipped * numbers.choice([0.25, 1.0, 8.0], (rows, 1)), dtype=np.float32)
 
 
 @settings(deadline=None, max_examples=30)
