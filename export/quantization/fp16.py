@@ -41,9 +41,8 @@ def to_float16(model: onnx_ir.Model) -> onnx_ir.Model:
         if node.op_type == "Attention":
             node.attributes["softmax_precision"] = onnx_ir.AttrInt64("softmax_precision", onnx_ir.DataType.FLOAT)
     _drop_detours(converted)
-    weights = (
-        value.const_value for value in converted.graph.initializers.values()
-    )  # a value's own type may be a claim
+    # of the tensors, for a value's own type may be a claim
+    weights = (value.const_value for value in converted.graph.initializers.values())
     if not any(weight is not None and weight.dtype == onnx_ir.DataType.FLOAT16 for weight in weights):
         raise InputError(
             f"no weight would become float16: no value of the graph has the sequence axis of {INPUT_IDS}, "

@@ -19,26 +19,33 @@ _TENSORS = "there is no PyTorch here: leave it out, and pass arrays to torch.fro
 _DEVICE = "pass device= where the model is opened: 'cpu', 'cuda', 'cuda:1' or 'auto'"
 _PROCESSES = "encode uses all processors; several cards, or corpora of any size: embedrt map"
 _GRAPH = "a graph is never trained and has no modules: train the checkpoint, and export it again"
+_CHECKPOINT = "set it in the checkpoint, and export it again"
+_PREDICT = "pass it to predict and rank"
+_ENCODE = "pass it to encode, encode_query and encode_document"
+_SIMILARITY = "set it in the checkpoint, or call the function of embedrt.similarity"
+_TOKENIZER = "the tokenizer is finished: pass max_seq_length=, or set it up where it is exported"
+_FOLDER = "the artifact's folder is the model: copy it"
+_TOKEN = "set the environment variable HF_TOKEN"
 
 OPENING: Mapping[str, str] = {
-    "activation_fn": "pass it to predict and rank",
+    "activation_fn": _PREDICT,
     "backend": "everything runs on ONNX Runtime: leave it out",
     "cache_folder": "set the environment variable HF_HUB_CACHE",
     "config_kwargs": "the graph is finished: pass such settings where it is exported",
-    "document_length": "set it in the checkpoint, and export it again",
+    "document_length": _CHECKPOINT,
     "local_files_only": "set the environment variable HF_HUB_OFFLINE to 1",
-    "max_active_dims": "pass it to encode, encode_query and encode_document",
+    "max_active_dims": _ENCODE,
     "model_card_data": _GRAPH,
     "model_kwargs": "choose device= and variant= (fp32, int8, fp16 …), which embedrt inspect lists",
     "modules": _GRAPH,
     "num_labels": "the exported head has its labels: leave it out",
-    "processor_kwargs": "the tokenizer is finished: pass max_seq_length=, or set it up where it is exported",
-    "query_length": "set it in the checkpoint, and export it again",
-    "similarity_fn_name": "set it in the checkpoint, or call the function of embedrt.similarity",
-    "token": "set the environment variable HF_TOKEN",
-    "tokenizer_kwargs": "the tokenizer is finished: pass max_seq_length=, or set it up where it is exported",
+    "processor_kwargs": _TOKENIZER,
+    "query_length": _CHECKPOINT,
+    "similarity_fn_name": _SIMILARITY,
+    "token": _TOKEN,
+    "tokenizer_kwargs": _TOKENIZER,
     "trust_remote_code": "what serves runs no code of a checkpoint: leave it out here, embedrt export has --trust-remote-code",
-    "use_auth_token": "set the environment variable HF_TOKEN",
+    "use_auth_token": _TOKEN,
 }
 """Arguments of the classes, and what to do instead."""
 
@@ -62,8 +69,8 @@ ATTRIBUTES: Mapping[str, str] = {
     "half": "pass variant='fp16' where the model is opened",
     "model_card_data": _GRAPH,
     "push_to_hub": "upload the artifact's folder: hf upload ORGANIZATION/NAME FOLDER",
-    "save": "the artifact's folder is the model: copy it",
-    "save_pretrained": "the artifact's folder is the model: copy it",
+    "save": _FOLDER,
+    "save_pretrained": _FOLDER,
     "start_multi_process_pool": _PROCESSES,
     "stop_multi_process_pool": _PROCESSES,
     "to": _DEVICE,
@@ -73,13 +80,13 @@ ATTRIBUTES: Mapping[str, str] = {
 """What models have there and not here, likewise."""
 
 SETTINGS: Mapping[str, str] = {
-    "activation_fn": "pass it to predict and rank",
+    "activation_fn": _PREDICT,
     "default_prompt_name": "pass it where the model is opened",
-    "max_active_dims": "pass it to encode, encode_query and encode_document",
+    "max_active_dims": _ENCODE,
     "max_length": "pass max_seq_length= where the model is opened",
     "max_seq_length": "pass it where the model is opened; more than the artifact has: embedrt export --max-seq-length",
     "prompts": "pass them where the model is opened",
-    "similarity_fn_name": OPENING["similarity_fn_name"],
+    "similarity_fn_name": _SIMILARITY,
     "truncate_dim": "pass it where the model is opened, or to encode",
 }
 """What is set on a model there, and fixed here once it is open, since threads share it."""
