@@ -67,7 +67,7 @@ bench-serving: $(VENV)/.dev
 	$(BIN)/python -m embedrt_bench.serving.run
 
 bench-rerank: $(VENV)/.dev
-	$(BIN)/python -m embedrt_bench.rerank
+	$(BIN)/python -m embedrt_bench.kinds.rerank
 
 bench-peers: $(VENV)/.dev
 	$(BIN)/python -m embedrt_bench.engines.peers

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from embedrt_bench.blocks import heading, line, processor, versions, with_blocks
+from embedrt_bench.documents import DOCS, heading, line, processor, versions, with_blocks
 from embedrt_bench.report.names import ABBREVIATIONS, is_ours
 from embedrt_bench.report.reading import load
 from embedrt_bench.report.tables import Table, tables, variants
@@ -17,7 +17,7 @@ from embedrt_bench.results import RESULTS
 
 __all__ = ["main", "with_tables"]
 
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = DOCS.parent
 _NAMES = ("README.md", "docs/performance.md", "docs/quantization.md")
 DOCUMENTS = tuple(_ROOT / name for name in _NAMES if (_ROOT / name).is_file())
 _RESULT = "cpu"

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embedrt_bench.bert_zh import bert_zh_rates
 from embedrt_bench.engines.lineup import Lineup
 from embedrt_bench.engines.peers import python_of
 from embedrt_bench.engines.prepared import Prepared, Source
 from embedrt_bench.machine import describe_machine
 from embedrt_bench.models.minilm import MINILM, checkpoint_folder
+from embedrt_bench.peaks.profiling import operator_shares
 from embedrt_bench.peaks.roofline import matrix_operations, measured_peak, share_of_peak
 from embedrt_bench.peaks.theory import theoretical_peaks
-from embedrt_bench.profiling import operator_shares
 from embedrt_bench.results import rounded, stamp
+from embedrt_bench.scenarios.bert_zh import bert_zh_rates
 from embedrt_bench.scenarios.cold_start import cold_start
 from embedrt_bench.scenarios.jobs import jobs
 from embedrt_bench.scenarios.names import SCENARIOS

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from embedrt_bench.arm.emulation import ArmPython, arm_python
-from embedrt_bench.blocks import heading, line, processor, with_blocks
+from embedrt_bench.documents import DOCS, heading, line, processor, with_blocks
 from embedrt_bench.models.minilm import exported, with_variants
 from embedrt_bench.results import RESULTS, read_result, write_result
 from embedrt_bench.texts.corpus import TokenCounter, read_corpus
@@ -29,7 +29,7 @@ from embedrt.errors import EmbedrtError
 
 __all__ = ["PROCESSORS", "Encoding", "Processor", "compared", "main", "measure", "table"]
 
-_RESULT, _PAGE = RESULTS / "arm.json", Path(__file__).resolve().parents[2] / "docs" / "arm.md"
+_RESULT, _PAGE = RESULTS / "arm.json", DOCS / "arm.md"
 _ENCODE = Path(__file__).resolve().with_name("encode.py")
 _VARIANTS = ("fp32", "int8", "int8-static")
 _SENTENCES, _TOKENS = 16, 32

@@ -15,6 +15,7 @@ from embedrt_bench.compatibility.families import FAMILIES, save_family
 from embedrt_bench.compatibility.multi_vector import LATE
 from embedrt_bench.compatibility.sparse import SPARSE
 from embedrt_bench.compatibility.words import WORD_MODELS
+from embedrt_bench.documents import DOCS
 from embedrt_export.quantization import Precision, QuantizeOptions, quantize
 from embedrt_export.source.loading import POOLING_MODES
 
@@ -23,7 +24,7 @@ from embedrt.progress import progress
 
 __all__ = ["TABLES", "Outcome", "Row", "main", "outcome_of", "written"]
 
-_PAGE = Path(__file__).resolve().parents[2] / "docs" / "compatibility.md"
+_PAGE = DOCS / "compatibility.md"
 _VARIANTS: tuple[Precision, ...] = ("int8", "int8-static", "fp16")
 _PADDED = {"bert": "right", "qwen3": "left"}
 """Architectures that all pooling modes are tried on, and their padding side."""

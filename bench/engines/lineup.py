@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 from embedrt_bench.engines.catalogue import REFERENCE, EngineSpec, open_engine, specification, why_unavailable
 from embedrt_bench.engines.prepared import Prepared, Source
 from embedrt_bench.engines.process import Engine, EngineError, EngineProcess
-from embedrt_bench.scenarios.quality import require_right_vectors
+from embedrt_bench.engines.right_vectors import require_right_vectors
 from tqdm import tqdm
 
 __all__ = ["Lineup"]

@@ -17,17 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embedrt_bench.bert_zh import bert_zh_artifact, bert_zh_checkpoint, texts_of_length
 from embedrt_bench.engines.peers import OWN, python_of
 from embedrt_bench.engines.process import EngineProcess
+from embedrt_bench.engines.right_vectors import require_right_vectors
 from embedrt_bench.gpu.cards import copy_bandwidth, describe_card, matrix_rate, why_no_card
 from embedrt_bench.gpu.ways import SHAPES, lines_of_ways, measure_ways
 from embedrt_bench.models.cached import CACHE
 from embedrt_bench.models.minilm import checkpoint_folder, exported, with_lengths, with_variants
 from embedrt_bench.peaks.roofline import matrix_operations
 from embedrt_bench.results import RESULTS, rounded, stamp
+from embedrt_bench.scenarios.bert_zh import bert_zh_artifact, bert_zh_checkpoint, texts_of_length
 from embedrt_bench.scenarios.offline import offline
-from embedrt_bench.scenarios.quality import require_right_vectors
 from embedrt_bench.scenarios.server import server
 from embedrt_bench.scenarios.single_stream import single_stream
 from embedrt_bench.texts.corpus import TokenCounter, cut_to_tokens, read_corpus

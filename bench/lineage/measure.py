@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from embedrt_bench.quality import spearman
+from embedrt_bench.scenarios.sts import spearman
 from embedrt_bench.texts.data import Pairs, sts_benchmark, sts_year
 from embedrt_export.quantization.sts import read_pairs
 

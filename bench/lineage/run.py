@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from embedrt_bench.compatibility.derived import DERIVED, outcomes
+from embedrt_bench.documents import DOCS
 from embedrt_bench.lineage.measure import quality, speed
 from embedrt_bench.lineage.systems import CORPUS, SYSTEMS, artifact_of
 from embedrt_bench.lineage.tables import with_tables
@@ -26,7 +27,7 @@ from embedrt.errors import InputError
 __all__ = ["main"]
 
 _RESULT = RESULTS / "lineage.json"
-_PAGE = Path(__file__).resolve().parents[2] / "docs" / "lineage.md"
+_PAGE = DOCS / "lineage.md"
 _ROUNDS, _SPEED_TEXTS = 3, 20_000
 
 

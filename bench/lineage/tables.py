@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from embedrt_bench.blocks import heading, line, versions, with_blocks
+from embedrt_bench.documents import heading, line, versions, with_blocks
 from embedrt_bench.lineage.measure import SETS
 from embedrt_bench.lineage.systems import SYSTEMS
 

@@ -1,6 +1,6 @@
 """A comparison on the terminal: what changed beyond noise, and how much did not."""
 
-from embedrt_bench.compare import Change, Comparison
+from embedrt_bench.report.compare import Change, Comparison
 from embedrt_bench.report.names import short
 from rich import box
 from rich.console import Console

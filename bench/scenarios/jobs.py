@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from embedrt_bench.cold_process import cold_run
+from embedrt_bench.engines.cold_process import cold_run
 from tqdm import tqdm
 
 __all__ = ["jobs"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from embedrt_bench.engines.process import Engine
-from embedrt_bench.turns import take_turns
+from embedrt_bench.scenarios.turns import take_turns
 
 __all__ = ["highest_rate", "poisson_arrivals", "server"]
 

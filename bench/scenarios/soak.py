@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from embedrt_bench.engines.process import Engine
-from embedrt_bench.turns import take_turns
+from embedrt_bench.scenarios.turns import take_turns
 
 __all__ = ["soak"]
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from embedrt_bench.blocks import processor, with_blocks
+from embedrt_bench.documents import DOCS, processor, with_blocks
 from embedrt_bench.results import RESULTS, read_result
 
 __all__ = ["DOCUMENT", "with_tables"]
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "serving.md"
+DOCUMENT = DOCS / "serving.md"
 
 
 def with_tables(text: str, result: Path = RESULTS / "serving.json") -> str:

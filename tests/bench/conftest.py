@@ -51,7 +51,7 @@ def recorder() -> Callable[..., Recorder]:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("embedrt_bench.turns.sleep", lambda seconds: None)
+    monkeypatch.setattr("embedrt_bench.scenarios.turns.sleep", lambda seconds: None)
 
 
 @pytest.fixture

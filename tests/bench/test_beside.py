@@ -1,8 +1,8 @@
 """Encoders beside each other: whose turn it is, and what of it counts."""
 
 import pytest
-from embedrt_bench import beside
-from embedrt_bench.beside import interleaved
+from embedrt_bench.kinds import beside
+from embedrt_bench.kinds.beside import interleaved
 
 
 def test_turns_alternate_and_the_first_rounds_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 import pytest
-from embedrt_bench.compare import Change, Comparison, as_json, beyond_noise, compare
 from embedrt_bench.report.changes import print_comparison
+from embedrt_bench.report.compare import Change, Comparison, as_json, beyond_noise, compare
 from embedrt_bench.report.measures import Value
 from embedrt_bench.report.names import REFERENCE
 from rich.console import Console

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from embedrt_bench.multi_vector import with_table
+from embedrt_bench.kinds.multi_vector import with_table
 from embedrt_bench.results import RESULTS, read_result
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "multi-vector.md"

@@ -7,20 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 from embedrt_bench.engines.process import EngineError
+from embedrt_bench.engines.right_vectors import require_right_vectors
 from embedrt_bench.scenarios.cold_start import cold_start
 from embedrt_bench.scenarios.offline import offline
-from embedrt_bench.scenarios.quality import quality, require_right_vectors
+from embedrt_bench.scenarios.quality import quality
 from embedrt_bench.scenarios.server import highest_rate, poisson_arrivals, server
 from embedrt_bench.scenarios.single_stream import single_stream
 from embedrt_bench.scenarios.soak import soak
-from embedrt_bench.turns import take_turns
+from embedrt_bench.scenarios.turns import take_turns
 
 Recorders = Callable[..., Any]
 
 
 def test_engines_take_turns_with_a_pause_before_each(recorder: Recorders, monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[Any] = []
-    monkeypatch.setattr("embedrt_bench.turns.sleep", log.append)
+    monkeypatch.setattr("embedrt_bench.scenarios.turns.sleep", log.append)
     for engine in take_turns([recorder(name, log) for name in "abc"], 2, "title"):
         engine.time([])
     assert log == [entry for name in "abcabc" for entry in (0.4, (name, "time", 0))]

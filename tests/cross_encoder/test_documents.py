@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from embedrt_bench.rerank import DOCUMENT, with_tables
+from embedrt_bench.kinds.rerank import DOCUMENT, with_tables
 
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 
@@ -26,5 +26,5 @@ def test_the_example_runs(tmp_path: Path, write_reranker: Callable[..., Path], m
 
 
 def test_the_tables_are_up_to_date() -> None:
-    assert with_tables(TEXT) == TEXT, "python -m embedrt_bench.rerank --tables"
+    assert with_tables(TEXT) == TEXT, "python -m embedrt_bench.kinds.rerank --tables"
     assert TEXT.count("| **embedrt int8** |") == 1

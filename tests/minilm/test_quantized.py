@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
-from embedrt_bench.quality import spearman
+from embedrt_bench.scenarios.sts import spearman
 from embedrt_bench.texts.data import data_folder, sts_benchmark, sts_texts, sts_year
 from embedrt_export.quantization import Precision, QuantizeOptions, quantize
 from embedrt_export.quantization.calibration import held_out_texts

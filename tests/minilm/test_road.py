@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
-from embedrt_bench.quality import spearman
+from embedrt_bench.scenarios.sts import spearman
 from embedrt_bench.texts.data import data_folder, sts_benchmark, sts_texts, sts_year
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,7 +1,7 @@
 """The document's tables are those of the result file."""
 
+from embedrt_bench.kinds.sparse_table import DOCUMENT, with_tables
 from embedrt_bench.results import RESULTS, read_result
-from embedrt_bench.sparse_table import DOCUMENT, with_tables
 
 
 def test_the_tables_are_up_to_date() -> None:

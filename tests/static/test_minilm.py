@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from embedrt_bench.models.minilm import checkpoint_folder
-from embedrt_bench.quality import spearman
+from embedrt_bench.scenarios.sts import spearman
 from embedrt_bench.texts.data import data_folder, sts_benchmark
 from embedrt_export.changes.distillation import distilled
 from embedrt_export.source.loading import load_checkpoint

@@ -159,8 +159,8 @@ def _write(path: Path, content: str) -> None:
 
 
 def _compare(before: Path, after: Path, *, json: bool) -> None:
-    from embedrt_bench.compare import as_json, compare
     from embedrt_bench.report.changes import print_comparison
+    from embedrt_bench.report.compare import as_json, compare
     from embedrt_bench.report.reading import load
 
     comparison = compare(load(before), load(after))

@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-__all__ = ["heading", "line", "processor", "versions", "with_blocks"]
+__all__ = ["DOCS", "heading", "line", "processor", "versions", "with_blocks"]
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 def with_blocks(text: str, mark: str, made: Callable[[str], str | None]) -> str:

@@ -1,15 +1,15 @@
-"""The tables of docs/sparse.md, made from bench/results/sparse.json: ``python -m embedrt_bench.sparse_table``."""
+"""The tables of docs/sparse.md, made from bench/results/sparse.json: ``python -m embedrt_bench.kinds.sparse_table``."""
 
 from pathlib import Path
 from typing import Any
 
-from embedrt_bench.beside import ORIGINAL
-from embedrt_bench.blocks import heading, line, processor, versions, with_blocks
+from embedrt_bench.documents import DOCS, heading, line, processor, versions, with_blocks
+from embedrt_bench.kinds.beside import ORIGINAL
 from embedrt_bench.results import RESULTS, read_result
 
 __all__ = ["DOCUMENT", "main", "with_tables"]
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "sparse.md"
+DOCUMENT = DOCS / "sparse.md"
 _HEADS = ("", "texts/s", "×", "one text, ms", "×", "MB", "heaviest terms kept", "cosine, mean", "smallest", "nDCG@10")
 
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from embedrt_bench.beside import ORIGINAL, interleaved
-from embedrt_bench.blocks import heading, line, processor, versions, with_blocks
+from embedrt_bench.documents import DOCS, heading, line, processor, versions, with_blocks
+from embedrt_bench.kinds.beside import ORIGINAL, interleaved
 from embedrt_bench.models.reranker import artifact, checkpoint
 from embedrt_bench.results import RESULTS, read_result, write_result
 from embedrt_bench.texts.data import data_folder, sts_benchmark, sts_texts
@@ -33,7 +33,7 @@ from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["DOCUMENT", "main", "with_tables"]
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "reranking.md"
+DOCUMENT = DOCS / "reranking.md"
 _RESULT = RESULTS / "rerank.json"
 _VARIANTS = ("fp32", "int8", "int8-static")
 _QUERY = "how do glaciers move down a valley"

@@ -8,10 +8,10 @@ from typing import Any
 from embedrt_bench.engines.catalogue import specification
 from embedrt_bench.engines.peers import OWN, python_of
 from embedrt_bench.engines.process import EngineProcess
+from embedrt_bench.engines.right_vectors import require_right_vectors
 from embedrt_bench.models.cached import CACHE, cached
 from embedrt_bench.models.minilm import with_variants
 from embedrt_bench.scenarios.offline import offline
-from embedrt_bench.scenarios.quality import require_right_vectors
 from embedrt_export.quantization import Precision
 
 from embedrt import SentenceEncoder

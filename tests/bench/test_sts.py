@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from embedrt_bench.quality import spearman, sts_scores
+from embedrt_bench.scenarios.sts import spearman, sts_scores
 from embedrt_bench.texts.data import Pairs
 
 ANGLES = [0.1, 0.9, 0.4, 0.2, 1.4]

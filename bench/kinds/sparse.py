@@ -1,4 +1,4 @@
-"""Sparse encoding beside sentence-transformers: ``python -m embedrt_bench.sparse`` writes bench/results/sparse.json.
+"""Sparse encoding beside sentence-transformers: ``python -m embedrt_bench.kinds.sparse`` writes bench/results/sparse.json.
 
 No trained SPLADE is at hand. A stand-in has its shape: the real all-MiniLM-L6-v2 with a masked-LM head tied to its word
 vectors (30 522 terms), whose bias is lowered until a text has some hundred terms. That costs what a real one costs; which
@@ -14,7 +14,7 @@ from typing import Any
 
 import embedrt_export
 import numpy as np
-from embedrt_bench.beside import ORIGINAL, fidelity, interleaved, megabytes, sts_sample
+from embedrt_bench.kinds.beside import ORIGINAL, fidelity, interleaved, megabytes, sts_sample
 from embedrt_bench.models.cached import CACHE, cached
 from embedrt_bench.models.minilm import checkpoint_folder
 from embedrt_bench.results import RESULTS, write_result

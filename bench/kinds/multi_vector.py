@@ -1,4 +1,4 @@
-"""Late interaction beside sentence-transformers: ``python -m embedrt_bench.multi_vector`` writes bench/results/multi_vector.json.
+"""Late interaction beside sentence-transformers: ``python -m embedrt_bench.kinds.multi_vector``, bench/results/multi_vector.json.
 
 No trained ColBERT is at hand, so its shape is: the real all-MiniLM-L6-v2 with a random projection from 384 to 128, queries
 expanded to 32 tokens. That has a real one's cost; its ranking means less than a trained one's.
@@ -12,8 +12,8 @@ from typing import Any
 
 import embedrt_export
 import numpy as np
-from embedrt_bench.beside import ORIGINAL, fidelity, interleaved, megabytes, sts_sample
-from embedrt_bench.blocks import heading, versions, with_blocks
+from embedrt_bench.documents import DOCS, heading, versions, with_blocks
+from embedrt_bench.kinds.beside import ORIGINAL, fidelity, interleaved, megabytes, sts_sample
 from embedrt_bench.models.cached import CACHE, cached
 from embedrt_bench.models.minilm import checkpoint_folder
 from embedrt_bench.results import RESULTS, read_result, write_result
@@ -25,7 +25,7 @@ from embedrt.machine.threads import available_threads
 
 __all__ = ["main", "save_stand_in", "with_table"]
 
-_DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "multi-vector.md"
+_DOCUMENT = DOCS / "multi-vector.md"
 
 _TEXTS, _QUERIES, _ROUNDS = 256, 32, 7
 _WIDTH, _DIM, _EXPANDED = 384, 128, 32

@@ -1,4 +1,4 @@
-"""What each output of a hybrid model costs: ``python -m embedrt_bench.hybrid`` writes bench/results/hybrid.json.
+"""What each output of a hybrid model costs: ``python -m embedrt_bench.kinds.hybrid`` writes bench/results/hybrid.json.
 
 BGE-M3's widths (1024, intermediate 4096, 16 heads) with random weights and four of its 24 layers: what a head costs beside four
 layers is measured; beside 24 it is a sixth of that.
@@ -12,7 +12,7 @@ from typing import Any
 
 import embedrt_export
 import numpy as np
-from embedrt_bench.beside import interleaved
+from embedrt_bench.kinds.beside import interleaved
 from embedrt_bench.models.cached import CACHE, cached
 from embedrt_bench.results import RESULTS, write_result
 

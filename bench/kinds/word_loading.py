@@ -1,4 +1,4 @@
-"""What it takes to load a file of word vectors of GloVe's size: ``python -m embedrt_bench.word_loading`` makes one and measures.
+"""What it takes to load word vectors: ``python -m embedrt_bench.kinds.word_loading`` makes a file of GloVe's size and measures.
 
 Each row is a cold process, its start included, with the memory that it held at the most. The result goes to
 bench/results/words.json, and from there into docs/words.md.
@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from embedrt_bench.blocks import heading, line, processor, with_blocks
-from embedrt_bench.cold_process import cold_run
-from embedrt_bench.results import stamp
+from embedrt_bench.documents import DOCS, heading, line, processor, with_blocks
+from embedrt_bench.engines.cold_process import cold_run
+from embedrt_bench.results import RESULTS, stamp
 
 from embedrt.progress import progress
 
 __all__ = ["main", "table"]
 
-_ROOT = Path(__file__).resolve().parents[1]
-_RESULT, _PAGE = _ROOT / "bench" / "results" / "words.json", _ROOT / "docs" / "words.md"
+_RESULT, _PAGE = RESULTS / "words.json", DOCS / "words.md"
 _THREADS = 2
 _WORDS, _WIDTH, _BLOCK = 400_000, 300, 2_000
 _MATRIX_MEGABYTES = _WORDS * _WIDTH * 4 / 1e6
