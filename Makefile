@@ -75,12 +75,16 @@ bench-peers: $(VENV)/.dev
 lineage: $(VENV)/.dev
 	$(BIN)/python -m embedrt_bench.lineage.run
 
+# rooms whose tests, but for files that name one of $(1), need no more than the runtime, onnx and pyarrow
+ROOMS := $(addprefix tests/,artifact corpus inference machine quantization text vectors whitening)
+runtime-tests = $$(grep -rLE 'torch|sentence_transformers|scipy|embedrt_bench|$(1)' --include='test_*.py' tests/test_*.py $(ROOMS))
+
 # what is built without PyTorch: there are no wheels of it for such a Python
 test-free-threaded:
 	$(FREE_THREADED) -m venv .venv-free-threaded
 	.venv-free-threaded/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[cpu]' pytest hypothesis onnx onnx-ir pyarrow
 	.venv-free-threaded/bin/python -c 'import sys, embedrt.text.tokenizer, embedrt.inference.session; sys.exit(getattr(sys, "_is_gil_enabled", lambda: True)() and "threads of this Python hold a lock")'
-	.venv-free-threaded/bin/python -m pytest $$(grep -LE 'torch|sentence_transformers' tests/test_*.py)
+	.venv-free-threaded/bin/python -m pytest $(call runtime-tests,embedrt.server)
 
 arm: $(VENV)/.dev
 	$(BIN)/python -m embedrt_bench.arm.run --qemu "$(QEMU)" --root "$(ARM_ROOT)"
@@ -88,7 +92,7 @@ arm: $(VENV)/.dev
 # server/ would need more wheels; what starts Python again does so a hundred times, ten seconds each
 test-arm: $(VENV)/.dev
 	python=$$($(BIN)/python -m embedrt_bench.arm.run --qemu "$(QEMU)" --root "$(ARM_ROOT)" --only-python $(ARM_PROCESSOR)) && \
-	$$python -m pytest -p no:cacheprovider $$(grep -LE 'torch|sentence_transformers|scipy|server|subprocess' tests/test_*.py tests/quantization/test_*.py)
+	$$python -m pytest -p no:cacheprovider $(call runtime-tests,server|subprocess)
 
 test-gpu: $(VENV)/.dev
 	$(BIN)/python -m pytest -m gpu -rs
