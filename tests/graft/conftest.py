@@ -13,8 +13,9 @@ import pytest
 import torch
 from embedrt_bench.engines.tracing import trace_transformer
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import quantize_dynamic
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Transformer
+from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from transformers import BertConfig, BertModel, BertTokenizer
 
@@ -107,6 +108,15 @@ def mean_folder(build_folder: Folder) -> Path:
 def folder(mean_folder: Path, tmp_path: Path) -> Path:
     """A copy of :func:`mean_folder` to be damaged."""
     return shutil.copytree(mean_folder, tmp_path / "tiny")
+
+
+@pytest.fixture(scope="session")
+def quantized_folder(build_folder: Folder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a float32 graph, and what ONNX Runtime's quantize_dynamic makes of it under the Hub's usual name."""
+    torch.manual_seed(1)
+    folder = build_folder(("mean", "max"), [Dense(2 * WIDTH, 12), Normalize()])
+    quantize_dynamic(folder / "onnx/model.onnx", folder / "onnx/model_qint8_avx512_vnni.onnx")
+    return folder
 
 
 def _edit_json(path: Path, **changes: Any) -> None:

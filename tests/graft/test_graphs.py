@@ -13,16 +13,14 @@ import onnxruntime
 import pytest
 import torch
 from embedrt_export.graft import GraftOptions, append, graft
-from embedrt_export.graft.candidates import choose_graph
 from embedrt_export.packing import writing
 from onnx import TensorProto, helper
-from onnxruntime.quantization import quantize_dynamic
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize
 
 from embedrt import SentenceEncoder
 from embedrt.artifact.folder import check_files, locate
-from embedrt.errors import CheckpointError, InputError, IntegrityError, ParityError
+from embedrt.errors import CheckpointError, IntegrityError, ParityError
 
 Folder = Callable[..., Path]
 Make = Callable[..., Path]
@@ -243,15 +241,6 @@ def test_external_data_that_is_not_there(folder: Path, tmp_path: Path) -> None:
     _assert_refused(folder, tmp_path, r"names weights in \.\./secret, outside of its folder")
 
 
-@pytest.fixture(scope="module")
-def quantized_folder(build_folder: Folder, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With a float32 graph, and what ONNX Runtime's quantize_dynamic makes of it under the Hub's usual name."""
-    torch.manual_seed(1)
-    folder = build_folder(("mean", "max"), [Dense(2 * WIDTH, 12), Normalize()])
-    quantize_dynamic(folder / GRAPH, folder / "onnx/model_qint8_avx512_vnni.onnx")
-    return folder
-
-
 def test_quantized_graphs(quantized_folder: Path, tmp_path: Path) -> None:
     folder = quantized_folder
     options = GraftOptions(graph="onnx/model_qint8_avx512_vnni.onnx")
@@ -283,26 +272,6 @@ def test_half_precision(build_folder: Folder, handmade: Make, tmp_path: Path) ->
     assert list(manifest.variants) == ["fp16-foreign"]
     expected = _by_its_modules(folder, folder / "onnx/model_fp16.onnx")
     np.testing.assert_allclose(SentenceEncoder(tmp_path / "out").encode(TEXTS), expected, rtol=0, atol=1e-3)
-
-
-def test_which_graph(quantized_folder: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(quantized_folder, tmp_path / "folder")
-    assert choose_graph(folder, None).path == folder / GRAPH
-    (folder / GRAPH).rename(folder / "onnx/model_O2.onnx")
-    shutil.copy(folder / "onnx/model_qint8_avx512_vnni.onnx", folder / "model.onnx")
-    assert choose_graph(folder, None).path == folder / "onnx/model_O2.onnx", "model.onnx is int8 here"
-    (folder / "onnx/model_O2.onnx").unlink()
-    names = r"model\.onnx, onnx/model_qint8_avx512_vnni\.onnx"
-    with pytest.raises(InputError, match=rf"none of {names} is float32: choose one with --graph"):
-        choose_graph(folder, None)
-    with pytest.raises(InputError, match=rf"there is no graph onnx/model\.onnx in .*: it has {names}"):
-        choose_graph(folder, GRAPH)
-    assert choose_graph(folder, folder / "model.onnx").precision == "int8-foreign"
-    shutil.rmtree(folder / "onnx")
-    assert choose_graph(folder, None).precision == "int8-foreign"
-    (folder / "model.onnx").unlink()
-    with pytest.raises(CheckpointError, match=r"hold no \.onnx file\. With PyTorch, type: embedrt export"):
-        choose_graph(folder, None)
 
 
 def test_a_file_that_is_no_graph(folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import http.client
 import itertools
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,13 @@ def _different(count: int) -> list[str]:
     return [" ".join(some) for some in itertools.islice(itertools.product(words, repeat=4), count)]
 
 
+def _wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 @pytest.fixture(scope="session")
 def different() -> Callable[[int], list[str]]:
     """So many texts of four words: equal ones of a request would be one in the queue."""
@@ -77,6 +85,12 @@ def different() -> Callable[[int], list[str]]:
 @pytest.fixture(scope="session")
 def ask() -> Callable[..., Answer]:
     return _ask
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    """Asks again and again, for 15 seconds."""
+    return _wait_until
 
 
 @pytest.fixture(scope="session")

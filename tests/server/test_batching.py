@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,6 +16,7 @@ from embedrt.server.jobs import Batch, Result
 
 Ask = Callable[..., Any]
 Different = Callable[[int], list[str]]
+WaitUntil = Callable[[Callable[[], bool]], None]
 WORDS = (
     *("how", "do", "i", "reset", "my", "password", "where", "is", "the", "invoice"),
     *("a", "cat", "sat", "on", "mat", "hello", "world"),
@@ -50,13 +50,6 @@ def gated(start: Callable[..., Server]) -> Iterator[tuple[Server, _Gate]]:
             gate.open.set()
 
 
-def _wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
 def _embed(ask: Ask, server: Server, texts: list[str]) -> Any:
     answer = ask(server, "POST", "/embed", {"inputs": texts})
     assert answer.status == 200, answer.body
@@ -75,13 +68,13 @@ def test_any_company_gives_the_bits_of_encode(server: Server, ask: Ask, original
         np.testing.assert_array_equal(vectors, np.stack([original.encode(text) for text in texts]))
 
 
-def test_texts_of_many_clients_run_together(gated: tuple[Server, _Gate], ask: Ask) -> None:
+def test_texts_of_many_clients_run_together(gated: tuple[Server, _Gate], ask: Ask, wait_until: WaitUntil) -> None:
     server, gate = gated
     with ThreadPoolExecutor(20) as clients:
         first = clients.submit(_embed, ask, server, ["cat"])
-        _wait_until(lambda: len(gate.batches) == 1)
+        wait_until(lambda: len(gate.batches) == 1)
         others = [clients.submit(_embed, ask, server, [f"hello {word}"]) for word in WORDS]
-        _wait_until(lambda: server.engine.queue.waiting == len(WORDS))
+        wait_until(lambda: server.engine.queue.waiting == len(WORDS))
         gate.open.set()
         for answer in (first, *others):
             assert answer.result().shape == (1, 8)
@@ -102,15 +95,15 @@ def test_equal_texts_of_a_request_are_one_in_the_queue(
 
 
 def test_two_thousand_texts_do_not_starve_a_single_one(
-    gated: tuple[Server, _Gate], ask: Ask, different: Different
+    gated: tuple[Server, _Gate], ask: Ask, different: Different, wait_until: WaitUntil
 ) -> None:
     server, gate = gated
     with ThreadPoolExecutor(2) as clients:
         large = clients.submit(_embed, ask, server, different(2000))
-        _wait_until(lambda: len(gate.batches) == 1)
+        wait_until(lambda: len(gate.batches) == 1)
         small = clients.submit(_embed, ask, server, ["a cat sat on the mat"])
         running = len(gate.batches[0].members)
-        _wait_until(lambda: server.engine.queue.waiting == 2000 - running + 1)
+        wait_until(lambda: server.engine.queue.waiting == 2000 - running + 1)
         gate.open.set()
         assert small.result().shape == (1, 8)
         assert large.result().shape == (2000, 8)
@@ -119,17 +112,19 @@ def test_two_thousand_texts_do_not_starve_a_single_one(
     assert len(gate.batches) > 10
 
 
-def test_a_client_that_hung_up_is_skipped(gated: tuple[Server, _Gate], ask: Ask, different: Different) -> None:
+def test_a_client_that_hung_up_is_skipped(
+    gated: tuple[Server, _Gate], ask: Ask, different: Different, wait_until: WaitUntil
+) -> None:
     server, gate = gated
     with ThreadPoolExecutor(1) as clients:
         first = clients.submit(_embed, ask, server, ["cat"])
-        _wait_until(lambda: len(gate.batches) == 1)
+        wait_until(lambda: len(gate.batches) == 1)
         leaving = _connected(server)
         body = json.dumps({"inputs": different(30)}).encode()
         leaving.sendall(b"POST /embed HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
-        _wait_until(lambda: server.engine.queue.waiting == 30)
+        wait_until(lambda: server.engine.queue.waiting == 30)
         leaving.close()
-        _wait_until(lambda: server.engine.queue.waiting == 0)
+        wait_until(lambda: server.engine.queue.waiting == 0)
         gate.open.set()
         first.result()
     assert len(gate.batches) == 1
@@ -141,15 +136,17 @@ def _connected(server: Server) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=10)
 
 
-def test_ten_thousand_queued(gated: tuple[Server, _Gate], ask: Ask, different: Different) -> None:
+def test_ten_thousand_queued(
+    gated: tuple[Server, _Gate], ask: Ask, different: Different, wait_until: WaitUntil
+) -> None:
     """What the queue cannot hold is refused at once, what it holds is answered, and it is empty again afterwards."""
     server, gate = gated
     with ThreadPoolExecutor(20) as clients:
         first = clients.submit(_embed, ask, server, ["cat"])
-        _wait_until(lambda: len(gate.batches) == 1)
+        wait_until(lambda: len(gate.batches) == 1)
         body = {"inputs": different(500)}
         answers = [clients.submit(ask, server, "POST", "/embed", body) for _ in range(20)]
-        _wait_until(lambda: sum(answer.done() for answer in answers) == 12)
+        wait_until(lambda: sum(answer.done() for answer in answers) == 12)
         refused = [answer.result() for answer in answers if answer.done()]
         assert {(answer.status, answer.headers["retry-after"]) for answer in refused} == {(429, "1")}
         assert {answer.body for answer in refused} == {b'{"error":"Model is overloaded","error_type":"Overloaded"}'}

@@ -155,17 +155,10 @@ class EmbedrtDocumentEmbedder(_Component[SentenceEncoder]):
             **options: ``variant``, ``device``, ``threads``, ``revision`` of :class:`embedrt.SentenceEncoder`.
         """
         _Component.__init__(
-            self,
-            SentenceEncoder,
-            model,
-            options,
-            prefix=prefix,
-            meta_fields_to_embed=meta_fields_to_embed,
-            embedding_separator=embedding_separator,
-            progress_bar=progress_bar,
-            truncate_dim=truncate_dim,
-            normalize_embeddings=normalize_embeddings,
-        )
+            self, SentenceEncoder, model, options,
+            prefix=prefix, meta_fields_to_embed=meta_fields_to_embed, embedding_separator=embedding_separator,
+            progress_bar=progress_bar, truncate_dim=truncate_dim, normalize_embeddings=normalize_embeddings,
+        )  # fmt: skip
 
     @component.output_types(documents=list[Document])
     def run(self, documents: list[Document]) -> dict[str, Any]:
@@ -229,16 +222,10 @@ class EmbedrtSparseDocumentEmbedder(_Component[SparseEncoder]):
     ) -> None:
         """Keep what is asked for: as :class:`EmbedrtDocumentEmbedder` and :class:`EmbedrtSparseTextEmbedder`."""
         _Component.__init__(
-            self,
-            SparseEncoder,
-            model,
-            options,
-            prefix=prefix,
-            meta_fields_to_embed=meta_fields_to_embed,
-            embedding_separator=embedding_separator,
-            progress_bar=progress_bar,
-            max_active_dims=max_active_dims,
-        )
+            self, SparseEncoder, model, options,
+            prefix=prefix, meta_fields_to_embed=meta_fields_to_embed, embedding_separator=embedding_separator,
+            progress_bar=progress_bar, max_active_dims=max_active_dims,
+        )  # fmt: skip
 
     @component.output_types(documents=list[Document])
     def run(self, documents: list[Document]) -> dict[str, Any]:
