@@ -135,6 +135,8 @@ class LoadedModel:
     if not TYPE_CHECKING:  # or every name would pass for one that is there
 
         def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):  # a property, and what it asks for is missing: that is told, not the property
+                return object.__getattribute__(self, name)
             raise AttributeError(why_missing(name, type(self).__name__, ATTRIBUTES), name=name, obj=self)
 
         def __setattr__(self, name: str, value: Any) -> None:

@@ -143,6 +143,9 @@ class _Names:
         Raises:
             TypeError: an argument asks for something that it cannot do.
         """
+        for name, ours in self._renamed.items():
+            if name in given and ours in given:
+                raise TypeError(f"{title} takes {ours}, which is {name} elsewhere, once: leave one of them out")
         kept = {self._renamed.get(name, name): value for name, value in given.items() if name not in self._ignored}
         for name in kept.keys() - self.own:
             if name in self._told:
