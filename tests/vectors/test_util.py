@@ -1,6 +1,7 @@
 """embedrt.util: what sentence_transformers.util gives under the same names."""
 
 import importlib
+import inspect
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,14 @@ def test_lengths_and_widths() -> None:
     )
     np.testing.assert_array_equal(util.truncate_embeddings(ONE, 5), theirs.truncate_embeddings(ONE, 5))
     np.testing.assert_array_equal(util.truncate_embeddings(ONE[0], 5), theirs.truncate_embeddings(ONE[0], 5))
+
+
+def test_arguments_by_their_names() -> None:
+    for name in util.__all__:
+        ours, those = (inspect.signature(getattr(module, name)).parameters.keys() for module in (util, theirs))
+        assert ours - {"advance"} <= those, name
+    np.testing.assert_array_equal(util.truncate_embeddings(embeddings=[[1.0, 2.0]], truncate_dim=1), [[1.0]])  # type: ignore[arg-type]
+    np.testing.assert_array_equal(util.normalize_embeddings(embeddings=ONE), util.normalize_embeddings(ONE))
 
 
 def test_pairs_of_texts(encoder: SentenceEncoder) -> None:
