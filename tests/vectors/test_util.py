@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from sentence_transformers import util as theirs
 
 from embedrt import SentenceEncoder, util
+from embedrt.errors import InputError
 
 NUMBERS = np.random.default_rng(0)
 ONE, OTHER = (NUMBERS.standard_normal((count, 12)).astype(np.float32) for count in (9, 9))
@@ -44,6 +46,13 @@ def test_pairs_of_texts(encoder: SentenceEncoder) -> None:
     assert found[0][1:] == (0, 3)
     with pytest.raises(TypeError, match=r"^paraphrase_mining takes no argument top_k: all pairs are compared"):
         util.paraphrase_mining(encoder, texts, top_k=1)  # type: ignore[call-arg]
+    of_texts: Any = partial(util.paraphrase_mining, encoder, texts)
+    of_vectors: Any = partial(util.paraphrase_mining_embeddings, ONE)
+    for mine in (of_texts, of_vectors):
+        with pytest.raises(InputError, match=r"^max_pairs is 0, expected at least 1$"):
+            mine(max_pairs=0)
+        with pytest.raises(TypeError, match=r"^max_pairs is a NoneType \(None\), expected a whole number$"):
+            mine(max_pairs=None)
 
 
 def test_what_is_elsewhere() -> None:
