@@ -87,7 +87,7 @@ SETTINGS: Mapping[str, str] = {
     "max_seq_length": "pass it where the model is opened; more than the artifact has: embedrt export --max-seq-length",
     "prompts": "pass them where the model is opened",
     "similarity_fn_name": _SIMILARITY,
-    "truncate_dim": "pass it where the model is opened, or to encode",
+    "truncate_dim": "pass it where a SentenceEncoder is opened, or to its encode",
 }
 """What is set on a model there, and fixed here once it is open, since threads share it."""
 
