@@ -75,6 +75,9 @@ def test_a_text_a_line(tmp_path: Path, name: str) -> None:
 def test_stdin_is_a_text_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"text": "a"}\nb\n')))
     assert read_records("-", text_field="text") == [{"text": '{"text": "a"}'}, {"text": "b"}]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\n\xff\n")))
+    with pytest.raises(InputError, match=r"^stdin, line 2 is not UTF-8 text"):
+        read_records("-", text_field="text")
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(
         InputError, match=r"stdin is closed, and - reads texts from it: pass a file of texts, or open it$"
