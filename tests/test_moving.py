@@ -77,6 +77,8 @@ def test_their_arguments_of_encode(encoder: SentenceEncoder) -> None:
         encoder.encode(TEXTS, device="cuda")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match=r"^encode takes no argument promt, but batch_size, "):
         encoder.encode_query(TEXTS, promt="a")
+    with pytest.raises(TypeError, match=r"^encode takes sentences, which is inputs elsewhere, once: leave one of them"):
+        encoder.encode(inputs=["hello"], sentences=TEXTS)  # type: ignore[call-overload]
 
 
 def test_their_attributes(encoder: SentenceEncoder) -> None:
@@ -87,6 +89,16 @@ def test_their_attributes(encoder: SentenceEncoder) -> None:
     with pytest.raises(AttributeError, match=r"^SentenceEncoder has no encod$"):
         encoder.encod  # type: ignore[attr-defined]  # noqa: B018
     assert encoder.get_max_seq_length() == encoder.max_seq_length == 16
+
+
+def test_a_property_that_fails_says_what_it_lacks(tiny: Path) -> None:
+    class Mine(SentenceEncoder):
+        @property
+        def settings(self) -> object:
+            return self.nowhere  # type: ignore[attr-defined]
+
+    with Mine(tiny) as encoder, pytest.raises(AttributeError, match=r"^Mine has no nowhere$"):
+        encoder.settings  # noqa: B018
 
 
 def test_nothing_is_set_in_vain(encoder: SentenceEncoder) -> None:

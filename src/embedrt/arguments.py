@@ -19,14 +19,14 @@ def require_whole(name: str, number: object, *, optional: bool = True) -> None:
     raise TypeError(f"{name} is a {type(number).__name__} ({number!r}), expected {expected}")
 
 
-def require_positive(name: str, number: int | None) -> None:
-    """Refuse an argument that is neither None nor a whole number of at least 1.
+def require_positive(name: str, number: int | None, *, optional: bool = True) -> None:
+    """Refuse an argument that is no whole number of at least 1, nor None where that may be.
 
     Raises:
         TypeError: it is no whole number.
         InputError: it is below 1.
     """
-    require_whole(name, number)
+    require_whole(name, number, optional=optional)
     if number is not None and number < 1:
         raise InputError(f"{name} is {number}, expected at least 1")
 

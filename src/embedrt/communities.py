@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from embedrt.arguments import require_positive
 from embedrt.errors import InputError
 from embedrt.moving import moved
 from embedrt.progress import Advance, progress
@@ -36,6 +37,7 @@ def community_detection(
         show_progress_bar: a bar on stderr.
 
     Raises:
+        TypeError: ``min_community_size`` is no whole number.
         InputError: ``min_community_size`` is below 1, or vectors are no matrix.
 
     >>> east, north = [1.0, 0.0], [0.0, 1.0]
@@ -45,8 +47,7 @@ def community_detection(
     vectors = np.asarray(embeddings)
     if vectors.ndim != 2:
         raise InputError(f"embeddings have the shape {vectors.shape}, expected (n, dim)")
-    if min_community_size < 1:
-        raise InputError(f"min_community_size is {min_community_size}, expected at least 1")
+    require_positive("min_community_size", min_community_size, optional=False)
     unit = normalized(vectors)
     with progress(len(unit), shown=show_progress_bar, doing="Comparing") as advance:
         neighbours = _neighbours(unit, np.float32(threshold), advance)

@@ -59,7 +59,7 @@ class LoadedModel:
             prompts: texts to put before texts, by name, beside the checkpoint's own: ``{"query": "query: "}``.
             default_prompt_name: which of them is used where none is named; None: the checkpoint's default.
             max_seq_length: tokens after which what is read is cut; None: as many as the artifact reads, which is the most.
-            truncate_dim: keep the first so many components of each vector (Matryoshka), where a model gives one vector a text.
+            truncate_dim: keep the first so many components of each vector (Matryoshka); of ``SentenceEncoder`` alone.
 
         Raises:
             ArtifactError: there is no such model, or it is damaged, foreign, or of another kind.
@@ -81,7 +81,7 @@ class LoadedModel:
         )
         if truncate_dim is not None and self._kind != "dense":
             raise InputError(
-                f"truncate_dim is {truncate_dim}, and {type(self).__name__} gives no vector a text: leave it out"
+                f"truncate_dim is {truncate_dim}, which SentenceEncoder alone takes, not {type(self).__name__}: leave it out"
             )
         self._opened = open_model(model, opening, kind=self._kind)
         self._asked = (_from_anywhere(model), opening)
@@ -135,6 +135,8 @@ class LoadedModel:
     if not TYPE_CHECKING:  # or every name would pass for one that is there
 
         def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):  # a property, and what it asks for is missing: that is told, not the property
+                return object.__getattribute__(self, name)
             raise AttributeError(why_missing(name, type(self).__name__, ATTRIBUTES), name=name, obj=self)
 
         def __setattr__(self, name: str, value: Any) -> None:

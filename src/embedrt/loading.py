@@ -52,9 +52,10 @@ def _cut_at(limit: int | None, serving: Serving) -> Serving:
     if limit is None:
         return serving
     if serving.max_seq_length is not None and limit > serving.max_seq_length:
+        # lengths of a multi-vector model are those of its roles, and no option of the export changes them
+        longer = "" if serving.kind == "multi-vector" else f", or export the checkpoint with --max-seq-length {limit}"
         raise InputError(
-            f"max_seq_length is {limit}, and the artifact reads {serving.max_seq_length} tokens of a text: pass fewer, "
-            f"or export the checkpoint with --max-seq-length {limit}"
+            f"max_seq_length is {limit}, and the artifact reads {serving.max_seq_length} tokens of a text: pass fewer{longer}"
         )
     sparse = serving.sparse
     if sparse is not None:

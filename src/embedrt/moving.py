@@ -87,7 +87,7 @@ SETTINGS: Mapping[str, str] = {
     "max_seq_length": "pass it where the model is opened; more than the artifact has: embedrt export --max-seq-length",
     "prompts": "pass them where the model is opened",
     "similarity_fn_name": _SIMILARITY,
-    "truncate_dim": "pass it where the model is opened, or to encode",
+    "truncate_dim": "pass it where a SentenceEncoder is opened, or to its encode",
 }
 """What is set on a model there, and fixed here once it is open, since threads share it."""
 
@@ -143,6 +143,9 @@ class _Names:
         Raises:
             TypeError: an argument asks for something that it cannot do.
         """
+        for name, ours in self._renamed.items():
+            if name in given and ours in given:
+                raise TypeError(f"{title} takes {ours}, which is {name} elsewhere, once: leave one of them out")
         kept = {self._renamed.get(name, name): value for name, value in given.items() if name not in self._ignored}
         for name in kept.keys() - self.own:
             if name in self._told:

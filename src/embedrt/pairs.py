@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from embedrt.arguments import require_positive
 from embedrt.errors import InputError
 from embedrt.in_role import Encodes
 from embedrt.moving import moved
@@ -85,8 +86,8 @@ def most_similar_pairs(
 
 _CHUNKS = ("query_chunk_size", "corpus_chunk_size")
 _NEIGHBOURS = {
-    "top_k": "all pairs are compared, so none is left out for a text's having many neighbours",
-    "score_function": "pairs are compared by their cosine",
+    "top_k": "all pairs are compared, so none is left out for a text's having many neighbours: leave it out",
+    "score_function": "pairs are compared by their cosine: leave it out",
 }
 
 
@@ -113,7 +114,12 @@ def paraphrase_mining(
         truncate_dim: keep the first so many components.
         prompt_name: which of the model's prompts is put before each text.
         prompt: a text that is put there.
+
+    Raises:
+        TypeError: ``max_pairs`` is no whole number.
+        InputError: it is below 1.
     """
+    require_positive("max_pairs", max_pairs, optional=False)
     vectors = model.encode(
         sentences,
         show_progress_bar=show_progress_bar,
@@ -130,7 +136,12 @@ def paraphrase_mining_embeddings(embeddings: Vectors, *, max_pairs: int = 500_00
     """:func:`most_similar_pairs` under sentence-transformers' name and in its form: (score, first, second) a pair.
 
     The search is exact: a text is never left out for having more than ``top_k`` neighbours.
+
+    Raises:
+        TypeError: ``max_pairs`` is no whole number.
+        InputError: it is below 1, or as :func:`most_similar_pairs`.
     """
+    require_positive("max_pairs", max_pairs, optional=False)
     scores, first, second = most_similar_pairs(embeddings, top=max_pairs)
     return list(zip(scores.tolist(), first.tolist(), second.tolist(), strict=True))
 
@@ -198,8 +209,7 @@ def _normalized(vectors: Vectors, norms: npt.NDArray[np.float64]) -> npt.NDArray
 def _require_usable(vectors: Vectors, top: int, min_score: float | None, block: tuple[int, int]) -> None:
     if vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating):
         raise InputError(f"vectors are {vectors.dtype} of shape {vectors.shape}, expected floats of shape (n, dim)")
-    if top < 1:
-        raise InputError(f"top is {top}, expected at least 1")
+    require_positive("top", top, optional=False)
     if min_score is not None and not -1 <= min_score <= 1:
         raise InputError(f"min_score is {min_score}, expected a cosine from -1 to 1")
     if min(block) < 1:

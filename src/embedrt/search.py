@@ -6,7 +6,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.arguments import require_whole
+from embedrt.arguments import require_positive
 from embedrt.errors import InputError
 from embedrt.moving import moved
 from embedrt.progress import Advance
@@ -55,9 +55,7 @@ def semantic_search(
     >>> semantic_search(np.array([1.0, 0.0]), np.array([[0.0, 1.0], [2.0, 0.0]]), top_k=1)
     [[{'corpus_id': 1, 'score': 1.0}]]
     """
-    require_whole("top_k", top_k, optional=False)
-    if top_k < 1:
-        raise InputError(f"top_k is {top_k}, expected at least 1")
+    require_positive("top_k", top_k, optional=False)
     queries = np.atleast_2d(np.asarray(query_embeddings))
     best = [_Best.none(len(queries[at : at + _QUERIES])) for at in range(0, len(queries), _QUERIES)]
     for start in range(0, len(corpus_embeddings), _CORPUS):
@@ -83,9 +81,8 @@ class _Best:
         """With the ``scores`` (queries, rows) of corpus rows from ``start`` on."""
         places = np.broadcast_to(np.arange(start, start + scores.shape[1]), scores.shape)
         if scores.shape[1] > top_k:  # whatever ties with the last that enters has to stay, or order would decide
-            highest = np.partition(scores, -top_k, axis=1)[
-                :, -top_k:
-            ]  # (queries, k), the least first, NaN as the highest
+            # (queries, k), the least first, NaN as the highest
+            highest = np.partition(scores, -top_k, axis=1)[:, -top_k:]
             _require_numbers(highest)
             some = np.flatnonzero((scores >= highest[:, :1]).any(axis=0))
             scores, places = scores[:, some], places[:, some]

@@ -30,9 +30,9 @@ _SMALLEST_NORM = 1e-12
 _BLOCK = 1 << 22  # floats of a broadcast difference held at a time: 16 MB
 
 
-def normalized(vectors: Vectors) -> Scores:
-    """``vectors`` (…, dim) at length 1 each; a zero vector stays zero."""
-    floats = _floats(vectors)
+def normalized(embeddings: Vectors) -> Scores:
+    """``embeddings`` (…, dim) at length 1 each; a zero vector stays zero."""
+    floats = _floats(embeddings)
     norms = np.linalg.norm(floats, axis=-1, keepdims=True)
     return np.asarray(floats / np.maximum(norms, _SMALLEST_NORM), dtype=np.float32)
 

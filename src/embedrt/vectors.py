@@ -22,10 +22,11 @@ _BUCKETS = 255
 _FEW = 100
 
 
-def truncated(vectors: Floats, dim: int | None) -> Floats:
-    """The first ``dim`` components of vectors (…, width) (Matryoshka); all of them for None."""
-    require_width(dim, vectors.shape[-1])
-    return vectors if dim is None else np.ascontiguousarray(vectors[..., :dim])
+def truncated(embeddings: Floats, truncate_dim: int | None) -> Floats:
+    """The first ``truncate_dim`` components of vectors (…, width) (Matryoshka); all of them for None."""
+    embeddings = np.asarray(embeddings)
+    require_width(truncate_dim, embeddings.shape[-1])
+    return embeddings if truncate_dim is None else np.ascontiguousarray(embeddings[..., :truncate_dim])
 
 
 def quantize_embeddings(

@@ -53,6 +53,14 @@ def test_numbers_are_never_cut() -> None:
         assert max(map(len, captured.get().splitlines())) <= width
 
 
+def test_short_texts_leave_room(monkeypatch: pytest.MonkeyPatch, tiny: Path) -> None:
+    monkeypatch.setenv("COLUMNS", "72")
+    monkeypatch.setattr(Console, "is_terminal", property(lambda _console: True))
+    answer = printed(monkeypatch, "similarity", tiny, *["hello"] * 7, encoding="utf-8").decode()
+    assert answer.count("│ 1.000") == 7 * 7
+    assert len(answer.splitlines()[-1]) == narrowest_table(["hello"] * 7, [[1.0] * 7] * 7)
+
+
 def test_pairs_where_a_table_has_no_room() -> None:
     lines = list(similarity_lines(["a\ncat", "b", "c"], [[1.0, 0.5, 0.25], [0.5, 1.0, -0.5], [0.25, -0.5, 1.0]]))
     assert lines == ["0.500\ta cat\tb", "0.250\ta cat\tc", "-0.500\tb\tc"]

@@ -181,9 +181,9 @@ def test_vectors_with_nan_are_named(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "-: 2 texts or more were expected, 0 came"),
+        (b"", "stdin: 2 texts or more were expected, 0 came"),
         (b"one\n", "1 came"),
-        (b"\xff\n", "-, line 1 is not UTF-8 text"),
+        (b"\xff\n", "stdin, line 1 is not UTF-8 text"),
     ],
 )
 def test_too_little_to_compare(run: Run, tiny: Path, content: bytes, message: str, assert_refused: Refused) -> None:

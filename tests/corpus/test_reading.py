@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from embedrt.corpus.lines import as_json, record_of
 from embedrt.corpus.reading import read_records, read_texts
 from embedrt.errors import InputError
 
@@ -74,6 +75,9 @@ def test_a_text_a_line(tmp_path: Path, name: str) -> None:
 def test_stdin_is_a_text_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"text": "a"}\nb\n')))
     assert read_records("-", text_field="text") == [{"text": '{"text": "a"}'}, {"text": "b"}]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a\n\xff\n")))
+    with pytest.raises(InputError, match=r"^stdin, line 2 is not UTF-8 text"):
+        read_records("-", text_field="text")
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(
         InputError, match=r"stdin is closed, and - reads texts from it: pass a file of texts, or open it$"
@@ -136,6 +140,12 @@ def test_what_python_cannot_hold(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.parquet, column 'when' holds what Python cannot: .* Turn the column int"):
         read_records(str(tmp_path / "a.parquet"), text_field="text")
     assert read_texts(str(tmp_path / "a.parquet"), text_field="text") == ["a"]
+
+
+def test_what_is_no_number_is_null_in_json() -> None:
+    nothing, whole = float("nan"), {"text": "a", "number": 3.5}
+    written = as_json({**whole, "missing": [{"inside": nothing}], "large": float("-inf")})
+    assert record_of(written, 1, "out.jsonl", "text") == {**whole, "missing": [{"inside": None}], "large": None}
 
 
 def test_no_file_at_all(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from embedrt import CrossEncoder
+from embedrt import CrossEncoder, HybridEncoder
 from embedrt.errors import InputError
 
 
@@ -23,5 +23,7 @@ def test_a_reranker_as_it_is_opened_and_asked_there(tiny_reranker: Path) -> None
             reranker.predict(pairs, activation_fn=nn.GELU())
     with pytest.raises(TypeError, match=r"^CrossEncoder takes no argument activation_fn: pass it to predict and rank$"):
         CrossEncoder(tiny_reranker, activation_fn=nn.Identity())  # type: ignore[call-arg]
-    with pytest.raises(InputError, match=r"^truncate_dim is 3, and CrossEncoder gives no vector a text: leave it out$"):
-        CrossEncoder(tiny_reranker, truncate_dim=3)
+    for kind in (CrossEncoder, HybridEncoder):  # which gives a vector a text too
+        told = f"^truncate_dim is 3, which SentenceEncoder alone takes, not {kind.__name__}: leave it out$"
+        with pytest.raises(InputError, match=told):
+            kind(tiny_reranker, truncate_dim=3)

@@ -189,6 +189,18 @@ def test_a_closed_encoder(artifact: Path) -> None:
         encoder.encode("text")
 
 
+def test_lengths_and_widths_that_it_has_not(artifact: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"^max_seq_length is 41, and the artifact reads 40 tokens of a text: pass fewer$"
+    ):
+        MultiVectorEncoder(artifact, max_seq_length=41)  # the exporter takes no other length for such a model
+    with (
+        MultiVectorEncoder(artifact) as encoder,
+        pytest.raises(AttributeError, match="where a SentenceEncoder is opened"),
+    ):
+        encoder.truncate_dim = 4  # type: ignore[attr-defined]
+
+
 def test_the_right_class_is_named(artifact: Path, tiny: Path) -> None:
     with pytest.raises(KindError, match="load it with MultiVectorEncoder"):
         SentenceEncoder(artifact)

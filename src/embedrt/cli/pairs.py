@@ -27,7 +27,7 @@ from embedrt.cli.options import (
     Threads,
     Variant,
 )
-from embedrt.corpus.reading import read_texts
+from embedrt.corpus.reading import name_of, read_texts
 from embedrt.corpus.writing import replacing, require_stdout, writer_for
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import GraphError, InputError
@@ -82,7 +82,7 @@ def pairs(
     folder = spill_folder(spill)
     texts = read_texts(source, text_field=text_field)
     if len(texts) < 2:
-        raise InputError(f"{source}: 2 texts or more were expected, {len(texts)} came: pass a larger file")
+        raise InputError(f"{name_of(source)}: 2 texts or more were expected, {len(texts)} came: pass a larger file")
     shown = not quiet and sys.stderr.isatty()
     count = pair_count(len(texts))
     options = {"prompt_name": prompt_name, "prompt": prompt, "normalize_embeddings": True}

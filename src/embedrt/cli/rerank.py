@@ -8,7 +8,7 @@ import typer
 
 from embedrt.cli.options import Device, Json, Model, Prompt, PromptName, Quiet, Revision, TextField, Threads, Variant
 from embedrt.corpus.lines import as_json
-from embedrt.corpus.reading import Record, read_records
+from embedrt.corpus.reading import Record, name_of, read_records
 from embedrt.cross_encoder import CrossEncoder, Ranked
 from embedrt.errors import InputError
 
@@ -41,7 +41,7 @@ def rerank(
     """Order documents by how well a cross-encoder finds that they answer the query. A score, a tab and a text a line."""
     records = read_records(source, text_field=text_field)
     if not records:
-        raise InputError(f"{'stdin' if source == '-' else source} holds no document: pass one a line")
+        raise InputError(f"{name_of(source)} holds no document: pass one a line")
     if json:
         _require_no_such_fields(records, source)
     with CrossEncoder(model, variant=variant, device=device, threads=threads, revision=revision) as reranker:
@@ -65,7 +65,7 @@ def _require_no_such_fields(records: Sequence[Record], source: str) -> None:
     for number, record in enumerate(records, 1):
         if taken := next((field for field in ("score", "corpus_id") if field in record), None):
             raise InputError(
-                f"{'stdin' if source == '-' else source} has a field {taken!r} (record {number}), and --json writes "
+                f"{name_of(source)} has a field {taken!r} (record {number}), and --json writes "
                 "the ranking's own under that name: give the field another one, or leave out --json"
             )
 

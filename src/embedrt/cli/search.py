@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from embedrt.cli.options import Device, Json, Model, Quiet, Revision, Source, TextField, Threads, Variant
-from embedrt.corpus.reading import read_texts
+from embedrt.corpus.reading import name_of, read_texts
 from embedrt.cross_encoder import CrossEncoder
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import InputError
@@ -44,7 +44,7 @@ def search(
     """Find the texts nearest to each query. Prompts of the checkpoint for queries and documents are used."""
     texts = read_texts(source, text_field=text_field)
     if not texts:
-        raise InputError(f"{source} holds no text: pass a file with one a line")
+        raise InputError(f"{name_of(source)} holds no text: pass a file with one a line")
     shown = not quiet and sys.stderr.isatty()
     with SentenceEncoder(model, variant=variant, device=device, threads=threads, revision=revision) as encoder:
         vectors = encoder.encode_document(texts, show_progress_bar=shown)

@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Annotated
 
 import typer
+from rich.cells import cell_len
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -16,7 +17,7 @@ from embedrt.encoder import SentenceEncoder
 __all__ = ["narrowest_table", "similarity", "similarity_lines", "similarity_table"]
 
 _LONGEST_TEXT = 60
-_SHORTEST_TEXT = 20  # columns, in the narrowest table
+_SHORTEST_TEXT = 20  # columns that longer texts have in the narrowest table
 _BESIDE = 3  # columns that a border and two spaces take
 
 
@@ -59,7 +60,12 @@ def similarity_table(texts: list[str], scores: list[list[float]]) -> Table:
 
 def narrowest_table(texts: list[str], scores: list[list[float]]) -> int:
     """Columns of a terminal below which numbers of the table would be cut."""
-    widths = [len(str(len(texts))), _SHORTEST_TEXT, *[max(len(f"{score:.3f}") for score in row) for row in scores]]
+    longest = max(map(cell_len, ["text", *texts]))
+    widths = [
+        len(str(len(texts))),
+        min(longest, _SHORTEST_TEXT),
+        *[max(len(f"{score:.3f}") for score in row) for row in scores],
+    ]
     return sum(widths) + _BESIDE * len(widths) + 1
 
 

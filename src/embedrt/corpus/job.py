@@ -80,7 +80,7 @@ def map_corpus(
         KindError: the model does not give one vector a text.
         JobError: a process ended, or a part cannot be written.
     """
-    require_positive("part_rows", corpus.part_rows)
+    require_positive("part_rows", corpus.part_rows, optional=False)
     if not devices:
         raise InputError("devices is empty, expected at least one, such as 'cpu'")
     for device in devices:

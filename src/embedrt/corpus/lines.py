@@ -1,6 +1,7 @@
 """One line of a file: a text, or a JSON object with one in it."""
 
 import json
+import math
 from typing import Any, NoReturn
 
 from embedrt.errors import InputError
@@ -41,7 +42,7 @@ def _refused(word: str) -> NoReturn:
 
 
 _from_json = json.JSONDecoder(parse_constant=_refused).decode
-"""Without NaN and Infinity, which would be written as they came; 1e400 is let through: a look at each number costs too much."""
+"""Without NaN and Infinity, which are no JSON; 1e400 is let through: a look at each number costs too much."""
 
 
 def _is_whole(value: Any) -> bool:
@@ -57,8 +58,22 @@ def _is_whole(value: Any) -> bool:
 
 
 def as_json(record: Record) -> str:
-    """A record as an object of JSON, dates and the like as text."""
-    return json.dumps(record, ensure_ascii=False, default=str)
+    """A record as an object of JSON, dates and the like as text; what is no number, as .parquet files may hold, as null."""
+    try:
+        return _to_json(record)
+    except ValueError:  # NaN or infinity: seldom, and looked for then alone
+        return _to_json(_with_nulls(record))
+
+
+_to_json = json.JSONEncoder(ensure_ascii=False, default=str, allow_nan=False).encode
+
+
+def _with_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _with_nulls(inside) for name, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_nulls(inside) for inside in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def decoded(line: bytes, number: int, source: str) -> str:

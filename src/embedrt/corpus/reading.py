@@ -10,7 +10,12 @@ from embedrt.corpus.rows import UNREADABLE, Rows, open_rows, rows_of
 from embedrt.corpus.writing import require_pyarrow
 from embedrt.errors import InputError
 
-__all__ = ["Record", "read_records", "read_texts"]
+__all__ = ["Record", "name_of", "read_records", "read_texts"]
+
+
+def name_of(source: str) -> str:
+    """What messages call a file of texts."""
+    return "stdin" if source == "-" else source
 
 
 def read_records(source: str, *, text_field: str) -> list[Record]:
@@ -40,14 +45,14 @@ def _records(source: str, text_field: str, *, whole: bool) -> list[Record]:
             "Pass a file of texts (.txt, .jsonl, .csv, .tsv, all maybe .gz, .parquet), or - for stdin"
         ) from error
     except UNREADABLE as error:
-        raise InputError(f"{source} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise InputError(f"{name_of(source)} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _rows(source: str, text_field: str) -> AbstractContextManager[Rows]:
     if source == "-":
         if sys.stdin is None:
             raise InputError("stdin is closed, and - reads texts from it: pass a file of texts, or open it")
-        return nullcontext(rows_of(sys.stdin.buffer, source, text_field))
+        return nullcontext(rows_of(sys.stdin.buffer, name_of(source), text_field))
     return open_rows(Path(source), text_field)
 
 
