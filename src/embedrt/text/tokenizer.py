@@ -84,7 +84,7 @@ class TextTokenizer:
                 f"there is no {path.name} in {path.parent}: copy the one of the checkpoint there"
             )
         try:
-            self._tokenizer = Tokenizer.from_file(str(path))
+            self._tokenizer = Tokenizer.from_buffer(path.read_bytes())  # a path that is no Unicode is none to from_file
         except Exception as error:
             raise IntegrityError(
                 f"{path} is not a tokenizer that this machine's tokenizers can read: {error}"
