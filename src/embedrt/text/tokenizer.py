@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -266,7 +266,11 @@ def as_texts(sentences: object, *, first: int = 0) -> list[str]:
     if isinstance(sentences, np.ndarray) and sentences.ndim > 0:
         sentences = sentences.tolist()
     if not isinstance(sentences, Sequence) or isinstance(sentences, bytes | bytearray):
-        raise TypeError(f"sentences is a {type(sentences).__name__}, expected a str or a list of str")
+        listed = isinstance(sentences, Iterable) and not isinstance(sentences, bytes | bytearray | Mapping | np.ndarray)
+        advice = (
+            ": pass list(…) of it" if listed and getattr(sentences, "ndim", 1) == 1 else ""
+        )  # not of pandas' tables
+        raise TypeError(f"sentences is a {type(sentences).__name__}, expected a str or a list of str{advice}")
     for index, text in enumerate(sentences, first):
         if not isinstance(text, str):
             raise TypeError(f"sentences[{index}] is a {type(text).__name__} ({text!r:.40}), expected a str")
