@@ -2,7 +2,9 @@
 
 import json
 import multiprocessing
+import os
 import pickle
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -240,6 +242,17 @@ def test_a_single_graph_without_metadata(
         assert encoder.prompts == {"query": "", "document": ""}
         expected = reference(tmp_path, TEXTS, rows=100)
         np.testing.assert_allclose(encoder.encode(TEXTS), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are bytes on POSIX alone")
+def test_a_folder_whose_name_is_no_unicode(tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode("模型".encode("gbk"))
+    try:
+        shutil.copytree(tiny, folder)
+    except OSError as error:
+        pytest.skip(f"this file system takes no such name: {error}")
+    with SentenceEncoder(folder, threads=1) as encoder, SentenceEncoder(tiny, threads=1) as original:
+        np.testing.assert_array_equal(encoder.encode(TEXTS), original.encode(TEXTS))
 
 
 def test_an_encoder_goes_to_another_process(tmp_path: Path, write_artifact: Write) -> None:

@@ -34,8 +34,8 @@ def _texts() -> Iterator[str]:
         (b"cat", "sentences is a bytes, expected a str or a list of str"),
         (bytearray(b"cat"), "sentences is a bytearray, expected"),
         ({"text": "cat"}, "sentences is a dict, expected"),
-        ({"cat"}, "sentences is a set, expected"),
-        (_texts(), "sentences is a generator, expected"),
+        ({"cat"}, "sentences is a set, expected a str or a list of str: pass list(…) of it"),
+        (_texts(), "sentences is a generator, expected a str or a list of str: pass list(…) of it"),
         (np.array("cat"), "sentences is a ndarray, expected"),
         (["cat", None], "sentences[1] is a NoneType (None), expected a str"),
         (["cat", "mat", 1.5], "sentences[2] is a float (1.5), expected a str"),
@@ -51,6 +51,7 @@ def test_what_is_no_text_is_a_type_error(encoder: SentenceEncoder, sentences: An
         with pytest.raises(TypeError) as caught:
             call(sentences)
         assert message in str(caught.value)
+        assert ("pass list" in str(caught.value)) is ("pass list" in message)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,16 @@ def test_serving_works_where_nothing_heavy_is_installed(serve: Callable[[str], C
     assert result.stdout == "light\n"
 
 
+@pytest.mark.parametrize("module", ["embedrt", "embedrt_export.quantization.fp16"])
+def test_nobody_is_told_of_it(run_python: Run, tmp_path: Path, module: str) -> None:
+    code = f"import os, {module}, onnxruntime; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = run_python(code, **home)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+    assert not list(tmp_path.rglob("Microsoft"))
+    assert run_python(code, **home, ORT_DISABLE_TELEMETRY="0").stdout == "0\n"
+
+
 def test_whoever_asks_for_one_class_gets_no_others(run_python: Run) -> None:
     code = """
 import sys

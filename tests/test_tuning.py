@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from embedrt import SentenceEncoder, tuning
 from embedrt.artifact.folder import Artifact, locate
 from embedrt.cli import app
-from embedrt.errors import ProviderError
+from embedrt.errors import ProviderError, UnavailableError
 from embedrt.inference.devices import Device
 from embedrt.inference.layout import Layout, default_layout
 from embedrt.tuning import Candidate, tune, typical_lengths
@@ -207,3 +207,13 @@ def test_wrong_inputs(tiny: Path, tmp_path: Path, arguments: tuple[str, ...], me
     given = [str(tmp_path / "empty.txt") if word == "EMPTY" else word for word in arguments]
     failed = CliRunner().invoke(app, ["tune", str(tiny), *given])
     assert message in str(failed.exception)
+
+
+def test_nothing_is_measured_that_cannot_be_kept(tiny: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    Machine(monkeypatch, pytest.fail, pytest.fail)
+    cache.parent.write_text("a file where the folder would be", encoding="utf-8")
+    failed = CliRunner().invoke(app, ["tune", str(tiny)])
+    assert isinstance(failed.exception, UnavailableError)
+    assert str(failed.exception) == (
+        f"{cache} cannot be written to, where the result would be kept: set EMBEDRT_CACHE to a folder that can"
+    )

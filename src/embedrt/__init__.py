@@ -8,6 +8,7 @@ encoder.similarity(vectors, vectors)                                            
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from embedrt.errors import EmbedrtError
@@ -33,6 +34,9 @@ __all__ = [
     "__version__",
 ]
 __version__ = "0.1.0"
+
+# from 1.31 on ONNX Runtime's own packages report to Microsoft from their import on, unless this is set before; 0 lets them
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _ROOMS = {
     "CrossEncoder": "cross_encoder",

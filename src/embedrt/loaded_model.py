@@ -14,7 +14,7 @@ from embedrt.arguments import require_positive
 from embedrt.errors import InputError
 from embedrt.inference.devices import Providers
 from embedrt.inference.layout import Layout
-from embedrt.moving import ATTRIBUTES, OPENING, SETTINGS, moved, why_missing
+from embedrt.moving import ATTRIBUTES, OPENING, OTHERS, SETTINGS, moved, why_missing
 from embedrt.opening import Opening, open_model
 from embedrt.prompts import prompt_for, prompt_name_for
 
@@ -137,7 +137,7 @@ class LoadedModel:
         def __getattr__(self, name: str) -> Any:
             if hasattr(type(self), name):  # a property, and what it asks for is missing: that is told, not the property
                 return object.__getattribute__(self, name)
-            raise AttributeError(why_missing(name, type(self).__name__, ATTRIBUTES), name=name, obj=self)
+            raise AttributeError(why_missing(name, type(self).__name__, {**ATTRIBUTES, **OTHERS}), name=name, obj=self)
 
         def __setattr__(self, name: str, value: Any) -> None:
             if name not in SETTINGS:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["ATTRIBUTES", "ENCODING", "OPENING", "SETTINGS", "moved", "why_missing"]
+__all__ = ["ATTRIBUTES", "ENCODING", "OPENING", "OTHERS", "SETTINGS", "moved", "why_missing"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,6 +25,7 @@ _ENCODE = "pass it to encode, encode_query and encode_document"
 _SIMILARITY = "set it in the checkpoint, or call the function of embedrt.similarity"
 _TOKENIZER = "the tokenizer is finished: pass max_seq_length=, or set it up where it is exported"
 _FOLDER = "the artifact's folder is the model: copy it"
+_QUERY, _DOCUMENT = "encode_query is its name here", "encode_document is its name here"
 _TOKEN = "set the environment variable HF_TOKEN"
 
 OPENING: Mapping[str, str] = {
@@ -78,6 +79,17 @@ ATTRIBUTES: Mapping[str, str] = {
     "train": _GRAPH,
 }
 """What models have there and not here, likewise."""
+
+OTHERS: Mapping[str, str] = {
+    "compute_score": "a CrossEncoder's predict scores pairs of texts",
+    "embed": "encode gives vectors of a list, SentenceEncoder's encode_iter those of a stream",
+    "encode_corpus": _DOCUMENT,
+    "encode_queries": _QUERY,
+    "passage_embed": _DOCUMENT,
+    "query_embed": _QUERY,
+    "rerank": "a CrossEncoder's rank orders documents, predict scores pairs of texts",
+}
+"""What models of fastembed and FlagEmbedding have, likewise."""
 
 SETTINGS: Mapping[str, str] = {
     "activation_fn": _PREDICT,

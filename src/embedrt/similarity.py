@@ -102,6 +102,8 @@ def similarity_function(name: str, *, pairwise: bool = False) -> Callable[[Vecto
 
 def _floats(vectors: Vectors) -> Vectors:
     array = np.asarray(vectors)
+    if array.dtype.kind in "US":
+        raise TypeError("texts were passed, expected vectors: pass what encode gives of them")
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
 
 

@@ -12,10 +12,10 @@ from embedrt.cli import main
 from embedrt.cli.similarity import narrowest_table, similarity_lines, similarity_table
 
 
-def printed(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path, encoding: str) -> bytes:
-    """The bytes of stdout, of which text is strict."""
+def printed(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path, encoding: str, errors: str = "strict") -> bytes:
+    """The bytes of stdout."""
     stdout = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stdout, encoding=encoding))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stdout, encoding=encoding, errors=errors))
     monkeypatch.setattr(sys, "argv", ["embedrt", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -24,11 +24,14 @@ def printed(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path, encoding: s
     return stdout.getvalue()
 
 
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])  # the latter is Python's own where LC_ALL is POSIX
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii"])
-def test_an_encoding_that_lacks_a_character(monkeypatch: pytest.MonkeyPatch, tiny: Path, encoding: str) -> None:
-    assert b"max |?|" in printed(monkeypatch, "inspect", tiny, encoding=encoding)
+def test_an_encoding_that_lacks_a_character(
+    monkeypatch: pytest.MonkeyPatch, tiny: Path, encoding: str, errors: str
+) -> None:
+    assert b"max |?|" in printed(monkeypatch, "inspect", tiny, encoding=encoding, errors=errors)
     texts = ["a cat", "你好世界"]
-    answer = printed(monkeypatch, "similarity", tiny, *texts, "--json", encoding=encoding)
+    answer = printed(monkeypatch, "similarity", tiny, *texts, "--json", encoding=encoding, errors=errors)
     assert json.loads(answer.decode())["texts"] == texts
 
 

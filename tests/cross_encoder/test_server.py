@@ -66,6 +66,20 @@ def test_rerank(server: Server, reranker: CrossEncoder) -> None:
     ]
 
 
+def test_the_root_does_what_a_model_is_for(server: Server) -> None:
+    pairs, texts = {"inputs": [[QUERY, text] for text in DOCUMENTS]}, {"inputs": DOCUMENTS}
+    for name, route, body in (
+        ("reranker", "rerank", {"query": QUERY, "texts": DOCUMENTS}),
+        ("classifier", "predict", pairs),
+        ("dense", "embed", texts),
+    ):
+        status, found = ask(server, f"/models/{name}", body)
+        assert (status, found) == ask(server, f"/models/{name}/{route}", body)
+        assert status == 200
+        if name == "reranker":  # the first of them
+            assert ask(server, "/", body) == (status, found)
+
+
 @pytest.mark.parametrize("path", ["/v1/rerank", "/v2/rerank"])
 def test_cohere(server: Server, reranker: CrossEncoder, path: str) -> None:
     body = {"model": "reranker", "query": QUERY, "documents": DOCUMENTS, "top_n": 2, "return_documents": True}

@@ -58,6 +58,7 @@ def test_documents_and_queries(inference_free_artifact: Path, embed: Callable[..
     found = embed({"inputs": TEXTS})
     assert found == [entries(vector) for vector in documents]
     assert embed({"inputs": TEXTS, "prompt_name": "document"}) == found
+    assert embed({"inputs": TEXTS}, path="/") == found
     assert embed({"inputs": TEXTS, "prompt_name": "query"}) == [entries(vector) for vector in queries]
     assert embed({"inputs": TEXTS[0]}) == [entries(documents[0])]
     assert [len(row) for row in embed({"inputs": ["rain rain river", " "], "prompt_name": "query"})] == [2, 0]

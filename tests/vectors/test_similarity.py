@@ -129,6 +129,8 @@ def test_widths_and_shapes_that_do_not_fit_are_named(name: str) -> None:
         _ours(name)(np.ones((1, 2, 3)), np.ones((2, 3)))
     with pytest.raises(InputError, match=r"one shape, got \(2, 3\) and \(1, 3\)"):
         _ours(f"pairwise_{name}")(np.ones((2, 3)), np.ones((1, 3)))
+    with pytest.raises(TypeError, match="texts were passed, expected vectors: pass what encode gives of them"):
+        _ours(name)(["a cat"], ["a mat"])
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.int8])

@@ -99,7 +99,7 @@ def main() -> None:
 
 def _write_any_character() -> None:
     """Keep stdout from failing at what its encoding lacks (Windows' pipes, LANG=C), when the work is done: JSON is UTF-8."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in {"strict", "surrogateescape"}:
         encoding = "utf-8" if "--json" in sys.argv else sys.stdout.encoding
         sys.stdout.reconfigure(encoding=encoding, errors="replace")
 

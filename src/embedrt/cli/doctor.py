@@ -28,7 +28,7 @@ _INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "a
 def doctor(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[MODEL]", help="Artifact folder, .onnx file or Hub id: shows what runs where."),
+        typer.Argument(metavar="MODEL", help="Artifact folder, .onnx file or Hub id: shows what runs where."),
     ] = None,
     device: Device = "cpu",
     variant: Variant = None,

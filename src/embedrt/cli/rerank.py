@@ -19,7 +19,11 @@ def rerank(
     model: Model,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="What the documents are to answer.")],
     source: Annotated[
-        str, typer.Argument(metavar="DOCUMENTS", help="Text file (a document a line), .jsonl, or - for stdin.")
+        str,
+        typer.Argument(
+            metavar="DOCUMENTS",
+            help="Text file (a document a line), .jsonl, .csv, .tsv, .gz of these, .parquet, or - for stdin.",
+        ),
     ] = "-",
     top_k: Annotated[int | None, typer.Option(min=1, help="Show so many; without it, all.")] = None,
     text_field: TextField = "text",

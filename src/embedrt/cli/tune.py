@@ -17,7 +17,7 @@ from embedrt.artifact.folder import Artifact, locate, open_tokenizer
 from embedrt.cli.options import Device, Json, Model, Quiet, Revision, TextField
 from embedrt.corpus.reading import read_texts
 from embedrt.errors import InputError, ManifestError
-from embedrt.inference.layout import tuned_path, write_tuned
+from embedrt.inference.layout import prepare_tuned, tuned_path, write_tuned
 from embedrt.inference.session import parse_device, runtime_version
 from embedrt.progress import progress
 from embedrt.tuning import Candidate, Tuned
@@ -40,12 +40,16 @@ def tune(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure threads, workers and tokens a run here; encoders on this machine use what is best from then on."""
+    """Measure threads, workers and tokens a run here; encoders on this machine use what is best from then on.
+
+    It is kept in the folder EMBEDRT_CACHE, else in ~/.cache/embedrt.
+    """
     artifacts = [_artifact(model, name, revision) for name in _variants(model, variant, revision)]
     if forget:
         for artifact in artifacts:
             _kept_at(artifact, device).unlink(missing_ok=True)
         return
+    prepare_tuned(_kept_at(artifacts[0], device))
     lengths = _lengths(texts, text_field, artifacts[0].tokenizer) if texts is not None else None
     found: dict[str, Tuned] = {}
     with progress(round(seconds), shown=not quiet and sys.stderr.isatty(), doing="Measuring", unit="s") as advance:

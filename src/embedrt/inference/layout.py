@@ -21,7 +21,7 @@ from embedrt.inference.devices import Device
 from embedrt.machine.processor import processor_fields
 from embedrt.machine.threads import available_threads, physical_cores
 
-__all__ = ["Layout", "default_layout", "layout_for", "read_tuned", "tuned_path", "write_tuned"]
+__all__ = ["Layout", "default_layout", "layout_for", "prepare_tuned", "read_tuned", "tuned_path", "write_tuned"]
 
 _CPU = Device("cpu")
 _TOKEN_BUDGET = {"cpu": 512, "cuda": 16384}
@@ -100,9 +100,24 @@ def tuned_path(graph_sha256: str, runtime: str, *, device: Device = _CPU, folder
     return (folder or _folder()) / "tuned" / f"{graph_sha256[:16]}-{name}.json"
 
 
+def prepare_tuned(path: Path) -> None:
+    """Make the folder of ``path``, so that nothing is measured that cannot be kept.
+
+    Raises:
+        UnavailableError: nothing can be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError
+    except OSError as error:
+        raise UnavailableError(
+            f"{path.parent} cannot be written to, where the result would be kept: set EMBEDRT_CACHE to a folder that can"
+        ) from error
+
+
 def write_tuned(path: Path, layout: Layout) -> None:
-    """Keep ``layout`` for the next encoders; whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Keep ``layout`` for the next encoders, in a folder that is there; whole or not at all."""
     content = {"processor": _processor(), "layout": dataclasses.asdict(layout)}
     draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -4,6 +4,7 @@ Measured choices for the CPU: two of ONNX Runtime's own fusions are slower than 
 and weights are mapped from the file instead of copied (:mod:`embedrt.artifact.graphfile`).
 """
 
+import os
 import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -290,9 +291,8 @@ def _load(
     if outputs is not None:
         mapped = with_outputs(graph_without_links(path) if mapped is None else mapped, outputs)
     if mapped is not None:  # the folder that holds the bytes: in the Hub's cache each file is a link to another one
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", str(path.resolve().parent)
-        )
+        folder = os.fsencode(path.resolve().parent)  # bytes: the name of a folder need not be Unicode
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     try:
         session = onnxruntime.InferenceSession(str(path) if mapped is None else mapped, options, providers=providers)
     except Exception as error:

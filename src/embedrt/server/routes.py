@@ -22,7 +22,7 @@ MODEL = Route({"GET": openai.model, "HEAD": openai.model}, dialects.openai, labe
 
 def routes(health: Handler, metrics: Handler) -> dict[str, Route]:
     """Every route by its path; ``health`` and ``metrics`` know the server."""
-    found = {"/": Route(_reading(pages.index) | {"POST": tei.embed}, dialects.tei, public=_READING, label="/")}
+    found = {"/": Route(_reading(pages.index) | {"POST": tei.by_kind}, dialects.tei, public=_READING, label="/")}
     for path, handler in _POSTED_TEI.items():
         found[path] = Route({"POST": handler}, dialects.tei, label=path)
     for path in ("/v1/embeddings", "/embeddings"):

@@ -21,14 +21,33 @@ from embedrt.server.refusals import Refusal
 from embedrt.server.settings import Limits
 from embedrt.text.tokenizer import Piece, TextTokenizer
 
-__all__ = ["decode", "embed", "embed_all", "embed_sparse", "info", "predict", "rerank", "similarity", "tokenize"]
+__all__ = [
+    "by_kind",
+    "decode",
+    "embed",
+    "embed_all",
+    "embed_sparse",
+    "info",
+    "predict",
+    "rerank",
+    "similarity",
+    "tokenize",
+]
 
 _PIECE = 64
 """Results that are written without a pause."""
 
 
+async def by_kind(asking: Asking) -> Response:
+    """``POST /``: what the model is for, as text-embeddings-inference chooses."""
+    described = asking.model().description
+    if described.labels:
+        return await (rerank if len(described.labels) == 1 else predict)(asking)
+    return await (embed_sparse if described.kind == "sparse" else embed)(asking)
+
+
 async def embed(asking: Asking) -> Response:
-    """``POST /embed``, and ``POST /``: a vector a text."""
+    """``POST /embed``: a vector a text."""
     fields, model = await asking.fields(), asking.model()
     inputs = _inputs(asking, fields, _items(asking, fields, model))
     dimensions = fields.count("dimensions", most=model.description.dimension)

@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -84,7 +84,7 @@ class TextTokenizer:
                 f"there is no {path.name} in {path.parent}: copy the one of the checkpoint there"
             )
         try:
-            self._tokenizer = Tokenizer.from_file(str(path))
+            self._tokenizer = Tokenizer.from_buffer(path.read_bytes())  # a path that is no Unicode is none to from_file
         except Exception as error:
             raise IntegrityError(
                 f"{path} is not a tokenizer that this machine's tokenizers can read: {error}"
@@ -266,7 +266,11 @@ def as_texts(sentences: object, *, first: int = 0) -> list[str]:
     if isinstance(sentences, np.ndarray) and sentences.ndim > 0:
         sentences = sentences.tolist()
     if not isinstance(sentences, Sequence) or isinstance(sentences, bytes | bytearray):
-        raise TypeError(f"sentences is a {type(sentences).__name__}, expected a str or a list of str")
+        # what can be listed, but a table of pandas, whose items are the names of its columns
+        listable = isinstance(sentences, Iterable) and getattr(sentences, "ndim", 1) == 1
+        listed = listable and not isinstance(sentences, bytes | bytearray | Mapping)
+        advice = ": pass list(…) of it" if listed else ""
+        raise TypeError(f"sentences is a {type(sentences).__name__}, expected a str or a list of str{advice}")
     for index, text in enumerate(sentences, first):
         if not isinstance(text, str):
             raise TypeError(f"sentences[{index}] is a {type(text).__name__} ({text!r:.40}), expected a str")
