@@ -148,6 +148,11 @@ def _buckets(ranges: Floats, dim: int) -> tuple[Floats, Floats]:
         raise InputError(
             f"ranges are {ranges.shape}, expected finite numbers (2, {dim}): the smallest and the largest of each component"
         )
+    if (wrong := np.flatnonzero(ranges[0] > ranges[1])).size:
+        raise InputError(
+            f"ranges have a minimum above the maximum in component {wrong[0]}: {ranges[0, wrong[0]]} and "
+            f"{ranges[1, wrong[0]]}, expected the smallest of each in the first row, the largest in the second"
+        )
     low: Floats = ranges[0].astype(np.float32)
     step: Floats = (ranges[1].astype(np.float32) - low) / np.float32(_BUCKETS)
     return low, np.where(step == 0, np.float32(1), step)
