@@ -6,7 +6,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.arguments import require_whole
+from embedrt.arguments import not_finite, require_whole
 from embedrt.errors import InputError
 from embedrt.moving import moved
 from embedrt.progress import Advance
@@ -103,7 +103,4 @@ class _Best:
 
 def _require_numbers(scores: Scores) -> None:
     if np.isnan(scores).any():
-        raise InputError(
-            "some similarities are NaN, so vectors have NaN or infinity in them: leave out rows of which "
-            "np.isfinite(vectors).all(axis=1) is False"
-        )
+        raise not_finite("vectors", so="so that some similarities are NaN")

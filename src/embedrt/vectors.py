@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.arguments import require_whole
+from embedrt.arguments import not_finite, require_whole
 from embedrt.errors import InputError
 from embedrt.similarity import normalized
 
@@ -61,10 +61,7 @@ def quantize_embeddings(
     if precision == "float32":
         return embeddings
     if not np.isfinite(embeddings).all():
-        raise InputError(
-            "embeddings have NaN or infinity in them, which no few bits hold: leave out rows of which "
-            "np.isfinite(embeddings).all(axis=1) is False"
-        )
+        raise not_finite("embeddings", so="which no few bits hold")
     if precision in ("binary", "ubinary"):
         packed = np.packbits(embeddings > 0, axis=-1)
         return packed if precision == "ubinary" else (packed.astype(np.int16) - 128).astype(np.int8)
