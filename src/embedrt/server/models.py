@@ -27,7 +27,8 @@ class Description:
     precision: str
     sha256: str | None
     dimension: int
-    pooling: str
+    pooling: str | None
+    """None: the manifest names none."""
     max_tokens: int | None
     token_budget: int
     normalized: bool
