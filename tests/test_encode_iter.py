@@ -1,5 +1,6 @@
 """encode_iter: the vectors of encode, in order, with a bounded number of texts in hand."""
 
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embedrt import SentenceEncoder
-from embedrt.errors import InputError
+from embedrt.errors import BrokenTextError, InputError
 from embedrt.inference import runner
 
 TEXTS = [f"{'cat ' * (index % 11)}{'hello' if index % 3 else '猫'}" for index in range(95)]
@@ -87,6 +88,15 @@ def test_a_text_that_is_none_is_named_and_the_vectors_before_it_were_given(encod
     with pytest.raises(TypeError, match=r"sentences\[25\] is a int \(7\), expected a str"):
         taken.extend(encoder.encode_iter([*TEXTS[:25], 7]))  # type: ignore[list-item]
     assert len(taken) == 10
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_half_a_surrogate_pair_is_named_by_its_place_among_all_texts(encoder: SentenceEncoder) -> None:
+    texts = [*TEXTS[:25], "\ud83d", *TEXTS[:7]]
+    for call in (encoder.encode, lambda texts: list(encoder.encode_iter(texts))):
+        with pytest.raises(BrokenTextError, match=r"^sentences\[25\] holds half of a surrogate pair") as caught:
+            call(texts)
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
 @pytest.mark.usefixtures("small_windows")

@@ -4,7 +4,7 @@ import numpy as np
 
 from embedrt.errors import InputError
 
-__all__ = ["require_arrays", "require_positive", "require_whole"]
+__all__ = ["not_finite", "require_arrays", "require_positive", "require_whole"]
 
 
 def require_whole(name: str, number: object, *, optional: bool = True) -> None:
@@ -42,3 +42,10 @@ def require_arrays(*, convert_to_numpy: bool, convert_to_tensor: bool = False) -
             "tensors were asked for (convert_to_tensor, or convert_to_numpy=False), and there is no PyTorch here: "
             "leave that out, and pass the arrays to torch.from_numpy"
         )
+
+
+def not_finite(name: str, *, so: str) -> InputError:
+    """The error for vectors, called ``name`` by who passes them, with NaN or infinity in them; ``so``: what that means here."""
+    return InputError(
+        f"{name} have NaN or infinity in them, {so}: leave out rows of which np.isfinite({name}).all(axis=1) is False"
+    )

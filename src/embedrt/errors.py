@@ -15,6 +15,7 @@
     ├── FidelityError             a quantized variant is less faithful than its gate asks
     ├── JobError                  a process of a large job ended, or what it made cannot be written
     └── InputError                an argument is of the right type and a wrong value
+        └── BrokenTextError           a text is no Unicode text
 
 A wrong *type* is Python's own ``TypeError``. A message says what happened, what came, what was expected and what to type.
 """
@@ -22,6 +23,7 @@ A wrong *type* is Python's own ``TypeError``. A message says what happened, what
 __all__ = [
     "ArtifactError",
     "ArtifactNotFoundError",
+    "BrokenTextError",
     "CheckpointError",
     "EmbedrtError",
     "FidelityError",
@@ -101,3 +103,19 @@ class JobError(EmbedrtError):
 
 class InputError(EmbedrtError, ValueError):
     """An argument has the right type and a value that cannot be used."""
+
+
+class BrokenTextError(InputError):
+    """A text is no Unicode text. It knows its place, so that whoever cut a list into parts can name that in the whole list."""
+
+    def __init__(self, name: str, index: int) -> None:
+        """Item ``index`` of what callers call ``name``."""
+        super().__init__(name, index)  # what pickle makes it of again
+        self.name, self.index = name, index
+
+    def __str__(self) -> str:
+        """The message."""
+        return (
+            f"{self.name}[{self.index}] holds half of a surrogate pair, which is no character. "
+            "Decode the text again with errors='replace'"
+        )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.arguments import require_positive
+from embedrt.arguments import not_finite, require_positive
 from embedrt.errors import InputError
 from embedrt.in_role import Encodes
 from embedrt.moving import moved
@@ -219,6 +219,4 @@ def _require_usable(vectors: Vectors, top: int, min_score: float | None, block: 
 def _require_finite(norms: npt.NDArray[np.float64]) -> None:
     bad = np.flatnonzero(~np.isfinite(norms))
     if len(bad):
-        raise InputError(
-            f"vector {bad[0]} of {len(norms)} has NaN or infinity in it ({len(bad)} such vectors): leave them out"
-        )
+        raise not_finite("vectors", so=f"{len(bad)} of {len(norms)}, vector {bad[0]} first")

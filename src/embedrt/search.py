@@ -6,8 +6,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.arguments import require_positive
-from embedrt.errors import InputError
+from embedrt.arguments import not_finite, require_positive
 from embedrt.moving import moved
 from embedrt.progress import Advance
 from embedrt.similarity import cos_sim
@@ -100,7 +99,4 @@ class _Best:
 
 def _require_numbers(scores: Scores) -> None:
     if np.isnan(scores).any():
-        raise InputError(
-            "some similarities are NaN, so vectors have NaN or infinity in them: leave out rows of which "
-            "np.isfinite(vectors).all(axis=1) is False"
-        )
+        raise not_finite("vectors", so="so that some similarities are NaN")

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.arguments import require_whole
+from embedrt.arguments import not_finite, require_whole
 from embedrt.errors import InputError
 from embedrt.similarity import normalized
 
@@ -62,10 +62,7 @@ def quantize_embeddings(
     if precision == "float32":
         return embeddings
     if not np.isfinite(embeddings).all():
-        raise InputError(
-            "embeddings have NaN or infinity in them, which no few bits hold: leave out rows of which "
-            "np.isfinite(embeddings).all(axis=1) is False"
-        )
+        raise not_finite("embeddings", so="which no few bits hold")
     if precision in ("binary", "ubinary"):
         packed = np.packbits(embeddings > 0, axis=-1)
         return packed if precision == "ubinary" else (packed.astype(np.int16) - 128).astype(np.int8)
@@ -148,6 +145,11 @@ def _buckets(ranges: Floats, dim: int) -> tuple[Floats, Floats]:
     if ranges.shape != (2, dim) or not np.isfinite(ranges).all():
         raise InputError(
             f"ranges are {ranges.shape}, expected finite numbers (2, {dim}): the smallest and the largest of each component"
+        )
+    if (wrong := np.flatnonzero(ranges[0] > ranges[1])).size:
+        raise InputError(
+            f"ranges have a minimum above the maximum in component {wrong[0]}: {ranges[0, wrong[0]]} and "
+            f"{ranges[1, wrong[0]]}, expected the smallest of each in the first row, the largest in the second"
         )
     low: Floats = ranges[0].astype(np.float32)
     step: Floats = (ranges[1].astype(np.float32) - low) / np.float32(_BUCKETS)

@@ -91,3 +91,28 @@ def test_file_names_are_whole(monkeypatch: pytest.MonkeyPatch, prompted: Path, t
     assert "onnx/model_other.onnx" in "".join(cell[1].strip() for cell in cells)
     assert [float(cell[2]) for cell in cells if cell[2].strip()] == [0.0, 0.0]
     assert (" onnx/model_other.onnx " in answer) is not terminal
+
+
+def test_numbers_are_whole_on_the_narrowest_terminal(monkeypatch: pytest.MonkeyPatch, prompted: Path) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(Console, "is_terminal", property(lambda _console: True))
+    answer = printed(monkeypatch, "inspect", prompted, encoding="utf-8").decode()
+    cells = [line.split("│")[3:8] for line in answer.splitlines() if line.startswith("│")]
+    assert "…" not in answer
+    assert [[float(cell[at]) for at in (0, 2, 3, 4)] for cell in cells if cell[0].strip()] == [[0, 0, 1, 1]] * 2
+
+
+@pytest.mark.parametrize("command", ["search", "pairs"])
+def test_texts_are_whole_in_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, prompted: Path, tmp_path: Path, command: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    text, file = " ".join(["some words"] * 30), tmp_path / "texts.txt"
+    file.write_text(f"{text}\nothers\n", encoding="utf-8")
+    queries = ["words"] if command == "search" else []
+    assert text in printed(monkeypatch, command, prompted, file, *queries, encoding="utf-8").decode()
+
+
+def test_a_line_a_fact_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    assert "int8 products" in printed(monkeypatch, "doctor", encoding="utf-8").decode()

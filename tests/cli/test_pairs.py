@@ -1,6 +1,7 @@
 """``embedrt pairs``: the tiny artifact's pairs against numpy, what is shown, what is refused, and the spilled road."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from rich.console import Console
 
 from embedrt import SentenceEncoder
 from embedrt.cli import pairs as pairs_module
@@ -63,9 +65,10 @@ def lines_of(content: str) -> list[dict[str, Any]]:
 def test_table(run: Run, tiny: Path, texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"│ {PAIR_TEXTS[5].strip()} │" in run("pairs", tiny, texts).out  # 200 columns
     monkeypatch.setenv("COLUMNS", "56")
+    monkeypatch.setattr(Console, "is_terminal", property(lambda _console: True))
     ended = run("pairs", tiny, texts, "--top", "8")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out == TABLE
+    assert re.sub(r"\x1b\[[\d;]*m", "", ended.out) == TABLE
 
 
 def test_json_lines_agree_with_numpy(run: Run, tiny: Path, texts: Path, reference: Callable[..., Any]) -> None:

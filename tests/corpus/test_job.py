@@ -1,7 +1,10 @@
 """Large jobs: every text once, whole parts or none, and on from where it was stopped."""
 
 import datetime as dt
+import errno
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -198,6 +201,41 @@ def test_what_a_killed_job_leaves_is_taken_away(job: Corpus, options: EncodeOpti
     (job.output / ".a.txt-00000.parquet.bak").write_text("precious", encoding="utf-8")
     assert map_corpus(job, options).parts == 9
     assert sorted(parts_of(job.output)) == [".a.txt-00000.parquet.bak", *names_of("parquet")]
+
+
+_WRITES_FOR_EVER = """
+import sys, time
+from pathlib import Path
+from embedrt.corpus.lock import alone_in
+with alone_in(Path(sys.argv[1])):
+    print("inside", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_second_job_is_refused_until_the_first_one_ends_or_is_killed(job: Corpus, options: EncodeOptions) -> None:
+    map_corpus(job, options)
+    first = subprocess.Popen(
+        [sys.executable, "-c", _WRITES_FOR_EVER, str(job.output)], stdout=subprocess.PIPE, text=True
+    )
+    assert first.stdout is not None
+    assert first.stdout.readline() == "inside\n"
+    for second in (job, replace(job, overwrite=True)):
+        with pytest.raises(InputError, match=r"^another job is writing into .*vectors: wait for its end, or pass"):
+            map_corpus(second, options)
+    first.kill()
+    first.wait()
+    first.stdout.close()
+    assert map_corpus(job, options).there_already == 9
+    assert map_corpus(replace(job, overwrite=True), options).parts == 9
+
+
+def test_a_file_system_without_locks(job: Corpus, options: EncodeOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_arguments: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    assert map_corpus(job, options).parts == 9
 
 
 def test_notes_that_were_cut_short(job: Corpus, options: EncodeOptions) -> None:

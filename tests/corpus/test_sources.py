@@ -121,14 +121,21 @@ def test_long_fields(tmp_path: Path) -> None:
         (b"", "has no column 'text', it has none: see --text-field"),
         (b'text\n"no end', r"t\.csv, line 2 cannot be read: unexpected end of data$"),
         (b'text\na\n"b" c\nd\n', r"""t\.csv, line 3 cannot be read: ',' expected after '"'$"""),
-        (b"text\n\xff\n", r"t\.csv, line 2 is not UTF-8 text: convert the file, or pass another one$"),
-        (b"text\n" + b"a\n" * 9999 + b"\xff\n", r"t\.csv, line 10001 is not UTF-8 text"),
+        (b"text,\xff\n", r"t\.csv, line 1 is not UTF-8 text: convert the file, or pass another one$"),
     ],
 )
 def test_what_is_no_table(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(InputError, match=message):
         read(tmp_path / "t.csv", skip_invalid=True)
+
+
+def test_rows_that_are_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"text,id\n" + b"a,1\n" * 9999 + b"b,\xff\nc,2\n")
+    with pytest.raises(InputError, match=r"t\.csv, line 10001 is not UTF-8 text: .* Or leave such rows out"):
+        read(tmp_path / "t.csv", rows=20_000)
+    [piece], _ = read(tmp_path / "t.csv", rows=20_000, skip_invalid=True)
+    assert (len(piece.texts), piece.texts[-1], piece.skipped) == (10_000, "c", 1)
 
 
 def test_rows_of_another_width(tmp_path: Path) -> None:

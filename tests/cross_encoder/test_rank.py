@@ -68,6 +68,14 @@ def test_bad_input(
     assert message in str(raised.value)
 
 
+def test_half_a_surrogate_pair_is_named_by_its_place_among_all_documents(
+    reranker: CrossEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("embedrt.inference.runner._WINDOW", 4)
+    with pytest.raises(InputError, match=r"^pairs\[9\] holds half of a surrogate pair"):
+        reranker.rank("q", [*"abcdefghi", "\ud800", "j"])
+
+
 def test_several_scores_have_no_order(tmp_path: Path, write_reranker: Callable[..., Path]) -> None:
     several = CrossEncoder(write_reranker(tmp_path / "labels", labels=("low", "high"), activation="softmax"))
     with pytest.raises(InputError, match=r"gives 2 scores a pair \(low, high\), and rank needs one: use predict"):

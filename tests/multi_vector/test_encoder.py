@@ -182,6 +182,17 @@ def test_bad_input(
         call(encoder)
 
 
+def test_half_a_surrogate_pair_is_named_by_its_place_among_all_texts(
+    artifact: Path, hybrid_artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("embedrt.inference.runner._WINDOW", 4)
+    texts = [*"abcdefghi", "\ud83d", "j"]
+    with MultiVectorEncoder(artifact) as encoder, HybridEncoder(hybrid_artifact) as hybrid:
+        for call in (encoder.encode, lambda texts: encoder.rank("a", texts), hybrid.encode):
+            with pytest.raises(InputError, match=r"^sentences\[9\] holds half of a surrogate pair"):
+                call(texts)
+
+
 def test_a_closed_encoder(artifact: Path) -> None:
     encoder = MultiVectorEncoder(artifact)
     encoder.close()

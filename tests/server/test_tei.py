@@ -79,7 +79,7 @@ def test_a_prompt_is_left_out_only_where_a_text_begins_with_it(server: Any, ask:
 def test_texts_are_cut_where_it_is_asked_for(server: Any, ask: Ask, original: SentenceEncoder) -> None:
     text = " ".join(["hello"] * 13 + ["cat"] * 7)  # 20 words; 14 of them are kept
     right, left = " ".join(text.split()[:14]), " ".join(text.split()[-14:])
-    for side, kept in (("right", right), ("left", left), ("Left", left)):
+    for side, kept in (("right", right), (None, right), ("left", left), ("Left", left)):
         found = ask(server, "POST", "/embed", {"inputs": text, "truncate": True, "truncation_direction": side}).json
         np.testing.assert_array_equal(np.array(found, dtype=np.float32), original.encode([kept]))
     assert ask(server, "POST", "/embed", {"inputs": right, "truncate": False}).status == 200
@@ -164,6 +164,10 @@ def test_info(server: Any, ask: Ask, original: SentenceEncoder) -> None:
         "sha": None,
         "docker_label": None,
     }
+
+
+def test_info_names_no_pooling_that_nobody_named(server: Any, ask: Ask) -> None:
+    assert ask(server, "GET", "/models/plain/info").json["model_type"] == {"embedding": {"pooling": "unknown"}}
 
 
 def _error(message: str, kind: str = "Validation") -> dict[str, str]:

@@ -109,6 +109,17 @@ def test_several_windows_keep_their_order(encoder: SparseEncoder, monkeypatch: p
     assert all(same_bits(a, b) for a, b in zip(found, expected, strict=True))
 
 
+def test_half_a_surrogate_pair_is_named_by_its_place_among_all_texts(
+    encoder: SparseEncoder, inference_free_artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("embedrt.inference.runner._WINDOW", 4)
+    texts = [*"abcdefghi", "\ud83d", "j"]
+    with SparseEncoder(inference_free_artifact) as static:
+        for call in (encoder.encode, static.encode_query):
+            with pytest.raises(InputError, match=r"^sentences\[9\] holds half of a surrogate pair"):
+                call(texts)
+
+
 def test_equal_texts_have_equal_terms(encoder: SparseEncoder) -> None:
     texts = [TEXTS[0], TEXTS[2], TEXTS[0], "", TEXTS[2], *[TEXTS[0]] * 100]
     for text, vector in zip(texts, encoder.encode(texts), strict=True):

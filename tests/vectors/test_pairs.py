@@ -196,7 +196,7 @@ def test_ranking_is_closed_where_nothing_can_be_better() -> None:
         ({"vectors": np.zeros((3, 2), dtype=np.int8)}, "vectors are int8 of shape"),
         (
             {"vectors": np.array([[1, 2], [1, np.nan], [np.inf, 0]])},
-            r"vector 1 of 3 has NaN or infinity in it \(2 such",
+            r"^vectors have NaN or infinity in them, 2 of 3, vector 1 first: leave out rows of which np\.isfinite",
         ),
     ],
 )

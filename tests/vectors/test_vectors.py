@@ -132,6 +132,14 @@ def test_ranges_of_other_numbers() -> None:
             quantize_embeddings(_corpus(), "int8", **options)
 
 
+def test_ranges_whose_ends_are_exchanged() -> None:
+    ranges = np.stack([np.full(19, -1, np.float32), np.ones(19, np.float32)])
+    ranges[:, 7] = 0.5, -0.5
+    message = "ranges have a minimum above the maximum in component 7: 0.5 and -0.5, expected the smallest"
+    with pytest.raises(InputError, match=f"^{message}"):
+        quantize_embeddings(_corpus(), "int8", ranges=ranges)
+
+
 def test_calibration_of_another_width() -> None:
     message = "calibration_embeddings are (120, 18), expected the width of the embeddings, which are (5, 19)"
     with pytest.raises(InputError, match=re.escape(message)):

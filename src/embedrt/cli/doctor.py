@@ -5,13 +5,13 @@ import platform
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from embedrt import __version__
 from embedrt.artifact.folder import locate
 from embedrt.cli.options import Device, Json, Revision, Variant
+from embedrt.cli.tables import table_console
 from embedrt.errors import UnavailableError
 from embedrt.inference.installation import conflict, onnxruntime_packages
 from embedrt.inference.placement import Placed, strays
@@ -89,7 +89,7 @@ def _as_json(one: Placed) -> dict[str, Any]:
 
 
 def _print(facts: dict[str, Any], placed: list[Placed], problems: list[str], device: str) -> None:
-    console = Console(highlight=False)
+    console = table_console()
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in facts.items():
         table.add_row(Text(name, style="bold"), Text(_words(value)))

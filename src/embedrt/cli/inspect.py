@@ -15,6 +15,8 @@ from embedrt.cli.tables import table_console
 from embedrt.errors import ManifestError
 
 __all__ = ["inspect"]
+_NARROWEST = 72
+"""Columns below which numbers of the table of variants would be cut."""
 
 
 def inspect(model: Model, revision: Revision = None, json: Json = False) -> None:
@@ -25,7 +27,7 @@ def inspect(model: Model, revision: Revision = None, json: Json = False) -> None
     if json:
         typer.echo(json_module.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False))
         return
-    console = table_console()
+    console = table_console(narrowest=_NARROWEST)
     console.print(_facts(manifest))
     console.print(_variants(manifest))
     for name, variant in manifest.variants.items():

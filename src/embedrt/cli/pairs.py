@@ -10,7 +10,6 @@ from typing import IO, Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -27,6 +26,7 @@ from embedrt.cli.options import (
     Threads,
     Variant,
 )
+from embedrt.cli.tables import table_console
 from embedrt.corpus.reading import name_of, read_texts
 from embedrt.corpus.writing import replacing, require_stdout, writer_for
 from embedrt.encoder import SentenceEncoder
@@ -99,7 +99,7 @@ def pairs(
     elif json:
         _write_lines(require_stdout(), found, texts)
     else:
-        console = Console(highlight=False)
+        console = table_console()
         console.print(pairs_table(found, texts, width=console.width))
 
 
@@ -160,7 +160,7 @@ def _write_lines(file: IO[bytes], found: Pairs, texts: list[str]) -> None:
 def pairs_table(found: Pairs, texts: list[str], *, width: int) -> Table:
     """A row a pair, of two lines: score, number and text of the first; below them, number and text of the second."""
     room = max(_SHORTEST_TEXT, width - _BESIDE - max(len(_NUMBER), len(str(len(texts)))))
-    table = Table("score", Column(_NUMBER, justify="right"), "text")
+    table = Table(Column("score", no_wrap=True), Column(_NUMBER, justify="right", no_wrap=True), "text")
     for score, first, second in zip(*(column.tolist() for column in found), strict=True):
         shown = Text("\n").join(_shortened(texts[index], room) for index in (first, second))
         table.add_row(f"{score:.4f}", f"{first + 1}\n{second + 1}", shown)

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from embedrt.cli.options import Device, Json, Model, Quiet, Revision, Source, TextField, Threads, Variant
+from embedrt.cli.tables import table_console
 from embedrt.corpus.reading import name_of, read_texts
 from embedrt.cross_encoder import CrossEncoder
 from embedrt.encoder import SentenceEncoder
@@ -61,7 +61,7 @@ def search(
     if json:
         typer.echo(json_module.dumps(answers, ensure_ascii=False))
         return
-    console = Console(highlight=False)
+    console = table_console()
     for answer in answers:
         console.print(_table(answer))
 
@@ -87,7 +87,13 @@ def _result(score: float, index: int, texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _table(answer: dict[str, Any]) -> Table:
-    table = Table("score", Column("number", justify="right"), "text", title=Text(answer["query"]), title_justify="left")
+    table = Table(
+        Column("score", no_wrap=True),
+        Column("number", justify="right", no_wrap=True),
+        "text",
+        title=Text(answer["query"]),
+        title_justify="left",
+    )
     for result in answer["results"]:
         table.add_row(f"{result['score']:.4f}", str(result["number"]), Text(result["text"]))
     return table

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from embedrt.artifact.folder import Artifact, locate, open_tokenizer
 from embedrt.cli.options import Device, Json, Model, Quiet, Revision, TextField
+from embedrt.cli.tables import table_console
 from embedrt.corpus.reading import read_texts
 from embedrt.errors import InputError, ManifestError
 from embedrt.inference.layout import prepare_tuned, tuned_path, write_tuned
@@ -92,7 +92,7 @@ def _report(found: dict[str, Tuned], folder: Path, *, json: bool) -> None:
         content = {name: _plain(tuned) for name, tuned in found.items()}
         typer.echo(json_module.dumps(content, indent=2))
         return
-    console = Console(highlight=False)
+    console = table_console()
     for name, tuned in found.items():
         console.print(_table(name, tuned))
     quickest = min(found, key=lambda name: _kept(found[name].latency, found[name]).best)
@@ -103,7 +103,7 @@ def _report(found: dict[str, Tuned], folder: Path, *, json: bool) -> None:
 
 
 def _table(name: str, tuned: Tuned) -> Table:
-    table = Table("", "layout", "measured", "", title=name, title_justify="left")
+    table = Table("", "layout", Column("measured", no_wrap=True), "", title=name, title_justify="left")
     for candidates in (tuned.latency, tuned.throughput):
         best = _kept(candidates, tuned)
         for candidate in candidates:

@@ -10,6 +10,7 @@ from typing import Any
 
 from embedrt.arguments import require_positive
 from embedrt.artifact.folder import hashes_beside_graph, locate, serving_from_hub_files, sha256_of
+from embedrt.corpus.lock import alone_in
 from embedrt.corpus.parts import Form, is_half_written, is_part, part_path
 from embedrt.corpus.sources import Piece, Reading, Source, find_sources, pieces
 from embedrt.corpus.state import STATE_FILE, State
@@ -75,7 +76,8 @@ def map_corpus(
         shown: a progress bar on stderr, in bytes of the corpus.
 
     Raises:
-        InputError: something in the corpus cannot be read, or the folder holds vectors of something else.
+        InputError: something in the corpus cannot be read, or the folder holds vectors of something else, or another job is
+            writing into it.
         ProviderError: a device is not there.
         KindError: the model does not give one vector a text.
         JobError: a process ended, or a part cannot be written.
@@ -90,18 +92,25 @@ def map_corpus(
     settings = _settings(corpus, options)
     if corpus.form == "parquet":
         require_pyarrow()
+    with alone_in(corpus.output):
+        state = _state(corpus, settings)
+        with progress(sum(one.state["bytes"] for one in sources), shown=shown, doing="Embedding", unit="B") as advance:
+            ledger = _Ledger(corpus, state, report, advance)
+            for piece in through_stations(ledger.jobs(sources), options, devices):
+                ledger.done(piece)
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+def _state(corpus: Corpus, settings: dict[str, Any]) -> State:
+    """What is known of the output; what killed jobs left half written is taken away, with ``overwrite`` all of it."""
     if corpus.overwrite and (corpus.output / STATE_FILE).is_file():
         _clear(corpus.output)
     state = State(corpus.output, settings)
     for path in corpus.output.rglob(".*"):
         if is_half_written(path.name):
             path.unlink(missing_ok=True)
-    with progress(sum(one.state["bytes"] for one in sources), shown=shown, doing="Embedding", unit="B") as advance:
-        ledger = _Ledger(corpus, state, report, advance)
-        for piece in through_stations(ledger.jobs(sources), options, devices):
-            ledger.done(piece)
-    report.seconds = time.perf_counter() - began
-    return report
+    return state
 
 
 def _clear(folder: Path) -> None:
@@ -114,9 +123,11 @@ def _clear(folder: Path) -> None:
         known = path.name == STATE_FILE or is_part(path.name) or is_half_written(path.name)
         if path.is_file() and not known:
             raise InputError(f"{path} is no part of a job that could begin anew: move it away, or pass a new folder")
-    place = folder.resolve()  # rmtree refuses links
-    shutil.rmtree(place)
-    place.mkdir()  # where links go on leading
+    for path in folder.iterdir():  # the folder itself stays: it is locked, and links may lead to it
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 class _Ledger:

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from embedrt.errors import InputError
 
-__all__ = ["Record", "as_json", "decoded", "record_of"]
+__all__ = ["Record", "as_json", "decoded", "is_whole", "not_utf8", "record_of"]
 
 Record = dict[str, Any]
 """A text under ``text_field``, and whatever else its line held."""
@@ -21,7 +21,7 @@ def record_of(line: str, number: int, source: str, text_field: str) -> Record:
     try:
         record = _from_json(line)
         # only an escape makes a half; one mark is sought ten times as fast as two, and most lines have no backslash
-        whole = "\\" not in line or "\\u" not in line or _is_whole(record)
+        whole = "\\" not in line or "\\u" not in line or is_whole(record)
     except json.JSONDecodeError as error:
         raise InputError(f"{source}, line {number} is not JSON: {error}") from error
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets in each other
@@ -45,7 +45,7 @@ _from_json = json.JSONDecoder(parse_constant=_refused).decode
 """Without NaN and Infinity, which are no JSON; 1e400 is let through: a look at each number costs too much."""
 
 
-def _is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> bool:
     """Whether every text in it can be written to a file."""
     if isinstance(value, str):
         try:
@@ -53,8 +53,8 @@ def _is_whole(value: Any) -> bool:
         except UnicodeEncodeError:
             return False
     if isinstance(value, dict):
-        return _is_whole("".join(value)) and all(map(_is_whole, value.values()))
-    return not isinstance(value, list) or all(map(_is_whole, value))
+        return is_whole("".join(value)) and all(map(is_whole, value.values()))
+    return not isinstance(value, list) or all(map(is_whole, value))
 
 
 def as_json(record: Record) -> str:
@@ -85,4 +85,9 @@ def decoded(line: bytes, number: int, source: str) -> str:
     try:
         return line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
-        raise InputError(f"{source}, line {number} is not UTF-8 text: convert the file, or pass another one") from error
+        raise not_utf8(source, number) from error
+
+
+def not_utf8(source: str, number: int) -> InputError:
+    """A line that cannot be decoded."""
+    return InputError(f"{source}, line {number} is not UTF-8 text: convert the file, or pass another one")

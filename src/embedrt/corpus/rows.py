@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from embedrt.corpus.lines import Record, decoded, record_of
+from embedrt.corpus.lines import Record, decoded, is_whole, not_utf8, record_of
 from embedrt.errors import InputError
 
 __all__ = ["ROW_SUFFIXES", "UNREADABLE", "Rows", "open_rows", "rows_of"]
@@ -58,7 +58,7 @@ def open_rows(path: Path, text_field: str) -> Iterator[Rows]:
         content: Any = stack.enter_context(gzip.open(file)) if path.suffix.lower() == ".gz" else file
         if name.endswith((".csv", ".tsv")):
             reader = stack.enter_context(_cells(content, "\t" if name.endswith(".tsv") else ","))
-            stack.enter_context(_faults_by_line(reader, content, path))
+            stack.enter_context(_faults_by_line(reader, path))
             names = _columns(reader, path, text_field)
             yield Rows(*_table(reader, names, path), file.tell, names)
         else:
@@ -78,30 +78,28 @@ def rows_of(
 
 @contextmanager
 def _cells(content: IO[bytes], delimiter: str) -> Iterator[Any]:
-    """The reader of Python's csv, for fields of any length."""
+    """The reader of Python's csv, for fields of any length; bytes that are not UTF-8 are halves of surrogate pairs in them."""
     limit = csv.field_size_limit(_LONGEST_FIELD)
+    lines = io.TextIOWrapper(content, "utf-8-sig", errors="surrogateescape", newline="")
     try:
-        yield csv.reader(io.TextIOWrapper(content, "utf-8-sig", newline=""), delimiter=delimiter, strict=True)
+        yield csv.reader(lines, delimiter=delimiter, strict=True)
     finally:
         csv.field_size_limit(limit)
 
 
 @contextmanager
-def _faults_by_line(reader: Any, content: IO[bytes], path: Path) -> Iterator[None]:
+def _faults_by_line(reader: Any, path: Path) -> Iterator[None]:
     """Raises what reading raises as InputError that names the line."""
     try:
         yield
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num} cannot be read: {error}") from error
-    except UnicodeDecodeError:
-        content.seek(0)  # text is decoded some lines at a time, which are not numbered
-        for at, line in enumerate(content, 1):
-            decoded(line, at, str(path))
-        raise
 
 
 def _columns(reader: Any, path: Path, text_field: str) -> list[str]:
     names: list[str] = next(reader, [])
+    if not is_whole(names):
+        raise not_utf8(str(path), reader.line_num)
     if text_field not in names:
         raise InputError(
             f"{path} has no column {text_field!r}, it has {', '.join(names) or 'none'}: see --text-field. "
@@ -116,6 +114,8 @@ def _table(reader: Any, names: list[str], path: Path) -> tuple[Iterator[Row], Ca
     def record(at: int, cells: list[str]) -> Record:
         if len(cells) != len(names):
             raise InputError(f"{path}, line {at} has {len(cells)} fields, and the first line names {len(names)}")
+        if not is_whole("".join(cells)):
+            raise not_utf8(str(path), at)
         return dict(zip(names, cells, strict=True))
 
     return ((reader.line_num, cells) for cells in reader if cells), record

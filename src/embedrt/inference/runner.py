@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from embedrt.artifact.manifest import Serving
+from embedrt.errors import BrokenTextError
 from embedrt.inference.batching import Batch, plan_batches
 from embedrt.inference.layout import Layout
 from embedrt.inference.repeats import run_once
@@ -18,7 +19,7 @@ from embedrt.inference.session import GraphSession
 from embedrt.inference.workers import Busy
 from embedrt.text.tokenizer import as_texts
 
-__all__ = ["Runner", "text_windows", "windows"]
+__all__ = ["Runner", "counted", "text_windows", "windows"]
 
 _WINDOW = 8192
 """Inputs that are tokenized and grouped together: enough that groups of one length fill their batches."""
@@ -79,7 +80,7 @@ class Runner:
         held: deque[tuple[Result, Pending]] = deque()
         try:
             with Busy():
-                for work in works:
+                for work in counted(works, lambda work: len(work.tokens)):
                     running = self._scheduler.submit(*self._planned(work))
                     held.append((work.result, running))
                     if len(held) == _HELD:
@@ -116,6 +117,21 @@ def text_windows(texts: Iterable[str]) -> Iterator[list[str]]:
     for window in windows(texts):
         yield as_texts(window, first=first)
         first += len(window)
+
+
+def counted(parts: Iterable[Item], texts: Callable[[Item], int]) -> Iterator[Item]:
+    """``parts`` of a list of texts, as they are made; a broken text is counted from the first of all.
+
+    Raises:
+        BrokenTextError: making a part raised it.
+    """
+    before = 0
+    try:
+        for part in parts:
+            before += texts(part)
+            yield part
+    except BrokenTextError as error:
+        raise BrokenTextError(error.name, before + error.index) from error
 
 
 def _finished(held: deque[tuple[Result, Pending]]) -> Result:

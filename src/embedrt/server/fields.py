@@ -82,8 +82,10 @@ class Fields:
         return value
 
     def side(self, name: str) -> Side:
-        """Left or right."""
-        value = self._content.get(name, "right")
+        """Left or right; right where nothing is said."""
+        value = self._content.get(name)
+        if value is None:
+            return "right"
         if not isinstance(value, str) or value not in _SIDES:
             raise Refusal("validation", f"`{name}` must be left or right", param=name)
         return _SIDES[value]

@@ -92,7 +92,7 @@ class Held:
             precision=manifest.variants[variant].precision if manifest and variant else "unknown",
             sha256=self.artifact.graph_sha256,
             dimension=self.serving.dimension,
-            pooling="+".join(self.serving.pooling) or "mean",
+            pooling="+".join(self.serving.pooling) or "unknown",
             max_tokens=self.tokenizer.max_seq_length,
             token_budget=self.layout.token_budget,
             normalized=self.serving.normalize,

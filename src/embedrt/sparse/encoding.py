@@ -21,7 +21,7 @@ from embedrt.artifact.kinds import Sparse
 from embedrt.artifact.loaded_files import require_unchanged, states_of
 from embedrt.errors import IntegrityError
 from embedrt.inference.batching import Batch
-from embedrt.inference.runner import Runner, windows
+from embedrt.inference.runner import Runner, counted, windows
 from embedrt.inference.scheduling import Arrays, Mask, Work
 from embedrt.inference.session import TOKEN_WEIGHTS
 from embedrt.opening import Opened
@@ -147,10 +147,12 @@ class StaticTerms:
     def encode(self, texts: list[str], request: SparseRequest) -> SparseVectors:
         """The vectors of ``texts``, in their order: each term once, whatever its number."""
         done = []
-        for window in windows(texts):
-            vectors = self.weighed(self.tokenizer.encode(prefixed(window, request.prefix), special_tokens=False))
-            done.append(_kept(vectors, request.max_active_dims))
-            request.advance(len(window))
+        tokenized = (
+            self.tokenizer.encode(prefixed(window, request.prefix), special_tokens=False) for window in windows(texts)
+        )
+        for tokens in counted(tokenized, len):
+            done.append(_kept(self.weighed(tokens), request.max_active_dims))
+            request.advance(len(tokens))
         return SparseVectors.concatenated(done, dimension=len(self._weights))
 
     def weighed(self, tokens: TokenRows) -> SparseVectors:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
-from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError
+from embedrt.errors import ArtifactNotFoundError, BrokenTextError, IntegrityError
 from embedrt.machine.threads import available_threads
 from embedrt.text.pair_template import PairTemplate, PairText
 from embedrt.text.word_cache import WordCache
@@ -118,7 +118,7 @@ class TextTokenizer:
                 ]
             )
         except TypeError as error:  # the library's answer to a str that is no Unicode text
-            raise InputError(_broken_text(texts)) from error
+            raise BrokenTextError("sentences", _broken(texts)) from error
 
     def encode_pairs(self, pairs: Sequence[tuple[str, ...]], *, with_types: bool) -> TokenRows:
         """Token ids of each pair; where it is too long, the longer one of its texts is cut, token by token.
@@ -130,7 +130,7 @@ class TextTokenizer:
         try:
             rows = self._pair_rows(pairs)
         except TypeError as error:  # the library's answer to a str that is no Unicode text
-            raise InputError(_broken_text(["".join(pair) for pair in pairs], "pairs")) from error
+            raise BrokenTextError("pairs", _broken(["".join(pair) for pair in pairs])) from error
         ids = token_rows([row for row, _ in rows])
         if not with_types:
             return ids
@@ -247,12 +247,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_tokenize_on_one_thread)
 
 
-def _broken_text(texts: Sequence[str], name: str = "sentences") -> str:
-    broken = next(index for index, text in enumerate(texts) if any("\ud800" <= mark <= "\udfff" for mark in text))
-    return (
-        f"{name}[{broken}] holds half of a surrogate pair, which is no character. "
-        "Decode the text again with errors='replace'"
-    )
+def _broken(texts: Sequence[str]) -> int:
+    """Which of ``texts`` holds half of a surrogate pair."""
+    return next(index for index, text in enumerate(texts) if any("\ud800" <= mark <= "\udfff" for mark in text))
 
 
 def as_texts(sentences: object, *, first: int = 0) -> list[str]:
