@@ -47,6 +47,25 @@ def test_every_request(start: Start) -> None:
     assert 5e6 < engine.resident() < 1e9  # an interpreter with numpy
 
 
+def test_no_time_counts_without_a_vector_for_each_text(start: Start) -> None:
+    engine, texts = start("loses_some"), ["a"] * 101
+    engine.load()
+    assert len(engine.encode(texts[:64])) == 64
+    for ask in (engine.time, engine.encode):
+        with pytest.raises(EngineError, match=r"failed: ValueError: 101 texts gave 100 vectors$"):
+            ask(texts)
+
+
+def test_no_time_counts_for_what_is_no_vector(start: Start) -> None:
+    engine = start("not_finite")
+    engine.load()
+    for ask in (engine.time, engine.stream, engine.encode):
+        with pytest.raises(EngineError, match=r"failed: ValueError: some vectors are not finite$"):
+            ask(["a", "b"])
+    with pytest.raises(EngineError, match=r"'cold_start' failed: ValueError: some vectors are not finite$"):
+        start("not_finite").cold_start("a")
+
+
 def test_libraries_cannot_write_into_the_protocol(start: Start) -> None:
     engine = start("noisy")
     assert engine.load()["kind"] == "noisy"
