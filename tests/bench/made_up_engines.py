@@ -61,3 +61,9 @@ def loses_some(threads: int) -> Loaded:
 
 def not_finite(threads: int) -> Loaded:
     return lambda texts: np.full((len(texts), 2), np.nan), {}
+
+
+def hangs(threads: int) -> Loaded:
+    import time
+
+    return lambda texts: time.sleep(60), {}

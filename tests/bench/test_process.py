@@ -93,6 +93,22 @@ def test_a_process_that_dies_leaves_its_last_words(start: Start) -> None:
         engine.encode(["a"])
 
 
+def test_an_engine_that_hangs(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = start("hangs")
+    engine.load()
+    monkeypatch.setattr("embedrt_bench.engines.process._PATIENCE", 0.1)
+    with pytest.raises(EngineError, match=r"^hangs: it gave no answer to 'time' within 0.1 s$"):
+        engine.time(["a"])
+
+
+def test_an_interpreter_that_prints_as_it_starts(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the worker's first line, so that no worker can keep it from stdout."""
+    (tmp_path / "sitecustomize.py").write_text("print('welcome')\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{HERE}")
+    with pytest.raises(EngineError, match=r"^quiet: at 'load' its interpreter printed 'welcome\\n', not an answer$"):
+        start("quiet").load()
+
+
 def test_a_loader_that_fails(start: Start) -> None:
     with pytest.raises(EngineError, match=r"^broken: 'load' failed: ImportError: a library is not there$"):
         start("broken").load()
