@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from embedrt_bench.engines.peers import OWN, python_of, why_missing
 from embedrt_bench.engines.prepared import Prepared, Source
-from embedrt_bench.engines.process import EngineProcess
+from embedrt_bench.engines.process import EngineError, EngineProcess
 from embedrt_bench.machine import instructions
 
 from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
@@ -170,7 +170,13 @@ def _missing_variant(variant: str, source: Source) -> str | None:
 
 
 def open_engine(spec: EngineSpec, source: Source, prepared: Prepared, *, threads: int) -> EngineProcess:
-    """The engine's process, started and not yet loaded; its files are made if they are not there."""
-    settings: Mapping[str, Any] = spec.options(source, prepared)
+    """The engine's process, started and not yet loaded; its files are made if they are not there.
+
+    EngineError in this engine's name where they cannot be made, or it cannot be started.
+    """
+    try:
+        settings: Mapping[str, Any] = spec.options(source, prepared)
+    except Exception as error:  # whatever a foreign exporter raises about a model that it does not know
+        raise EngineError(spec.name, f"its files could not be made: {type(error).__name__}: {error}") from error
     python, own = python_of(spec.environment), spec.environment == OWN
     return EngineProcess(spec.name, spec.loader, settings, python=python, threads=threads, own=own)

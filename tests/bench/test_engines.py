@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,28 @@ def test_lineup(source: Source, prepared: Prepared, capsys: pytest.CaptureFixtur
 
         with pytest.raises(EngineError, match="somebody else: failed"):
             line.measure(hopeless)
+
+
+@pytest.mark.usefixtures("made_up_catalogue")
+def test_files_that_cannot_be_made(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two engines want the same files: each leaves in its own name, and the others stay."""
+
+    def options(source: Source, prepared: Prepared) -> dict[str, Any]:
+        prepared.folder("openvino")
+        return {}
+
+    def failing(self: Prepared, folder: Path) -> None:
+        raise TypeError("this model has no token types")
+
+    monkeypatch.setitem(MAKERS, "openvino", failing)
+    for name in ("OpenVINO", "OpenVINO int8"):
+        monkeypatch.setitem(engines._BY_NAME, name, replace(made_up(name, "quiet"), options=options))
+    with Lineup((REFERENCE, "OpenVINO", "OpenVINO int8"), source, Prepared(source, place=tmp_path), threads=1) as line:
+        line.open(["a text"])
+        assert line.names == [REFERENCE]
+        reasons = {name: engine.get("reason") for name, engine in line.describe().items()}
+    why = "its files could not be made: TypeError: this model has no token types"
+    assert reasons == {REFERENCE: None, "OpenVINO": why, "OpenVINO int8": why}
 
 
 @pytest.mark.usefixtures("made_up_catalogue")
