@@ -9,7 +9,7 @@ from embedrt_bench.engines.lineup import Lineup
 from embedrt_bench.engines.peers import python_of
 from embedrt_bench.engines.prepared import Prepared, Source
 from embedrt_bench.machine import describe_machine
-from embedrt_bench.models.minilm import MINILM, checkpoint_folder
+from embedrt_bench.models.minilm import MINILM, PACKAGE
 from embedrt_bench.peaks.profiling import operator_shares
 from embedrt_bench.peaks.roofline import matrix_operations, measured_peak, share_of_peak
 from embedrt_bench.peaks.theory import theoretical_peaks
@@ -228,7 +228,7 @@ class _Run:
         share = share_of_peak(
             {name: speed["tokens_per_second"] for name, speed in speeds.items()},
             {spec.name: peaks[spec.peak] for spec in self.lineup.specs() if spec.peak},
-            operations=matrix_operations(self.source.checkpoint),
+            operations=matrix_operations(self.prepared.float32),
             threads=self.threads,
         )
         theory = theoretical_peaks(describe_machine())
@@ -276,6 +276,5 @@ def _without(section: Any, gone: set[str]) -> Any:
 
 
 def _model_name(settings: BenchSettings) -> str:
-    if settings.checkpoint == checkpoint_folder():
-        return MINILM
-    return settings.checkpoint.name
+    folder = settings.checkpoint.resolve()
+    return MINILM if folder.parent.name == PACKAGE else folder.name

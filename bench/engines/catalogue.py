@@ -75,8 +75,19 @@ def _sentence_transformers(dtype: str, *, smallest_cosine: float, peak: Peak | N
         module="sentence_transformers", smallest_cosine=smallest_cosine, peak=peak,
         instructions=_BFLOAT16 if dtype == "bfloat16" else (),
         options=lambda source, _: {"checkpoint": str(source.checkpoint), "dtype": dtype},
-        files=lambda source, _: [source.checkpoint / name for name in ("model.safetensors", "tokenizer.json", "config.json")],
+        files=lambda source, _: _checkpoint_files(source.checkpoint),
     )  # fmt: skip
+
+
+def _checkpoint_files(folder: Path) -> list[Path]:
+    """Weights of all its modules, in the newer format where it has both; tokenizer and configuration, as far as it has them."""
+    weights = sorted(folder.rglob("model*.safetensors")) or sorted(folder.rglob("pytorch_model*.bin"))
+    if not weights:
+        raise InputError(
+            f"{folder} has neither model.safetensors nor pytorch_model.bin: pass a checkpoint with weights"
+        )
+    others = (weights[0].with_name(name) for name in ("tokenizer.json", "config.json"))
+    return [*weights, *(path for path in others if path.is_file())]
 
 
 def _openvino(name: str, file: str, *, exact: bool) -> EngineSpec:

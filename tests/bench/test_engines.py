@@ -76,6 +76,30 @@ def test_every_option_is_one_that_its_loader_takes(source: Source, monkeypatch: 
         assert required <= given <= set(parameters), name
 
 
+@pytest.mark.parametrize(
+    ("there", "counted"),
+    [
+        (
+            ("model.safetensors", "pytorch_model.bin", "tokenizer.json", "config.json", "1_Pooling/config.json"),
+            ("model.safetensors", "tokenizer.json", "config.json"),
+        ),
+        (("pytorch_model.bin", "config.json", "vocab.txt"), ("pytorch_model.bin", "config.json")),
+        (
+            ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"),
+            ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"),
+        ),
+        (("model.safetensors", "2_Dense/model.safetensors"), ("2_Dense/model.safetensors", "model.safetensors")),
+    ],
+)
+def test_files_of_a_checkpoint(source: Source, prepared: Prepared, there: tuple[str, ...], counted: Any) -> None:
+    for name in there:
+        path = source.checkpoint / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    files = specification(REFERENCE).files(source, prepared)
+    assert sorted(str(path.relative_to(source.checkpoint)) for path in files) == sorted(counted)
+
+
 def test_an_environment_that_is_not_built(tmp_path: Path) -> None:
     for name in peers.PEERS:
         assert peers.why_missing(name, place=tmp_path) == "its environment is not built: make bench-peers"

