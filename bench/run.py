@@ -88,10 +88,12 @@ class BenchSettings:
     """Of measuring each matrix peak."""
 
 
-def measure(settings: BenchSettings, *, files: Path | None = None) -> dict[str, Any]:
+def measure(
+    settings: BenchSettings, *, files: Path | None = None, keep: Callable[[dict[str, Any]], None] = lambda result: None
+) -> dict[str, Any]:
     """Measure, with progress on stderr: the result by section; those not asked for, or not possible here, are absent.
 
-    ``files``: where the files of peers are kept; None: in the project's cache.
+    ``files``: where the files of peers are kept; None: in the project's cache. ``keep`` gets the result after each section.
 
     Raises:
         InputError: an engine or a scenario is not known.
@@ -113,7 +115,7 @@ def measure(settings: BenchSettings, *, files: Path | None = None) -> dict[str, 
             settings=settings, lineup=lineup, corpus=corpus, source=source, prepared=prepared, data=data, threads=threads,
             counter=counter, profiles=profiles, tokens=tokens,
         )  # fmt: skip
-        return run.result()
+        return run.result(keep)
 
 
 def _checked_texts(corpus: Corpus) -> list[str]:
@@ -137,12 +139,16 @@ class _Run:
     tokens: Mapping[str, int]
     """Of all texts of a profile together."""
 
-    def result(self) -> dict[str, Any]:
+    def result(self, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """Every scenario asked for, in the order of SCENARIOS; engines that failed on the way are in none of them."""
         sections: dict[str, Any] = {}
         for name in SCENARIOS:
             if name in self.settings.scenarios and (step := self._step(name, sections)) is not None:
                 sections |= {_SECTION.get(name, name): step}
+                keep(self._result(sections))
+        return self._result(sections)
+
+    def _result(self, sections: Mapping[str, Any]) -> dict[str, Any]:
         engines = self.lineup.describe()
         gone = {name for name, engine in engines.items() if not engine["available"]}
         kept = {key: _without(section, gone) for key, section in sections.items()}

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,21 @@ def test_a_whole_run(settings: BenchSettings, tmp_path: Path) -> None:
     assert described["texts"] == "24 composed sentences (the STS files are not at hand)"
     assert (described["threads"], described["rounds"], described["reference"]) == (1, 2, "embedrt fp32")
     assert described["tokens"] == described["profiles"]["STS"]["tokens"] > 24 * 4
+
+
+def test_what_is_measured_is_kept_section_by_section(
+    settings: BenchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: Any, **__: Any) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(run, "sizes", failing)
+    chosen = replace(settings, engines=("embedrt fp32",), scenarios=("sizes", "quality", "cold_start"), rounds=1)
+    kept: list[dict[str, Any]] = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        measure(chosen, files=tmp_path / "files", keep=kept.append)
+    begin = ["format", "date", "machine", "settings", "engines"]
+    assert [list(result) for result in kept] == [[*begin, "quality"], [*begin, "quality", "cold_start"]]
 
 
 def test_only_what_was_asked_for(settings: BenchSettings, tmp_path: Path) -> None:
