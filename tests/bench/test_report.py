@@ -104,6 +104,15 @@ def test_every_table_accounts_for_every_engine(result: Result) -> None:
     )
 
 
+def test_a_soak_that_ended_early_says_after_how_many_texts(result: Result) -> None:
+    assert "After 10000 texts" in tables(result)["memory"].columns
+    result["soak"]["fastembed fp32"]["texts"] = 5000
+    result["soak"]["static vectors"]["texts"] = 7500
+    table = tables(result)["memory"]
+    assert "After up to 10000 texts" in table.columns
+    assert table.note.startswith("Fewer in the time given: fastembed fp32: 5000; static vectors: 7500. Not measured: ")
+
+
 def test_ratios_say_how_many_times_as_good(result: Result) -> None:
     rows = {row[0]: row for row in tables(result)["engines"].rows}
     assert rows["embedrt int8"] == (
