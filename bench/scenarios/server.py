@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from typing import Any
 
 from embedrt_bench.engines.process import Engine
@@ -42,12 +43,16 @@ def server(
 
 
 def poisson_arrivals(texts: Sequence[str], rate: float, *, count: int, seed: int) -> list[tuple[float, str]]:
-    """``count`` requests (offset in seconds, text) of a Poisson process of ``rate`` a second, the same for the same seed."""
+    """``count`` requests (offset in seconds, text) of a Poisson process of ``rate`` a second, the same for the same seed.
+
+    Each of ``texts`` comes once before any comes again: equal texts that wait together could be encoded as one.
+    """
     chooser = random.Random(seed)
+    order = cycle(chooser.sample(texts, len(texts)))
     offset, arrivals = 0.0, []
     for _ in range(count):
         offset += chooser.expovariate(rate)
-        arrivals.append((offset, chooser.choice(texts)))
+        arrivals.append((offset, next(order)))
     return arrivals
 
 

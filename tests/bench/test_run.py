@@ -41,6 +41,16 @@ def test_corpus_is_an_even_sample(tmp_path: Path) -> None:
     orders = {read_corpus(tmp_path, 6, seed=seed).sentences for seed in (0, 1, 0)}
     assert len(orders) == 2  # by seed
     assert tuple(in_order) not in orders
+    most = read_corpus(tmp_path, 40, seed=0).sentences  # of 60: no set is left out, and none is taken whole
+    assert [sum(f"of {year}" in text for text in most) for year in (2012, 2013, 2014)] == [14, 13, 13]
+
+
+def test_no_text_comes_twice_in_a_profile() -> None:
+    """Equal texts of a call run once, which is no measure of encoding; sentences may be as short as queries."""
+    short = tuple(f"a short one, number {number}" for number in range(300))
+    corpus = Corpus(sentences=(*short, *read_corpus(None, 300, seed=0).sentences), label="", seed=0)
+    mixed = profile_texts(corpus, "mixed")
+    assert len(set(mixed)) == len(mixed) == 150
 
 
 def test_profiles(corpus: Corpus) -> None:

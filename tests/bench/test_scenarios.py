@@ -94,6 +94,13 @@ def test_arrivals_are_poisson_and_the_same_for_the_same_seed() -> None:
     assert all(count == pytest.approx(20_000 / 3, rel=0.05) for count in counts.values())
 
 
+def test_requests_that_wait_together_differ() -> None:
+    texts = [str(number) for number in range(100)]
+    arrivals = [text for _, text in poisson_arrivals(texts, 50.0, count=250, seed=0)]
+    assert sorted(arrivals[:100]) == sorted(arrivals[100:200]) == sorted(texts)
+    assert arrivals[:100] != texts
+
+
 def test_search_for_the_highest_rate() -> None:
     rate, tried = highest_rate(lambda rate: rate / 2, bound=50, halvings=6)  # 100 a second would be exact
     rates = list(dict.fromkeys(one for one, _ in tried))
