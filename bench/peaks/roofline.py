@@ -34,7 +34,8 @@ def matrix_operations(graph: Path) -> int:
     found = onnx.load(graph, load_external_data=False).graph
     sizes = {tensor.name: math.prod(tensor.dims) for tensor in found.initializer if len(tensor.dims) == 2}
     products = (node for node in found.node if node.op_type in ("MatMul", "Gemm"))
-    return 2 * sum(sizes.get(name, 0) for node in products for name in node.input)
+    counted: int = 2 * sum(sizes.get(name, 0) for node in products for name in node.input)
+    return counted
 
 
 def share_of_peak(

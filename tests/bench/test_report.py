@@ -128,6 +128,13 @@ def test_operators_and_the_larger_model(result: Result) -> None:
     assert made["bert_zh"].rows == (("embedrt fp32", "14.8", "1.00 ×"), ("embedrt int8", "51.3", "3.47 ×"))
 
 
+def test_whole_commands_are_on_the_page(result: Result) -> None:
+    result["jobs"] = {"embedrt int8": {"pairs_seconds": 4.1, "pairs_peak_megabytes": 292.0, "pairs_of": 10000}}
+    page = html_report(result)
+    assert '<section id="section-jobs"' in page
+    assert "Most similar pairs of 10000 sentences" in page
+
+
 @pytest.mark.parametrize("section", SECTIONS)
 def test_one_section_alone_makes_a_report(result: Result, section: str) -> None:
     alone = {key: value for key, value in result.items() if key not in SECTIONS or key == section}
@@ -304,6 +311,28 @@ def test_page_tells_how_it_was_measured(result: Result) -> None:
         assert fact in words
     assert "passages: 625 texts, 112500 tokens" in words
     assert "--texts 5000 --rounds 3 --seed 0 --threads 2" in words
+
+
+def test_what_to_type_is_what_was_measured(result: Result) -> None:
+    """Of the made-up result everything but jobs; then a few engines, a few scenarios, another model."""
+    everything = commands(result).splitlines()[1]
+    assert (
+        "embedrt bench --against all --scenario quality --scenario sts --scenario offline --scenario single-stream "
+        in everything
+    )
+    assert "--scenario jobs" not in everything
+    few = {key: value for key, value in result.items() if key not in SECTIONS or key in ("soak", "sizes")}
+    few["engines"] = {name: result["engines"][name] for name in ("embedrt fp32", "fastembed fp32, batch 32")}
+    few["settings"] = {**result["settings"], "model": "my model"}
+    assert commands(few).splitlines() == [
+        'pip install "embedrt[bench,export,demo]"',
+        (
+            "embedrt bench ARTIFACT --checkpoint 'my model' --against 'fastembed fp32, batch 32' --scenario soak "
+            "--scenario sizes --texts 5000 --rounds 3 --seed 0 --threads 2 --soak-texts 10000 "
+            "--output result.json --report report.html"
+        ),
+        "embedrt bench --compare earlier.json result.json",
+    ]
 
 
 def test_no_text_of_a_result_is_markup(result: Result) -> None:
