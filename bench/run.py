@@ -1,5 +1,6 @@
 """One whole run: the engines asked for, measured in the scenarios asked for, as the dict that a result file holds."""
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from embedrt_bench.scenarios.cold_start import cold_start
 from embedrt_bench.scenarios.jobs import jobs
 from embedrt_bench.scenarios.names import SCENARIOS
 from embedrt_bench.scenarios.offline import offline
+from embedrt_bench.scenarios.possible import why_impossible
 from embedrt_bench.scenarios.quality import quality
 from embedrt_bench.scenarios.server import server
 from embedrt_bench.scenarios.single_stream import single_stream
@@ -96,12 +98,17 @@ def measure(
     ``files``: where the files of peers are kept; None: in the project's cache. ``keep`` gets the result after each section.
 
     Raises:
-        InputError: an engine or a scenario is not known.
+        InputError: an engine or a scenario is not known, or there are fewer processors than threads.
         EngineError: not even the engine that vectors are compared with can be loaded.
     """
     if unknown := [name for name in settings.scenarios if name not in SCENARIOS]:
         raise InputError(f"there is no scenario {unknown[0]!r}; there are: {', '.join(SCENARIOS)}")
-    data, threads = data_folder(), settings.threads or available_threads()
+    data, most = data_folder(), available_threads()
+    threads = settings.threads or most
+    if threads > most:
+        raise InputError(
+            f"{threads} threads for each engine, but this process may use {most}: type --threads {most}, or less"
+        )
     corpus = read_corpus(data, settings.texts, seed=settings.seed)
     calibration = read_corpus(data, _CALIBRATION, seed=settings.seed + 1).sentences
     source = Source(artifact=settings.artifact, checkpoint=settings.checkpoint, calibration=calibration)
@@ -159,7 +166,8 @@ class _Run:
 
     def _step(self, name: str, sections: Mapping[str, Any]) -> dict[str, Any] | None:
         """One scenario's section; None where it is not possible with the texts and files at hand."""
-        if name in ("sts", "bert_zh") and self.data is None:
+        if (reason := why_impossible(name, self.data)) is not None:
+            print(f"not measured: {name.replace('_', '-')}: {reason}", file=sys.stderr)
             return None
         steps: dict[str, Callable[[], dict[str, Any]]] = {
             "quality": lambda: {} if "sts" in self.settings.scenarios and self.data else self._quality(None),

@@ -1,5 +1,6 @@
 """The texts of a run, and a whole one on a tiny artifact."""
 
+import importlib.util
 import json
 import sys
 from dataclasses import replace
@@ -167,6 +168,35 @@ def test_only_what_was_asked_for(settings: BenchSettings, tmp_path: Path) -> Non
     named = ("onnx/model.onnx", "tokenizer.json", "embedrt.json")
     expected = sum((settings.artifact / name).stat().st_size for name in named) / 1e6
     assert size == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_is_not_possible_here_is_said(
+    settings: BenchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The STS files, but neither those of the larger model nor PyTorch: nothing fails at the end of an hour."""
+    (tmp_path / "sts-en").mkdir()
+    for name in ("stsb-train.csv", "stsb-dev.csv", "stsb-test.csv"):
+        rows = [f"a\tb\tc\td\t{row % 5}\tone of {row}\tanother of {row}\n" for row in range(20)]
+        (tmp_path / "sts-en" / name).write_text("".join(rows), encoding="utf-8")
+    monkeypatch.setattr(run, "data_folder", lambda: tmp_path)
+    find = importlib.util.find_spec
+    chosen = replace(settings, engines=("embedrt fp32",), scenarios=("sizes", "bert_zh", "jobs"))
+    monkeypatch.setattr(
+        "embedrt_bench.scenarios.possible.find_spec", lambda name: None if name == "torch" else find(name)
+    )
+    assert list(measure(chosen, files=tmp_path / "files"))[5:] == ["sizes"]
+    said = capsys.readouterr().err
+    needed = "sts-zh/STS-B.test.tsv and vocab/bert-base-chinese.txt"
+    assert f"not measured: bert-zh: it needs {needed} in the folder that EMBEDRT_DATA names\n" in said
+    assert 'not measured: jobs: it exports a checkpoint: type pip install "embedrt[export]"\n' in said
+
+
+def test_more_threads_than_processors(settings: BenchSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "available_threads", lambda: 2)
+    with pytest.raises(
+        InputError, match="3 threads for each engine, but this process may use 2: type --threads 2, or less"
+    ):
+        measure(replace(settings, threads=3))
 
 
 def test_unknown_names(settings: BenchSettings) -> None:
