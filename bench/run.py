@@ -43,8 +43,8 @@ from embedrt.machine.threads import available_threads
 __all__ = ["BenchSettings", "measure"]
 
 FORMAT = 1
-_CHECKED = 64
-"""Texts whose vectors have to be right before anything is timed."""
+_CHECKED = 320
+"""Texts whose vectors have to be right before anything is timed: more than any engine's batch, lest it mix up their order."""
 _CALIBRATION = 300
 _PROFILED = 500
 _PAIRED = 10_000

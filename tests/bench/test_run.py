@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from embedrt_bench import run
 from embedrt_bench.engines import lineup
-from embedrt_bench.engines.catalogue import REFERENCE, EngineSpec, why_unavailable
-from embedrt_bench.engines.prepared import Source
+from embedrt_bench.engines.catalogue import REFERENCE, EngineSpec, catalogue, specification, why_unavailable
+from embedrt_bench.engines.prepared import Prepared, Source
 from embedrt_bench.run import BenchSettings, measure
 from embedrt_bench.texts.corpus import PROFILES, Corpus, TokenCounter, cut_to_tokens, profile_texts, read_corpus
 
@@ -69,6 +69,17 @@ def test_profiles(corpus: Corpus) -> None:
     assert texts == {profile: profile_texts(corpus, profile) for profile in PROFILES}
     with pytest.raises(InputError, match="there is no profile 'long'; there are: short queries, STS, passages, mixed"):
         profile_texts(corpus, "long")
+
+
+def test_vectors_are_checked_over_more_texts_than_any_batch(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Prepared, "folder", lambda self, name: Path(name))
+    source = Source(artifact=tiny, checkpoint=tiny, calibration=())
+    options = [specification(name).options(source, Prepared(source)) for name in catalogue()]
+    assert (
+        len(run._checked_texts(read_corpus(None, 1000, seed=0)))
+        > max(one.get("batch_size", 0) for one in options)
+        == 256
+    )
 
 
 @pytest.mark.parametrize("tokens", [3, 8, 16])
