@@ -5,13 +5,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 import pytest
+from embedrt_bench.engines.loaders import LOADERS
 from embedrt_bench.engines.process import EngineError, EngineProcess
+
+from embedrt import SentenceEncoder
+from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
+from embedrt.inference.layout import default_layout, tuned_path, write_tuned
 
 HERE = Path(__file__).resolve().parent
 Start = Callable[..., EngineProcess]
@@ -179,3 +186,18 @@ def test_our_own_engine(tiny: Path, reference: Callable[..., npt.NDArray[np.floa
     with EngineProcess("embedrt fp32", "embedrt", settings, python=Path(sys.executable), threads=1) as engine:
         assert engine.load()["variant"] == "fp32"
         np.testing.assert_allclose(engine.encode(texts), reference(tiny, texts), atol=1e-6)
+
+
+def test_our_own_engine_is_no_better_tuned_than_others(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMBEDRT_CACHE", str(tmp_path))
+    manifest = Manifest.from_json((tiny / MANIFEST_FILE).read_bytes())
+    digest = manifest.files[manifest.variants["fp32"].file].sha256
+    write_tuned(tuned_path(digest, onnxruntime.__version__), replace(default_layout(1), token_budget=64))
+    with SentenceEncoder(tiny) as tuned:
+        assert tuned._opened.layout.token_budget == 64
+    encode, _ = LOADERS["embedrt"](str(tiny), "fp32", threads=1)
+    encoder = getattr(encode, "__self__")  # noqa: B009  a method, known as a function
+    assert encoder._opened.layout == default_layout(1)
+    encoder.close()
