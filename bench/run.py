@@ -1,5 +1,6 @@
 """One whole run: the engines asked for, measured in the scenarios asked for, as the dict that a result file holds."""
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from embedrt_bench.engines.lineup import Lineup
 from embedrt_bench.engines.peers import python_of
 from embedrt_bench.engines.prepared import Prepared, Source
 from embedrt_bench.machine import describe_machine
-from embedrt_bench.models.minilm import MINILM, checkpoint_folder
+from embedrt_bench.models.minilm import MINILM, PACKAGE
 from embedrt_bench.peaks.profiling import operator_shares
 from embedrt_bench.peaks.roofline import matrix_operations, measured_peak, share_of_peak
 from embedrt_bench.peaks.theory import theoretical_peaks
@@ -19,6 +20,7 @@ from embedrt_bench.scenarios.cold_start import cold_start
 from embedrt_bench.scenarios.jobs import jobs
 from embedrt_bench.scenarios.names import SCENARIOS
 from embedrt_bench.scenarios.offline import offline
+from embedrt_bench.scenarios.possible import why_impossible
 from embedrt_bench.scenarios.quality import quality
 from embedrt_bench.scenarios.server import server
 from embedrt_bench.scenarios.single_stream import single_stream
@@ -41,8 +43,8 @@ from embedrt.machine.threads import available_threads
 __all__ = ["BenchSettings", "measure"]
 
 FORMAT = 1
-_CHECKED = 64
-"""Texts whose vectors have to be right before anything is timed."""
+_CHECKED = 320
+"""Texts whose vectors have to be right before anything is timed: more than any engine's batch, lest it mix up their order."""
 _CALIBRATION = 300
 _PROFILED = 500
 _PAIRED = 10_000
@@ -88,18 +90,25 @@ class BenchSettings:
     """Of measuring each matrix peak."""
 
 
-def measure(settings: BenchSettings, *, files: Path | None = None) -> dict[str, Any]:
+def measure(
+    settings: BenchSettings, *, files: Path | None = None, keep: Callable[[dict[str, Any]], None] = lambda result: None
+) -> dict[str, Any]:
     """Measure, with progress on stderr: the result by section; those not asked for, or not possible here, are absent.
 
-    ``files``: where the files of peers are kept; None: in the project's cache.
+    ``files``: where the files of peers are kept; None: in the project's cache. ``keep`` gets the result after each section.
 
     Raises:
-        InputError: an engine or a scenario is not known.
+        InputError: an engine or a scenario is not known, or there are fewer processors than threads.
         EngineError: not even the engine that vectors are compared with can be loaded.
     """
     if unknown := [name for name in settings.scenarios if name not in SCENARIOS]:
         raise InputError(f"there is no scenario {unknown[0]!r}; there are: {', '.join(SCENARIOS)}")
-    data, threads = data_folder(), settings.threads or available_threads()
+    data, most = data_folder(), available_threads()
+    threads = settings.threads or most
+    if threads > most:
+        raise InputError(
+            f"{threads} threads for each engine, but this process may use {most}: type --threads {most}, or less"
+        )
     corpus = read_corpus(data, settings.texts, seed=settings.seed)
     calibration = read_corpus(data, _CALIBRATION, seed=settings.seed + 1).sentences
     source = Source(artifact=settings.artifact, checkpoint=settings.checkpoint, calibration=calibration)
@@ -113,7 +122,7 @@ def measure(settings: BenchSettings, *, files: Path | None = None) -> dict[str, 
             settings=settings, lineup=lineup, corpus=corpus, source=source, prepared=prepared, data=data, threads=threads,
             counter=counter, profiles=profiles, tokens=tokens,
         )  # fmt: skip
-        return run.result()
+        return run.result(keep)
 
 
 def _checked_texts(corpus: Corpus) -> list[str]:
@@ -137,12 +146,16 @@ class _Run:
     tokens: Mapping[str, int]
     """Of all texts of a profile together."""
 
-    def result(self) -> dict[str, Any]:
+    def result(self, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """Every scenario asked for, in the order of SCENARIOS; engines that failed on the way are in none of them."""
         sections: dict[str, Any] = {}
         for name in SCENARIOS:
             if name in self.settings.scenarios and (step := self._step(name, sections)) is not None:
                 sections |= {_SECTION.get(name, name): step}
+                keep(self._result(sections))
+        return self._result(sections)
+
+    def _result(self, sections: Mapping[str, Any]) -> dict[str, Any]:
         engines = self.lineup.describe()
         gone = {name for name, engine in engines.items() if not engine["available"]}
         kept = {key: _without(section, gone) for key, section in sections.items()}
@@ -153,7 +166,8 @@ class _Run:
 
     def _step(self, name: str, sections: Mapping[str, Any]) -> dict[str, Any] | None:
         """One scenario's section; None where it is not possible with the texts and files at hand."""
-        if name in ("sts", "bert_zh") and self.data is None:
+        if (reason := why_impossible(name, self.data)) is not None:
+            print(f"not measured: {name.replace('_', '-')}: {reason}", file=sys.stderr)
             return None
         steps: dict[str, Callable[[], dict[str, Any]]] = {
             "quality": lambda: {} if "sts" in self.settings.scenarios and self.data else self._quality(None),
@@ -228,7 +242,7 @@ class _Run:
         share = share_of_peak(
             {name: speed["tokens_per_second"] for name, speed in speeds.items()},
             {spec.name: peaks[spec.peak] for spec in self.lineup.specs() if spec.peak},
-            operations=matrix_operations(self.source.checkpoint),
+            operations=matrix_operations(self.prepared.float32),
             threads=self.threads,
         )
         theory = theoretical_peaks(describe_machine())
@@ -276,6 +290,5 @@ def _without(section: Any, gone: set[str]) -> Any:
 
 
 def _model_name(settings: BenchSettings) -> str:
-    if settings.checkpoint == checkpoint_folder():
-        return MINILM
-    return settings.checkpoint.name
+    folder = settings.checkpoint.resolve()
+    return MINILM if folder.parent.name == PACKAGE else folder.name

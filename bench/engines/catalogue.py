@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from embedrt_bench.engines.peers import OWN, python_of, why_missing
 from embedrt_bench.engines.prepared import Prepared, Source
-from embedrt_bench.engines.process import EngineProcess
+from embedrt_bench.engines.process import EngineError, EngineProcess
 from embedrt_bench.machine import instructions
 
 from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
@@ -75,8 +75,19 @@ def _sentence_transformers(dtype: str, *, smallest_cosine: float, peak: Peak | N
         module="sentence_transformers", smallest_cosine=smallest_cosine, peak=peak,
         instructions=_BFLOAT16 if dtype == "bfloat16" else (),
         options=lambda source, _: {"checkpoint": str(source.checkpoint), "dtype": dtype},
-        files=lambda source, _: [source.checkpoint / name for name in ("model.safetensors", "tokenizer.json", "config.json")],
+        files=lambda source, _: _checkpoint_files(source.checkpoint),
     )  # fmt: skip
+
+
+def _checkpoint_files(folder: Path) -> list[Path]:
+    """Weights of all its modules, in the newer format where it has both; tokenizer and configuration, as far as it has them."""
+    weights = sorted(folder.rglob("model*.safetensors")) or sorted(folder.rglob("pytorch_model*.bin"))
+    if not weights:
+        raise InputError(
+            f"{folder} has neither model.safetensors nor pytorch_model.bin: pass a checkpoint with weights"
+        )
+    others = (weights[0].with_name(name) for name in ("tokenizer.json", "config.json"))
+    return [*weights, *(path for path in others if path.is_file())]
 
 
 def _openvino(name: str, file: str, *, exact: bool) -> EngineSpec:
@@ -170,7 +181,13 @@ def _missing_variant(variant: str, source: Source) -> str | None:
 
 
 def open_engine(spec: EngineSpec, source: Source, prepared: Prepared, *, threads: int) -> EngineProcess:
-    """The engine's process, started and not yet loaded; its files are made if they are not there."""
-    settings: Mapping[str, Any] = spec.options(source, prepared)
+    """The engine's process, started and not yet loaded; its files are made if they are not there.
+
+    EngineError in this engine's name where they cannot be made, or it cannot be started.
+    """
+    try:
+        settings: Mapping[str, Any] = spec.options(source, prepared)
+    except Exception as error:  # whatever a foreign exporter raises about a model that it does not know
+        raise EngineError(spec.name, f"its files could not be made: {type(error).__name__}: {error}") from error
     python, own = python_of(spec.environment), spec.environment == OWN
     return EngineProcess(spec.name, spec.loader, settings, python=python, threads=threads, own=own)

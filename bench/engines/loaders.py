@@ -19,10 +19,12 @@ Loaded = tuple[Encode, dict[str, str]]
 
 
 def embedrt(artifact: str, variant: str, threads: int, device: str = "cpu") -> Loaded:
-    """Ours: an artifact and one of its variants, everything else at its default."""
+    """Ours: an artifact and one of its variants, everything else at its default, whatever ``embedrt tune`` found here."""
     from embedrt import SentenceEncoder
+    from embedrt.inference.layout import default_layout
 
-    encoder = SentenceEncoder(artifact, variant=variant, threads=threads, device=device)
+    layout = default_layout(threads) if device == "cpu" else None
+    encoder = SentenceEncoder(artifact, variant=variant, threads=threads, device=device, layout=layout)
     package = next(name for name in ("onnxruntime-gpu", "onnxruntime") if _is_installed(name))
     return encoder.encode, {"variant": variant, "device": device, **_versions(package, "tokenizers")}
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ Vectors = npt.NDArray[np.float32]
 _WORKER = Path(__file__).resolve().with_name("worker.py")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
 _TAIL = 1500  # characters of stderr that a message shows
+_PATIENCE = 3600.0
+"""Seconds that a request may take: many times what any does, but a run ends although an engine hangs."""
 
 
 class EngineError(EmbedrtError):
@@ -75,7 +78,8 @@ class EngineProcess:
             environment.pop("PYTHONPATH", None)
         try:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._noise, env=environment, encoding="utf-8"
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._noise, env=environment, encoding="utf-8",
+                errors="replace",
             )  # fmt: skip
         except OSError as missing:
             self._noise.close()
@@ -144,16 +148,23 @@ class EngineProcess:
         self.close()
 
     def _ask(self, what: str, **arguments: Any) -> Any:
-        line = self._exchange(json.dumps({"do": what, **arguments}))
+        line = self._exchange(json.dumps({"do": what, **arguments}), what)
         if not line:
             code = self._process.wait()
             raise EngineError(self._name, f"its process ended with status {code} at {what!r}: {self._last_words()}")
-        answer = json.loads(line)
+        answer = self._parsed(line, what)
         if "error" in answer:
             raise EngineError(self._name, f"{what!r} failed: {answer['error']}")
         return answer["ok"]
 
-    def _exchange(self, line: str) -> str:
+    def _parsed(self, line: str, what: str) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except json.JSONDecodeError as junk:
+            raise EngineError(self._name, f"at {what!r} its interpreter printed {line[:80]!r}, not an answer") from junk
+        return answer
+
+    def _exchange(self, line: str, what: str) -> str:
         if self._process.stdin is None or self._process.stdout is None:
             raise EngineError(self._name, "its process has no pipes")
         try:
@@ -161,6 +172,8 @@ class EngineProcess:
             self._process.stdin.flush()
         except BrokenPipeError:
             return ""
+        if not select.select([self._process.stdout], [], [], _PATIENCE)[0]:
+            raise EngineError(self._name, f"it gave no answer to {what!r} within {_PATIENCE:g} s")
         return self._process.stdout.readline()
 
     def _last_words(self) -> str:

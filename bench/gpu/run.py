@@ -125,7 +125,7 @@ def _measured(model: GpuModel, settings: GpuSettings, peak: float) -> dict[str, 
     with tempfile.TemporaryDirectory() as cache:
         graph, device = locate(model.artifact, variant="fp16").graph, parse_device(settings.device)
         ways = measure_ways(graph, device, Path(cache), shapes=settings.shapes)
-    operations = matrix_operations(model.checkpoint)
+    operations = matrix_operations(locate(model.artifact, variant="fp32").graph)
     shares = {name: rate["tokens_per_second"] * operations / (peak * 1e9) for name, rate in rates["128 tokens"].items()}
     return {
         "engines": settings_of,

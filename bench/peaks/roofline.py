@@ -5,7 +5,7 @@ of a 384-wide transformer with many tokens. The theory is in :mod:`embedrt_bench
 checkpoint's constant matrices alone: attention, normalization and tokenization are its own affair and lower its share.
 """
 
-import json
+import math
 import statistics
 import time
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
@@ -28,11 +29,13 @@ def measured_peak(kind: Literal["fp32", "int8"], *, seconds: float = 1.0) -> flo
     return max(_rate(kind, *shape, seconds=seconds) for shape in _SHAPES)
 
 
-def matrix_operations(checkpoint: Path) -> int:
-    """Operations a token of the constant matrices: of each layer 4 of hidden × hidden and 2 of hidden × intermediate."""
-    config: dict[str, Any] = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    hidden, intermediate = int(config["hidden_size"]), int(config["intermediate_size"])
-    return 2 * int(config["num_hidden_layers"]) * (4 * hidden**2 + 2 * hidden * intermediate)
+def matrix_operations(graph: Path) -> int:
+    """Operations a token of the constant matrices that products of the float32 ``graph`` read, of whatever architecture."""
+    found = onnx.load(graph, load_external_data=False).graph
+    sizes = {tensor.name: math.prod(tensor.dims) for tensor in found.initializer if len(tensor.dims) == 2}
+    products = (node for node in found.node if node.op_type in ("MatMul", "Gemm"))
+    counted: int = 2 * sum(sizes.get(name, 0) for node in products for name in node.input)
+    return counted
 
 
 def share_of_peak(

@@ -25,6 +25,7 @@ _HEADINGS = {
     "roofline": "Share of the roofline",
     "profile": "Where the time goes",
     "bert_zh": "A larger model",
+    "jobs": "Whole commands",
 }
 _WIDE = ("engines",)
 """Tables that need the whole width of a desk; the others stand beside their plot there."""

@@ -4,7 +4,7 @@ A table whose sections were not measured is left out; an engine without a figure
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from embedrt_bench.report.measures import Measure, by_key
@@ -161,18 +161,22 @@ def _server(result: Mapping[str, Any], found: Mapping[str, Measure]) -> Table | 
 def _memory(result: Mapping[str, Any], found: Mapping[str, Measure]) -> Table | None:
     soak = result.get("soak", {})
     texts = max((entry["texts"] for entry in soak.values()), default=0)
+    fewer = [f"{name}: {entry['texts']}" for name, entry in soak.items() if entry["texts"] < texts]
     grown = {
         name: f"{entry['megabytes_after'] / entry['megabytes_after_warm_up'] - 1:+.1%}" for name, entry in soak.items()
     }
     columns = [
         *_column("Peak at start", found.get("cold_start/peak_megabytes"), "{:.0f}"),
         *_column("Warm", found.get("soak/megabytes_after_warm_up"), "{:.0f}"),
-        *_column(f"After {texts} texts", found.get("soak/megabytes_after"), "{:.0f}"),
+        *_column(f"After {'up to ' if fewer else ''}{texts} texts", found.get("soak/megabytes_after"), "{:.0f}"),
         *([("Growth", grown)] if grown else []),
         *_column("Model files", found.get("sizes/artifact_megabytes"), "{:.1f}"),
         *_column("Installed", found.get("sizes/install_megabytes"), "{:.0f}"),
     ]
-    return _by_engine("Memory and size on disk, in MB", result, columns)
+    table = _by_engine("Memory and size on disk, in MB", result, columns)
+    if table is None or not fewer:
+        return table
+    return replace(table, note=f"Fewer in the time given: {'; '.join(fewer)}. {table.note}".strip())
 
 
 def _roofline(result: Mapping[str, Any], found: Mapping[str, Measure]) -> Table | None:

@@ -2,10 +2,11 @@
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from typing import Any
 
-import numpy as np
 from embedrt_bench.engines.process import Engine
+from embedrt_bench.scenarios.percentiles import FEWEST, percentile
 from embedrt_bench.scenarios.turns import take_turns
 
 __all__ = ["highest_rate", "poisson_arrivals", "server"]
@@ -16,7 +17,6 @@ Tried = list[list[float]]
 _FIRST_RATE = 8.0  # requests a second
 _HIGHEST_RATE = 65536.0
 _CHANCES = 2
-_FEWEST = 100  # requests of a trial: below, a p99 says nothing
 
 
 def server(
@@ -33,8 +33,8 @@ def server(
         engine.stream(texts[:20])
 
         def p99(rate: float, engine: Engine = engine) -> float:
-            arrivals = poisson_arrivals(texts, rate, count=max(_FEWEST, int(rate * seconds)), seed=seed)
-            return float(np.percentile(engine.serve(arrivals), 99)) * 1e3
+            arrivals = poisson_arrivals(texts, rate, count=max(FEWEST, int(rate * seconds)), seed=seed)
+            return percentile(engine.serve(arrivals), 99) * 1e3
 
         rate, tried = highest_rate(p99, bound=bound, halvings=halvings)
         reached = min((found for one, found in tried if one == rate), default=tried[0][1])
@@ -43,12 +43,16 @@ def server(
 
 
 def poisson_arrivals(texts: Sequence[str], rate: float, *, count: int, seed: int) -> list[tuple[float, str]]:
-    """``count`` requests (offset in seconds, text) of a Poisson process of ``rate`` a second, the same for the same seed."""
+    """``count`` requests (offset in seconds, text) of a Poisson process of ``rate`` a second, the same for the same seed.
+
+    Each of ``texts`` comes once before any comes again: equal texts that wait together could be encoded as one.
+    """
     chooser = random.Random(seed)
+    order = cycle(chooser.sample(texts, len(texts)))
     offset, arrivals = 0.0, []
     for _ in range(count):
         offset += chooser.expovariate(rate)
-        arrivals.append((offset, chooser.choice(texts)))
+        arrivals.append((offset, next(order)))
     return arrivals
 
 

@@ -29,16 +29,23 @@ def offline(encoder: SentenceEncoder, texts: list[str], *, seconds: float = 5.0)
 
 
 def throughput(server: Running, bodies: Path, *, clients: int, texts: int, seconds: float) -> dict[str, Any]:
-    """``texts`` a request from so many clients at a time."""
+    """``texts`` a request from so many clients at a time; what is refused counts for no text.
+
+    Raises:
+        RuntimeError: nothing was answered.
+    """
     load(server.address, bodies, clients=clients, seconds=2)
     before = server.cpu_seconds()
     seen = load(server.address, bodies, clients=clients, seconds=seconds)
     spent = server.cpu_seconds() - before
+    encoded = texts * (seen["requests"] - seen["refused"])
+    if not encoded:
+        raise RuntimeError(f"no request was answered: {seen}")
     return seen | {
         "clients": clients,
         "texts_per_request": texts,
-        "texts_per_second": texts * seen["requests"] / seen["seconds"],
-        "cpu_milliseconds_per_text": 1e3 * spent / (texts * seen["requests"]),
+        "texts_per_second": encoded / seen["seconds"],
+        "cpu_milliseconds_per_text": 1e3 * spent / encoded,
     }
 
 

@@ -46,7 +46,8 @@ def read_corpus(folder: Path | None, count: int, *, seed: int) -> Corpus:
         label = f"{count} composed sentences (the STS files are not at hand)"
         return Corpus(sentences=tuple(composed_sentences(count, seed=seed)), label=label, seed=seed)
     every = sts_texts(folder)
-    sample = every[:: max(1, len(every) // count)][:count]  # evenly: the sets differ in length
+    count = min(count, len(every))
+    sample = [every[at * len(every) // count] for at in range(count)]  # evenly: the sets differ in length
     random.Random(seed).shuffle(sample)
     label = f"{len(sample)} STS sentences, evenly from all sets, in random order"
     return Corpus(sentences=tuple(sample), label=label, seed=seed)
@@ -65,7 +66,8 @@ def profile_texts(corpus: Corpus, profile: str) -> list[str]:
         return [_passage(sentences, chooser) for _ in range(count)]
     if profile == "mixed":
         queries, passages = (profile_texts(corpus, name) for name in ("short queries", "passages"))
-        kinds = (queries, sentences, passages)
+        known = set(queries)  # a sentence of five words is a query, too
+        kinds = (queries, [text for text in sentences if text not in known], passages)
         return [text for kind in kinds for text in chooser.sample(kind, min(len(kind), count // 3))]
     raise InputError(f"there is no profile {profile!r}; there are: {', '.join(PROFILES)}")
 

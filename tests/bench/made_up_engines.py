@@ -52,3 +52,18 @@ def slow_to_wake(threads: int) -> Loaded:
         return np.full((len(texts), 2), len(texts))
 
     return encode, {}
+
+
+def loses_some(threads: int) -> Loaded:
+    """Right for few texts, as engines are checked with; of many it gives the first hundred only."""
+    return lambda texts: _encode(texts[:100]), {}
+
+
+def not_finite(threads: int) -> Loaded:
+    return lambda texts: np.full((len(texts), 2), np.nan), {}
+
+
+def hangs(threads: int) -> Loaded:
+    import time
+
+    return lambda texts: time.sleep(60), {}

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,27 @@ def test_every_option_is_one_that_its_loader_takes(source: Source, monkeypatch: 
         required = {key for key, parameter in parameters.items() if parameter.default is parameter.empty}
         given = {*spec.options(source, Prepared(source)), "threads"}
         assert required <= given <= set(parameters), name
+
+
+@pytest.mark.parametrize(
+    ("there", "counted"),
+    [
+        ("model.safetensors pytorch_model.bin config.json 1_Pooling/config.json", "config.json model.safetensors"),
+        ("pytorch_model.bin config.json vocab.txt", "config.json pytorch_model.bin"),
+        (
+            "model-1-of-2.safetensors model-2-of-2.safetensors model.json",
+            "model-1-of-2.safetensors model-2-of-2.safetensors",
+        ),
+        ("model.safetensors 2_Dense/model.safetensors", "2_Dense/model.safetensors model.safetensors"),
+    ],
+)
+def test_files_of_a_checkpoint(source: Source, prepared: Prepared, there: str, counted: str) -> None:
+    for name in there.split():
+        path = source.checkpoint / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    files = specification(REFERENCE).files(source, prepared)
+    assert sorted(str(path.relative_to(source.checkpoint)) for path in files) == counted.split()
 
 
 def test_an_environment_that_is_not_built(tmp_path: Path) -> None:
@@ -183,6 +205,25 @@ def test_lineup(source: Source, prepared: Prepared, capsys: pytest.CaptureFixtur
 
         with pytest.raises(EngineError, match="somebody else: failed"):
             line.measure(hopeless)
+
+
+@pytest.mark.usefixtures("made_up_catalogue")
+def test_files_that_cannot_be_made(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two engines want the same files: each leaves in its own name, and the others stay."""
+
+    def failing(self: Prepared, folder: Path) -> None:
+        raise TypeError("this model has no token types")
+
+    monkeypatch.setitem(MAKERS, "openvino", failing)
+    for name in ("OpenVINO", "OpenVINO int8"):
+        spec = replace(made_up(name, "quiet"), options=lambda _, prepared: {"folder": str(prepared.folder("openvino"))})
+        monkeypatch.setitem(engines._BY_NAME, name, spec)
+    with Lineup((REFERENCE, "OpenVINO", "OpenVINO int8"), source, Prepared(source, place=tmp_path), threads=1) as line:
+        line.open(["a text"])
+        assert line.names == [REFERENCE]
+        reasons = {name: engine.get("reason") for name, engine in line.describe().items()}
+    why = "its files could not be made: TypeError: this model has no token types"
+    assert reasons == {REFERENCE: None, "OpenVINO": why, "OpenVINO int8": why}
 
 
 @pytest.mark.usefixtures("made_up_catalogue")

@@ -1,12 +1,15 @@
 """Whole commands in processes of their own."""
 
-import subprocess
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from embedrt_bench.engines.cold_process import cold_run
 from embedrt_bench.scenarios import jobs as scenario
+
+from embedrt.errors import EmbedrtError
 
 
 def test_every_variant_takes_its_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,5 +63,14 @@ def test_a_real_command(tiny: Path, tmp_path: Path) -> None:
 
 def test_a_command_that_fails(tmp_path: Path) -> None:
     missing: Any = [str(tmp_path / "missing"), str(tmp_path / "texts.txt")]
-    with pytest.raises(subprocess.CalledProcessError):
+    with pytest.raises(EmbedrtError, match=r"^-m embedrt pairs ended with status \d: embedrt: .*texts.txt"):
         scenario._run(["pairs", *missing], 1)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor only")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_command_gets_the_budget_that_engines_get(tmp_path: Path, threads: int) -> None:
+    seen = tmp_path / "seen"
+    program = "import os, sys; open(sys.argv[1], 'w').write(str(len(os.sched_getaffinity(0))))"
+    cold_run(["-c", program, str(seen)], threads=threads)
+    assert seen.read_text(encoding="utf-8") == str(threads)

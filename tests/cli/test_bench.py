@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from embedrt_bench import run
 from embedrt_bench.engines.catalogue import catalogue
+from embedrt_bench.engines.process import EngineError
 from embedrt_bench.models import minilm
 from embedrt_bench.run import BenchSettings
 from embedrt_bench.scenarios.names import SCENARIOS
@@ -21,6 +22,7 @@ from embedrt.errors import InputError
 
 Run = Callable[..., Any]
 Refused = Callable[[Any, int, str], None]
+Keep = Callable[[dict[str, Any]], None]
 MADE_UP = Path(__file__).parents[1] / "bench/made_up_result.json"
 OURS = ("embedrt fp32", "embedrt int8", "embedrt int8-static")
 
@@ -36,8 +38,9 @@ def asked(monkeypatch: pytest.MonkeyPatch, made_up: dict[str, Any]) -> list[Benc
     """What is measured, in place of measuring it."""
     settings: list[BenchSettings] = []
 
-    def measure(wanted: BenchSettings) -> dict[str, Any]:
+    def measure(wanted: BenchSettings, *, keep: Keep) -> dict[str, Any]:
         settings.append(wanted)
+        keep({"so": "far"})
         return made_up
 
     monkeypatch.setattr(run, "measure", measure)
@@ -99,6 +102,27 @@ def test_files(run: Run, asked: list[BenchSettings], tiny: Path, tmp_path: Path)
     assert report.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert sorted(tmp_path.iterdir()) == sorted((output, report))
     assert run("bench", "--compare", output, output).code == 0
+
+
+@pytest.mark.parametrize(("how", "code"), [(KeyboardInterrupt, 130), (EngineError("a", "died"), 1)])
+def test_what_was_measured_until_then(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tiny: Path, tmp_path: Path, made_up: dict[str, Any], how: Any, code: int
+) -> None:
+    def measure(wanted: BenchSettings, *, keep: Keep) -> dict[str, Any]:
+        keep({"one": "section"})
+        keep(made_up)
+        raise how
+
+    monkeypatch.setattr("embedrt_bench.run.measure", measure)
+    output, partial = tmp_path / "result.json", tmp_path / "result.partial.json"
+    output.write_text("of an earlier run", encoding="utf-8")
+    ended = run("bench", tiny, "--checkpoint", tmp_path, "--output", output)
+    assert ended.code == code
+    assert f"{partial}: what was measured until then\n" in ended.err
+    assert output.read_text(encoding="utf-8") == "of an earlier run"
+    assert run("bench", "--compare", partial, partial).code == 0
+    assert run("bench", tiny, "--checkpoint", tmp_path).code == code  # nowhere to keep it
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json", "result.partial.json"]
 
 
 def test_engines_by_the_beginning_of_their_names() -> None:

@@ -39,8 +39,9 @@ def _checkpoint(folder: Path) -> Path:
 
 
 def test_a_run_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"_FIRST_RATE": 64.0, "_HIGHEST_RATE": 64.0, "_FEWEST": 3}.items():
+    for name, value in {"_FIRST_RATE": 64.0, "_HIGHEST_RATE": 64.0, "FEWEST": 3}.items():
         monkeypatch.setattr(f"embedrt_bench.scenarios.server.{name}", value)
+    monkeypatch.setattr("embedrt_bench.scenarios.single_stream.FEWEST", 3)
     checkpoint = _checkpoint(tmp_path)
     embedrt_export.export(str(checkpoint), tmp_path / "out", precisions=["fp16"], quiet=True)
     texts = composed_sentences(40)

@@ -5,6 +5,8 @@ Everything that can be wrong with the arguments is said before anything is measu
 
 import importlib.util
 import json as json_module
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,13 +69,14 @@ def bench(
     engines = chosen_engines(against or [], catalogue())
     scenarios = _chosen_scenarios(scenario or [], SCENARIOS)
     folder, source = _minilm() if artifact is None and checkpoint is None else _given(artifact, checkpoint)
-    result = measure(
-        BenchSettings(
-            artifact=folder, checkpoint=source, engines=engines, scenarios=scenarios,
-            texts=texts, rounds=rounds, soak_texts=soak_texts, seed=seed, threads=threads,
-        )
+    settings = BenchSettings(
+        artifact=folder, checkpoint=source, engines=engines, scenarios=scenarios,
+        texts=texts, rounds=rounds, soak_texts=soak_texts, seed=seed, threads=threads,
     )  # fmt: skip
-    _show(result, output, report, json=json)
+    with _kept(output) as keep:
+        result = measure(settings, keep=keep)
+        _write_files(result, output, report)
+    _show(result, json=json)
 
 
 def chosen_engines(against: list[str], known: tuple[str, ...]) -> tuple[str, ...]:
@@ -136,18 +139,48 @@ def _minilm() -> tuple[Path, Path]:
     return with_variants(artifact, ("int8", "int8-static")), checkpoint_folder()
 
 
-def _show(result: dict[str, Any], output: Path | None, report: Path | None, *, json: bool) -> None:
-    """Files first, so that a closed pipe loses nothing; then the answer on stdout."""
-    from embedrt_bench.report.html import html_report
-    from embedrt_bench.report.terminal import print_result
+@contextmanager
+def _kept(output: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """What takes the result so far: beside ``output``, until the block ends well; where it does not, that is said."""
+    partial = None if output is None else output.with_suffix(".partial.json")
+    kept = False
 
-    content = json_module.dumps(result, indent=1, ensure_ascii=False) + "\n"
+    def keep(result: dict[str, Any]) -> None:
+        nonlocal kept
+        if partial is not None:
+            with replacing(partial) as file:
+                file.write(_as_text(result).encode("utf-8"))
+            kept = True
+
+    try:
+        yield keep
+    except BaseException:
+        if kept:
+            typer.echo(f"{partial}: what was measured until then", err=True)
+        raise
+    if partial is not None and kept:
+        partial.unlink(missing_ok=True)
+
+
+def _as_text(result: dict[str, Any]) -> str:
+    return json_module.dumps(result, indent=1, ensure_ascii=False) + "\n"
+
+
+def _write_files(result: dict[str, Any], output: Path | None, report: Path | None) -> None:
+    """Before anything goes to stdout, so that a closed pipe loses nothing."""
+    from embedrt_bench.report.html import html_report
+
     if output is not None:
-        _write(output, content)
+        _write(output, _as_text(result))
     if report is not None:
         _write(report, html_report(result))
+
+
+def _show(result: dict[str, Any], *, json: bool) -> None:
+    from embedrt_bench.report.terminal import print_result
+
     if json:
-        typer.echo(content, nl=False)
+        typer.echo(_as_text(result), nl=False)
     else:
         print_result(result, Console(highlight=False))
 
