@@ -87,6 +87,17 @@ def test_the_environment(
     ]  # fmt: skip
 
 
+def test_prompts(run: Run, asked: list[ServerSettings], tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("serve", tiny, "--prompt", "q=query: ", "--prompt", "d=passage: ", "--default-prompt", "q").code == 0
+    monkeypatch.setenv("EMBEDRT_PROMPTS", "q=query: \nd=passage: ")
+    monkeypatch.setenv("EMBEDRT_DEFAULT_PROMPT", "q")
+    assert run("serve", tiny).code == 0
+    given: dict[str, Any] = {"prompts": {"q": "query: ", "d": "passage: "}, "default_prompt_name": "q"}
+    assert [settings.models for settings in asked] == [
+        (ModelSource(name=tiny.name, location=str(tiny), **given),),
+    ] * 2
+
+
 def test_a_folder_of_models(run: Run, asked: list[ServerSettings], tiny: Path) -> None:
     assert run("serve", "--models-folder", tiny.parent).code == 0
     assert [source.name for source in asked[0].models] == [tiny.name]
@@ -102,6 +113,12 @@ def test_a_folder_of_models(run: Run, asked: list[ServerSettings], tiny: Path) -
         (("a", "--max-texts", "9", "--max-queue", "8"), 2, "a request may have 9 texts and the queue holds 8"),
         (("a", "--body-seconds", "0"), 2, "the limit of body_seconds is 0"),
         (("a", "--api-key-file", "/gone"), 2, "the API keys in /gone cannot be read"),
+        (("a", "--prompt", "query: "), 2, "--prompt is 'query: ', expected NAME=TEXT"),
+        (
+            ("a", "b", "--default-prompt", "q"),
+            2,
+            "--prompt and --default-prompt are for one model, and 2 are to be served",
+        ),
         (("a", "--api-key", ""), 2, "an API key is empty, which everybody has: name one"),
         (("a", "--api-key", "b", "--api-key", " "), 2, "an API key is empty, which everybody has: name one"),
     ],

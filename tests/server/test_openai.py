@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 import pytest
 
 from embedrt import SentenceEncoder
+from embedrt.errors import InputError
+from embedrt.server import ModelSource, Server
 
 Ask = Callable[..., Any]
 TEXTS = ["How do I reset my password?", "忘记密码怎么办？", "a cat sat on the mat", "hello " * 40, "!"]
@@ -86,6 +89,24 @@ def test_prompts(embeddings: Ask, original: SentenceEncoder) -> None:
     expected = original.encode(TEXTS, prompt_name="query")
     np.testing.assert_array_equal(_vectors(embeddings(TEXTS, prompt_name="query")), expected)
     assert np.abs(expected - original.encode(TEXTS)).max() > 0.01
+
+
+def test_prompts_that_the_server_was_given(
+    start: Callable[..., Server], ask: Ask, served: Path, original: SentenceEncoder
+) -> None:
+    prompts = {"question": "the question : "}
+    source = ModelSource(name="tiny", location=str(served), prompts=prompts, default_prompt_name="question")
+    with start(source) as server:
+        body = {"model": "tiny", "input": TEXTS}
+        unnamed = ask(server, "POST", "/v1/embeddings", body)
+        named = ask(server, "POST", "/v1/embeddings", body | {"prompt_name": "query"})
+    np.testing.assert_array_equal(_vectors(unnamed), original.encode(TEXTS, prompt="the question : "))
+    np.testing.assert_array_equal(_vectors(named), original.encode(TEXTS, prompt_name="query"))
+    lost = ModelSource(name="tiny", location=str(served), default_prompt_name="gone")
+    with pytest.raises(
+        InputError, match="the default prompt is to be 'gone', expected one of the prompts: passage, query"
+    ):
+        start(lost)
 
 
 @pytest.mark.parametrize("body", [{}, {"model": None, "encoding_format": None}])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from embedrt.cli.options import Quiet, Revision
+from embedrt.cli.options import DefaultPrompt, GivenPrompts, Quiet, Revision, named_prompts
 from embedrt.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def serve(
     ] = None,
     revision: Revision = None,
     device: Annotated[str, typer.Option(envvar=_env("DEVICE"), help="cpu, cuda, cuda:N or auto.")] = "cpu",
+    prompt: GivenPrompts = None,
+    default_prompt: DefaultPrompt = None,
     host: Annotated[str, typer.Option(envvar=_env("HOST"), help="Address to listen on; 0.0.0.0: all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar=_env("PORT"), min=0, max=65535, help="0: any that is free.")] = 8080,
     unix_socket: Annotated[
@@ -148,9 +150,13 @@ def serve(
     from embedrt.server import serve as run
 
     settings = ServerSettings(
-        models=tuple(
-            dataclasses.replace(source, device=device)
-            for source in _sources(artifacts or [], models_folder, variant, revision)
+        models=_prompted(
+            [
+                dataclasses.replace(source, device=device)
+                for source in _sources(artifacts or [], models_folder, variant, revision)
+            ],
+            named_prompts(prompt or os.environ.get(_env("PROMPTS"), "").splitlines()),
+            default_prompt or os.environ.get(_env("DEFAULT_PROMPT")),
         ),
         aliases=_aliases(alias or _listed("ALIASES")),
         host=host,
@@ -191,6 +197,19 @@ def _sources(
     if folder is not None:
         named += sources_in(folder, variant=variant)
     return tuple(named)
+
+
+def _prompted(sources: "list[ModelSource]", prompts: dict[str, str], default: str | None) -> "tuple[ModelSource, ...]":
+    if not prompts and default is None:
+        return tuple(sources)
+    if len(sources) > 1:
+        raise InputError(
+            f"--prompt and --default-prompt are for one model, and {len(sources)} are to be served: "
+            "export each with prompts of its own"
+        )
+    return tuple(
+        dataclasses.replace(source, prompts=prompts or None, default_prompt_name=default) for source in sources
+    )
 
 
 def _aliases(wanted: list[str]) -> dict[str, str]:

@@ -35,9 +35,14 @@ class Held:
         Raises:
             ArtifactError: there is no such model, or it is damaged or foreign.
             UnavailableError: ONNX Runtime or the device is not there.
+            InputError: the default prompt is none of its prompts.
         """
         artifact = locate(source.location, variant=source.variant, revision=source.revision)
-        opened = open_artifact(artifact, Opening(device=source.device, threads=threads))
+        opening = Opening(
+            device=source.device, threads=threads,
+            prompts=source.prompts, default_prompt_name=source.default_prompt_name,
+        )  # fmt: skip
+        opened = open_artifact(artifact, opening)
         wide = opened.session
         return cls(
             source=source,

@@ -1,6 +1,7 @@
 """What a server is told when it starts: models, places, limits; each has a flag and an environment variable in the CLI."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +60,10 @@ class ModelSource:
     revision: str | None = None
     device: str = "cpu"
     """``cpu``, ``cuda``, ``cuda:N`` or ``auto``."""
+    prompts: Mapping[str, str] | None = None
+    """Texts to put before texts, by name, beside the artifact's own."""
+    default_prompt_name: str | None = None
+    """Which prompt is used where a request names none; None: the artifact's default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
