@@ -15,6 +15,8 @@ from embedrt.errors import CheckpointError
 __all__ = ["require_prompts", "require_sound", "tokens_without_vectors"]
 
 _LIMITS, _SETTINGS = "sentence_bert_config.json", "config_sentence_transformers.json"
+_ROLES = ("query", "document")
+"""Prompts that sentence-transformers gives every encoder, empty where the file has none."""
 _ANY_LIMITS = "sentence_*_config.json"
 """Before version 1 sentence-transformers named that file by the architecture: sentence_roberta_config.json."""
 _READS: dict[type, str] = {
@@ -27,16 +29,26 @@ _READS: dict[type, str] = {
 
 
 def require_prompts(folder: Path) -> None:
-    """Refuse prompts that are no text, before anything is loaded.
+    """Refuse prompts that are no text, and a default that is no prompt, before anything is loaded.
 
     Raises:
-        CheckpointError: with the file, the prompt, and what was found.
+        CheckpointError: with the file, the key, and what was found.
     """
     path = folder / _SETTINGS
-    prompts = json.loads(path.read_text(encoding="utf-8")).get("prompts") if path.is_file() else None
-    for name, text in (prompts or {}).items():
+    settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    prompts, default = settings.get("prompts", {}), settings.get("default_prompt_name")
+    if not isinstance(prompts, dict):
+        raise CheckpointError(
+            f"{_SETTINGS} has prompts {prompts!r:.40}, expected texts by name, as {{'query': 'query: '}}: correct or remove them"
+        )
+    for name, text in prompts.items():
         if text is not None and not isinstance(text, str):
             raise CheckpointError(f"{_SETTINGS} has the prompt {name!r}: {text!r}, expected a text: correct it")
+    if default is not None and default not in {*prompts, *_ROLES}:
+        known = ", ".join(prompts) or "none"
+        raise CheckpointError(
+            f"{_SETTINGS} has default_prompt_name {default!r}, expected one of its prompts ({known}): correct or remove it"
+        )
 
 
 def require_sound(checkpoint: Checkpoint, *, max_seq_length: int | None = None) -> None:
