@@ -1,6 +1,5 @@
 """What can be traced: a torch module from token ids to named outputs."""
 
-import inspect
 from typing import Any
 
 from torch import Tensor, nn
@@ -8,6 +7,8 @@ from torch import Tensor, nn
 from embedrt.inference.session import TOKEN_TYPE_IDS
 
 __all__ = ["GraphModule", "types_of_one_text"]
+
+_TYPE_TABLE = "token_type_embeddings"
 
 
 class GraphModule(nn.Module):
@@ -24,10 +25,11 @@ class GraphModule(nn.Module):
 
 
 def types_of_one_text(transformer: Any, input_ids: Tensor) -> dict[str, Tensor]:
-    """``token_type_ids`` for a transformer that takes some, of texts by themselves; nothing for others.
+    """``token_type_ids`` for a transformer that has vectors of them, of texts by themselves; nothing for others.
 
-    One text has one token type: as a constant it is folded into the embedding tables.
+    One text has one token type: as a constant it is folded into the embedding tables. GPT-2 and its like take token types too,
+    but look them up among their words: what they do without any is not what they do with 0.
     """
-    if TOKEN_TYPE_IDS not in inspect.signature(transformer.forward).parameters:
+    if not any(name.endswith(_TYPE_TABLE) for name, _ in transformer.named_modules()):
         return {}
     return {TOKEN_TYPE_IDS: input_ids.new_zeros((1, 1)).expand_as(input_ids)}

@@ -15,6 +15,10 @@ from embedrt.errors import CheckpointError
 __all__ = ["require_prompts", "require_sound", "tokens_without_vectors"]
 
 _LIMITS, _SETTINGS = "sentence_bert_config.json", "config_sentence_transformers.json"
+_ROLES = ("query", "document")
+"""Prompts that sentence-transformers gives every encoder, empty where the file has none."""
+_ANY_LIMITS = "sentence_*_config.json"
+"""Before version 1 sentence-transformers named that file by the architecture: sentence_roberta_config.json."""
 _READS: dict[type, str] = {
     CNN: "in_embedding_dimension",
     Pooling: "embedding_dimension",
@@ -25,16 +29,26 @@ _READS: dict[type, str] = {
 
 
 def require_prompts(folder: Path) -> None:
-    """Refuse prompts that are no text, before anything is loaded.
+    """Refuse prompts that are no text, and a default that is no prompt, before anything is loaded.
 
     Raises:
-        CheckpointError: with the file, the prompt, and what was found.
+        CheckpointError: with the file, the key, and what was found.
     """
     path = folder / _SETTINGS
-    prompts = json.loads(path.read_text(encoding="utf-8")).get("prompts") if path.is_file() else None
-    for name, text in (prompts or {}).items():
+    settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    prompts, default = settings.get("prompts", {}), settings.get("default_prompt_name")
+    if not isinstance(prompts, dict):
+        raise CheckpointError(
+            f"{_SETTINGS} has prompts {prompts!r:.40}, expected texts by name, as {{'query': 'query: '}}: correct or remove them"
+        )
+    for name, text in prompts.items():
         if text is not None and not isinstance(text, str):
             raise CheckpointError(f"{_SETTINGS} has the prompt {name!r}: {text!r}, expected a text: correct it")
+    if default is not None and default not in {*prompts, *_ROLES}:
+        known = ", ".join(prompts) or "none"
+        raise CheckpointError(
+            f"{_SETTINGS} has default_prompt_name {default!r}, expected one of its prompts ({known}): correct or remove it"
+        )
 
 
 def require_sound(checkpoint: Checkpoint, *, max_seq_length: int | None = None) -> None:
@@ -52,6 +66,7 @@ def require_sound(checkpoint: Checkpoint, *, max_seq_length: int | None = None) 
     if not isinstance(first, Transformer):
         return  # the module stage says what it takes
     _require_plain_texts(first)
+    _require_padding(checkpoint)
     if max_seq_length is None:
         _require_positions(checkpoint)
     if checkpoint.kind != "multi-vector":
@@ -140,12 +155,23 @@ def _require_plain_texts(transformer: Any) -> None:
         )
 
 
+def _require_padding(checkpoint: Checkpoint) -> None:
+    """Without a token to pad with, sentence-transformers encodes nothing, not even a single text."""
+    tokenizer = checkpoint.tokenizer
+    if getattr(tokenizer, "pad_token", "") is None:
+        known = tokenizer.eos_token or next(iter(tokenizer.all_special_tokens), None)
+        raise CheckpointError(
+            "tokenizer_config.json names no pad_token, without which sentence-transformers encodes no text: name there the one "
+            f"that the model was trained with{'' if known is None else f' (often the last of a text: {known!r})'}"
+        )
+
+
 def _require_positions(checkpoint: Checkpoint) -> None:
-    positions, asked = checkpoint.positions, _asked_length(checkpoint.folder)
+    positions, (file, asked) = checkpoint.positions, _asked_length(checkpoint.folder)
     if positions is not None and asked is not None and asked > positions:
         option = f", or pass --max-seq-length {positions}" if checkpoint.cuts_alike else ""
         raise CheckpointError(
-            f"{_LIMITS} has max_seq_length {asked}, but the model has position vectors for {positions} tokens: "
+            f"{file} has max_seq_length {asked}, but the model has position vectors for {positions} tokens: "
             f"set it to {positions} or less{option}"
         )
 
@@ -160,13 +186,11 @@ def _require_one_length(transformer: Any) -> None:
             )
 
 
-def _asked_length(folder: Path) -> int | None:
-    """The length that the checkpoint itself asks for, wherever its Transformer module lies."""
-    for path in (folder / _LIMITS, folder / "0_Transformer" / _LIMITS):
-        if path.is_file():
-            found = json.loads(path.read_text(encoding="utf-8")).get("max_seq_length")
-            return found if isinstance(found, int) else None
-    return None
+def _asked_length(folder: Path) -> tuple[str, int | None]:
+    """The length that the checkpoint itself asks for, wherever its Transformer module lies, and the file that has it."""
+    path = next((path for place in ("", "0_*/") for path in sorted(folder.glob(place + _ANY_LIMITS))), None)
+    found = None if path is None else json.loads(path.read_text(encoding="utf-8")).get("max_seq_length")
+    return _LIMITS if path is None else path.name, found if isinstance(found, int) else None
 
 
 def _require_matching_widths(modules: list[Any]) -> None:

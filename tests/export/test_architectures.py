@@ -8,7 +8,7 @@ import embedrt_export
 import numpy as np
 import onnx
 import pytest
-from embedrt_bench.compatibility.architectures import ARCHITECTURES, save_checkpoint
+from embedrt_bench.compatibility.architectures import ARCHITECTURES, Architecture, save_checkpoint
 from embedrt_bench.compatibility.page import Outcome, Row, written
 from sentence_transformers import SentenceTransformer
 
@@ -50,6 +50,18 @@ def test_vectors_are_those_of_sentence_transformers(tmp_path: Path, name: str) -
     assert form == "operator"
     operators = [node.op_type for node in onnx.load(tmp_path / "out/onnx/model.onnx").graph.node]
     assert operators.count("Attention") == 2
+
+
+def test_token_types_that_are_looked_up_among_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GPT-2 takes token types, and adds the word vectors of these ids, where it is given some; a text by itself has none."""
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64}
+    gpt2 = Architecture(config="GPT2Config", sizes=sizes, tokenizer="byte-level bpe", pooling="weightedmean")
+    monkeypatch.setitem(ARCHITECTURES, "gpt2", gpt2)
+    checkpoint = save_checkpoint("gpt2", tmp_path / "checkpoint")
+    embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
+    expected = SentenceTransformer(str(checkpoint), device="cpu").encode(TEXTS)
+    with SentenceEncoder(tmp_path / "out") as ours:
+        np.testing.assert_allclose(ours.encode(TEXTS), expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("options", DEBERTAS)

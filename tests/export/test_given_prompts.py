@@ -1,5 +1,6 @@
 """Prompts that a checkpoint does not carry, given at the export: in the manifest, and as sentence-transformers has them."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from sentence_transformers.base.modules import Normalize
 
 from embedrt import SentenceEncoder
 from embedrt.artifact.manifest import Manifest
-from embedrt.errors import InputError
+from embedrt.errors import CheckpointError, InputError
 
 Build = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
@@ -37,6 +38,33 @@ def test_they_are_those_of_sentence_transformers(build_checkpoint: Build, tmp_pa
         np.testing.assert_allclose(encoder.encode(TEXTS), documents, atol=1e-6)
         assert np.abs(encoder.encode_query(TEXTS) - documents).max() > 0.01
     assert verify(tmp_path / "out", against=str(checkpoint), quiet=True)[0] == manifest
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"prompts": None},
+            r"^config_sentence_transformers\.json has prompts None, expected texts by name, as \{'query': ",
+        ),
+        (
+            {"prompts": ["query: "]},
+            r"^config_sentence_transformers\.json has prompts \['query: '\], expected texts by name",
+        ),
+        (
+            {"prompts": GIVEN, "default_prompt_name": "search"},
+            r"^config_sentence_transformers\.json has default_prompt_name 'search', expected one of .*\(query, passage\)",
+        ),
+    ],
+)
+def test_files_that_say_what_cannot_be(
+    build_checkpoint: Build, tmp_path: Path, settings: dict[str, object], message: str
+) -> None:
+    checkpoint = build_checkpoint()
+    (checkpoint / "config_sentence_transformers.json").write_text(json.dumps(settings), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=message) as raised:
+        export(str(checkpoint), tmp_path / "out", quiet=True)
+    assert "Expected a folder" not in str(raised.value)
 
 
 def test_their_pieces_stay_in_a_trimmed_vocabulary(build_checkpoint: Build, tmp_path: Path) -> None:

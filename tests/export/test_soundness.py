@@ -140,6 +140,10 @@ CASES: dict[str, tuple[Damage, str]] = {
         edit("sentence_bert_config.json", max_seq_length=1000),
         r"sentence_bert_config\.json has max_seq_length 1000, but the model has position vectors for 64 tokens: set it to 64",
     ),
+    "no token to pad with": (
+        edit("tokenizer_config.json", pad_token=None, eos_token="[SEP]"),
+        r"tokenizer_config\.json names no pad_token, without which .* name there the one .* the last of a text: '\[SEP\]'",
+    ),
     "tokenizer cut short": (
         cut_tokenizer,
         "cannot be loaded",
