@@ -117,7 +117,12 @@ def prepare_tuned(path: Path) -> None:
 
 
 def write_tuned(path: Path, layout: Layout) -> None:
-    """Keep ``layout`` for the next encoders, in a folder that is there; whole or not at all."""
+    """Keep ``layout`` for the next encoders; whole or not at all.
+
+    Raises:
+        UnavailableError: nothing can be written there.
+    """
+    prepare_tuned(path)
     content = {"processor": _processor(), "layout": dataclasses.asdict(layout)}
     draft = path.with_suffix(f".{os.getpid()}")
     draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
