@@ -119,7 +119,14 @@ def load_checkpoint(
     source = Source(model=name, revision=commit, route=route, libraries=libraries)
     checkpoint = Checkpoint(model=loaded, whole=whole, kind=kind, source=source, folder=folder)
     require_sound(checkpoint, max_seq_length=max_seq_length)
+    _keep_within_positions(checkpoint)
     return checkpoint
+
+
+def _keep_within_positions(checkpoint: Checkpoint) -> None:
+    """Where no file names a length, sentence-transformers takes RoBERTa's positions, the two that no token has among them."""
+    if checkpoint.cuts_alike and checkpoint.positions is not None:
+        checkpoint.model.max_seq_length = checkpoint.max_seq_length
 
 
 def _is_artifact(folder: Path) -> bool:

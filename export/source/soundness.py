@@ -19,6 +19,8 @@ _ROLES = ("query", "document")
 """Prompts that sentence-transformers gives every encoder, empty where the file has none."""
 _ANY_LIMITS = "sentence_*_config.json"
 """Before version 1 sentence-transformers named that file by the architecture: sentence_roberta_config.json."""
+_AS_EVER = {"padding": (True, "longest"), "truncation": (True, "longest_first"), "return_tensors": ("pt",)}
+"""What sentence-transformers asks of a tokenizer anyway."""
 _READS: dict[type, str] = {
     CNN: "in_embedding_dimension",
     Pooling: "embedding_dimension",
@@ -71,6 +73,7 @@ def require_sound(checkpoint: Checkpoint, *, max_seq_length: int | None = None) 
         _require_positions(checkpoint)
     if checkpoint.kind != "multi-vector":
         _require_one_length(first)
+        _require_plain_calls(first)
     if checkpoint.kind in ("dense", "hybrid"):
         _require_matching_widths(list(checkpoint.model))
 
@@ -152,6 +155,18 @@ def _require_plain_texts(transformer: Any) -> None:
         raise CheckpointError(
             f"the checkpoint is a {type(model).__name__}, whose text side ends without a text_projection; the exporter takes "
             "CLIP's. SigLIP's pools the last position, padding or not, so that a text's vector depends on its batch"
+        )
+
+
+def _require_plain_calls(transformer: Any) -> None:
+    """Arguments of each call of the tokenizer, which no tokenizer.json holds."""
+    given = getattr(transformer, "processing_kwargs", {})
+    asked = {**given.get("common", {}), **given.get("text", {})}
+    unknown = {name: value for name, value in asked.items() if value not in _AS_EVER.get(name, ())}
+    if unknown:
+        raise CheckpointError(
+            f"{_LIMITS} has processing_kwargs {unknown!r:.200}, which the exporter does not know: remove them; "
+            "a length belongs in max_seq_length"
         )
 
 

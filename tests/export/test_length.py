@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from embedrt_bench.compatibility.architectures import save_checkpoint
 from embedrt_bench.compatibility.cross_encoders import save_cross_encoder
 from embedrt_bench.compatibility.multi_vector import save_colbert
 from embedrt_bench.compatibility.sparse import save_inference_free
@@ -108,3 +109,39 @@ def test_a_checkpoint_that_asks_for_more_than_its_positions(build_checkpoint: Bu
     assert verify(tmp_path / "out", against=str(checkpoint), quiet=True)[0] == made
     with pytest.raises(InputError, match="max_seq_length is 65, and the model has position vectors for 64 tokens"):
         export(str(checkpoint), tmp_path / "none", changes=Changes(max_seq_length=65), quiet=True)
+
+
+def test_no_file_names_a_length_of_roberta(tmp_path: Path) -> None:
+    """Of its 64 positions tokens have 62; sentence-transformers takes 64, and ends at an index error for long texts."""
+    checkpoint = save_checkpoint("xlm-roberta", tmp_path / "checkpoint")
+    (checkpoint / "sentence_bert_config.json").write_text("{}", encoding="utf-8")
+    settings = checkpoint / "tokenizer_config.json"
+    content = json.loads(settings.read_text(encoding="utf-8")) | {"model_max_length": 10**30}
+    settings.write_text(json.dumps(content), encoding="utf-8")
+    made = export(str(checkpoint), tmp_path / "out", quiet=True)
+    assert made.serving.max_seq_length == 62
+    original = SentenceTransformer(str(checkpoint), device="cpu")
+    assert original.max_seq_length == 64
+    original.max_seq_length = 62
+    with SentenceEncoder(tmp_path / "out") as encoder:
+        np.testing.assert_allclose(encoder.encode(TEXTS), original.encode(TEXTS), atol=1e-6)
+    assert verify(tmp_path / "out", against=str(checkpoint), quiet=True)[0] == made
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"text": {"max_length": 8}}, {"common": {"padding": "max_length"}}, {"text": {"add_special_tokens": False}}],
+)
+def test_arguments_of_the_tokenizers_calls(build_checkpoint: Build, tmp_path: Path, asked: dict[str, object]) -> None:
+    checkpoint = build_checkpoint()
+    path = checkpoint / "sentence_bert_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(settings | {"processing_kwargs": asked}), encoding="utf-8")
+    named = next(name for kinds in asked.values() for name in kinds)  # type: ignore[attr-defined]
+    with pytest.raises(
+        CheckpointError, match=rf"has processing_kwargs \{{'{named}': .*remove them; a length belongs in"
+    ):
+        export(str(checkpoint), tmp_path / "out", quiet=True)
+    harmless = {"text": {"padding": True, "truncation": True}, "image": {"do_resize": True}}
+    path.write_text(json.dumps(settings | {"processing_kwargs": harmless}), encoding="utf-8")
+    export(str(checkpoint), tmp_path / "out", quiet=True)
