@@ -124,7 +124,7 @@ def load_checkpoint(
 
 
 def _keep_within_positions(checkpoint: Checkpoint) -> None:
-    """Where no file names a length, sentence-transformers takes RoBERTa's positions, the two that no token has among them."""
+    """Where no file names a length, sentence-transformers takes all of RoBERTa's positions, those that no token has too."""
     if checkpoint.cuts_alike and checkpoint.positions is not None:
         checkpoint.model.max_seq_length = checkpoint.max_seq_length
 

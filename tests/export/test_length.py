@@ -112,17 +112,17 @@ def test_a_checkpoint_that_asks_for_more_than_its_positions(build_checkpoint: Bu
 
 
 def test_no_file_names_a_length_of_roberta(tmp_path: Path) -> None:
-    """Of its 64 positions tokens have 62; sentence-transformers takes 64, and ends at an index error for long texts."""
+    """Of its 64 positions the first is that of padding; sentence-transformers takes 64, and ends at an index error for long texts."""
     checkpoint = save_checkpoint("xlm-roberta", tmp_path / "checkpoint")
     (checkpoint / "sentence_bert_config.json").write_text("{}", encoding="utf-8")
     settings = checkpoint / "tokenizer_config.json"
     content = json.loads(settings.read_text(encoding="utf-8")) | {"model_max_length": 10**30}
     settings.write_text(json.dumps(content), encoding="utf-8")
     made = export(str(checkpoint), tmp_path / "out", quiet=True)
-    assert made.serving.max_seq_length == 62
+    assert made.serving.max_seq_length == 63
     original = SentenceTransformer(str(checkpoint), device="cpu")
     assert original.max_seq_length == 64
-    original.max_seq_length = 62
+    original.max_seq_length = 63
     with SentenceEncoder(tmp_path / "out") as encoder:
         np.testing.assert_allclose(encoder.encode(TEXTS), original.encode(TEXTS), atol=1e-6)
     assert verify(tmp_path / "out", against=str(checkpoint), quiet=True)[0] == made
