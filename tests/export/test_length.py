@@ -112,7 +112,7 @@ def test_a_checkpoint_that_asks_for_more_than_its_positions(build_checkpoint: Bu
 
 
 def test_no_file_names_a_length_of_roberta(tmp_path: Path) -> None:
-    """Of its 64 positions the first is that of padding; sentence-transformers takes 64, and ends at an index error for long texts."""
+    """Of its 64 positions the first is for padding; sentence-transformers takes 64, and fails at long texts."""
     checkpoint = save_checkpoint("xlm-roberta", tmp_path / "checkpoint")
     (checkpoint / "sentence_bert_config.json").write_text("{}", encoding="utf-8")
     settings = checkpoint / "tokenizer_config.json"
