@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from embedrt_bench.arm.emulation import ArmPython, arm_python
 from embedrt_bench.documents import DOCS, heading, line, processor, with_blocks
+from embedrt_bench.engines.process import TAIL
 from embedrt_bench.models.minilm import exported, with_variants
 from embedrt_bench.results import RESULTS, read_result, write_result
 from embedrt_bench.texts.corpus import TokenCounter, read_corpus
@@ -33,7 +34,6 @@ _RESULT, _PAGE = RESULTS / "arm.json", DOCS / "arm.md"
 _ENCODE = Path(__file__).resolve().with_name("encode.py")
 _VARIANTS = ("fp32", "int8", "int8-static")
 _SENTENCES, _TOKENS = 16, 32
-_TAIL = 1500  # characters of stderr that a message shows
 _SHORT = ("Hello", "How do you do?", "忘记密码", "")
 Vectors = Mapping[str, npt.NDArray[np.float32]]
 """What encode.py writes."""
@@ -107,7 +107,7 @@ class Encoding:
         command = [str(part) for part in (interpreter, _ENCODE, self.artifact, variant, given, out)]
         run = subprocess.run(command, check=False, capture_output=True, text=True)
         if run.returncode:
-            raise EmbedrtError(f"{' '.join(command)} failed:\n{run.stderr[-_TAIL:]}")
+            raise EmbedrtError(f"{' '.join(command)} failed:\n{run.stderr[-TAIL:]}")
         with np.load(out) as found:
             return dict(found)
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from embedrt_bench.engines.process import thread_environment
+from embedrt_bench.engines.process import TAIL, thread_environment
 
 from embedrt.errors import EmbedrtError
 
@@ -22,7 +22,6 @@ sys.exit(code)
 """
 """A small process to start it from: the kernel counts the pages of the one that forks into the peak of the one that runs.
 It hands on no more processors than the budget, as ``worker.py`` takes no more."""
-_TAIL = 1500  # characters of stderr that a message shows
 
 
 def cold_run(arguments: Sequence[str], *, threads: int) -> tuple[float, float]:
@@ -41,6 +40,6 @@ def cold_run(arguments: Sequence[str], *, threads: int) -> tuple[float, float]:
     )
     if done.returncode:
         name = " ".join(arguments[:3])
-        raise EmbedrtError(f"{name} ended with status {done.returncode}: {done.stderr[-_TAIL:].strip()}")
+        raise EmbedrtError(f"{name} ended with status {done.returncode}: {done.stderr[-TAIL:].strip()}")
     seconds, kilobytes = done.stdout.split()
     return float(seconds), int(kilobytes) * 1024 / 1e6

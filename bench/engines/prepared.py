@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from embedrt_bench.engines.peers import python_of
-from embedrt_bench.engines.process import thread_environment
+from embedrt_bench.engines.process import TAIL, thread_environment
 from embedrt_bench.models.cached import CACHE
 
 from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
@@ -106,7 +106,7 @@ class Prepared:
         command = [python_of("openvino"), "-P", script, self._source.checkpoint, folder, texts]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=_offline(), check=False)
         if done.returncode:
-            raise RuntimeError(done.stderr[-1500:].strip())
+            raise RuntimeError(done.stderr[-TAIL:].strip())
 
     def _tokenizer(self, folder: Path) -> None:
         for name in _TOKENIZER_FILES:

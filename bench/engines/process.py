@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from embedrt.errors import EmbedrtError
 
-__all__ = ["Engine", "EngineError", "EngineProcess", "thread_environment"]
+__all__ = ["TAIL", "Engine", "EngineError", "EngineProcess", "thread_environment"]
 
 Vectors = npt.NDArray[np.float32]
 _WORKER = Path(__file__).resolve().with_name("worker.py")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
-_TAIL = 1500  # characters of stderr that a message shows
+TAIL = 1500  # characters of stderr that a message shows
 _PATIENCE = 3600.0
 """Seconds that a request may take: many times what any does, but a run ends although an engine hangs."""
 
@@ -178,7 +178,7 @@ class EngineProcess:
 
     def _last_words(self) -> str:
         size = self._noise.seek(0, os.SEEK_END)
-        self._noise.seek(max(0, size - _TAIL))
+        self._noise.seek(max(0, size - TAIL))
         return self._noise.read().decode("utf-8", errors="replace").strip() or "nothing on stderr"
 
 

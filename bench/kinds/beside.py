@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from embedrt_bench.scenarios.turns import PAUSE
 from embedrt_bench.texts.data import data_folder, sts_texts
 from tqdm import tqdm
 
@@ -15,7 +16,6 @@ __all__ = ["ORIGINAL", "fidelity", "interleaved", "megabytes", "sts_sample"]
 
 ORIGINAL = "sentence-transformers float32"
 _OURS = "embedrt "
-_PAUSE = 0.4  # seconds: the threads of whoever ran last spin for half of it
 
 
 def interleaved(
@@ -34,7 +34,7 @@ def interleaved(
     for number in tqdm(range(warm_up + rounds), desc=title, unit="round", disable=None, leave=False):
         for name, run in runs.items():
             gc.collect()
-            time.sleep(_PAUSE)
+            time.sleep(PAUSE)
             began = time.perf_counter()
             for _ in range(repeats):
                 run()

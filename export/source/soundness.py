@@ -10,13 +10,12 @@ from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import CNN, LayerNorm, Pooling
 from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
 
+from embedrt.artifact.folder import prompts_of
 from embedrt.errors import CheckpointError
 
 __all__ = ["require_prompts", "require_sound", "tokens_without_vectors"]
 
 _LIMITS, _SETTINGS = "sentence_bert_config.json", "config_sentence_transformers.json"
-_ROLES = ("query", "document")
-"""Prompts that sentence-transformers gives every encoder, empty where the file has none."""
 _ANY_LIMITS = "sentence_*_config.json"
 """Before version 1 sentence-transformers named that file by the architecture: sentence_roberta_config.json."""
 _AS_EVER = {"padding": (True, "longest"), "truncation": (True, "longest_first"), "return_tensors": ("pt",)}
@@ -46,7 +45,7 @@ def require_prompts(folder: Path) -> None:
     for name, text in prompts.items():
         if text is not None and not isinstance(text, str):
             raise CheckpointError(f"{_SETTINGS} has the prompt {name!r}: {text!r}, expected a text: correct it")
-    if default is not None and default not in {*prompts, *_ROLES}:
+    if default is not None and default not in prompts_of(settings):
         known = ", ".join(prompts) or "none"
         raise CheckpointError(
             f"{_SETTINGS} has default_prompt_name {default!r}, expected one of its prompts ({known}): correct or remove it"

@@ -6,7 +6,7 @@ from embedrt_bench.kinds.beside import interleaved
 
 
 def test_turns_alternate_and_the_first_rounds_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beside, "_PAUSE", 0)
+    monkeypatch.setattr(beside, "PAUSE", 0)
     clock = iter(range(1000))
     monkeypatch.setattr("time.perf_counter", lambda: float(next(clock)))
     called: list[str] = []

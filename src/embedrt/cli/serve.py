@@ -150,13 +150,11 @@ def serve(
     from embedrt.server import serve as run
 
     settings = ServerSettings(
-        models=_prompted(
-            [
-                dataclasses.replace(source, device=device)
-                for source in _sources(artifacts or [], models_folder, variant, revision)
-            ],
-            named_prompts(prompt or os.environ.get(_env("PROMPTS"), "").splitlines()),
-            default_prompt or os.environ.get(_env("DEFAULT_PROMPT")),
+        models=_on_device(
+            _sources(artifacts or [], models_folder, variant, revision),
+            device,
+            prompts=named_prompts(prompt or os.environ.get(_env("PROMPTS"), "").splitlines()) or None,
+            default_prompt=default_prompt or os.environ.get(_env("DEFAULT_PROMPT")),
         ),
         aliases=_aliases(alias or _listed("ALIASES")),
         host=host,
@@ -199,16 +197,17 @@ def _sources(
     return tuple(named)
 
 
-def _prompted(sources: "list[ModelSource]", prompts: dict[str, str], default: str | None) -> "tuple[ModelSource, ...]":
-    if not prompts and default is None:
-        return tuple(sources)
-    if len(sources) > 1:
+def _on_device(
+    sources: "tuple[ModelSource, ...]", device: str, *, prompts: dict[str, str] | None, default_prompt: str | None
+) -> "tuple[ModelSource, ...]":
+    if len(sources) > 1 and (prompts or default_prompt is not None):
         raise InputError(
             f"--prompt and --default-prompt are for one model, and {len(sources)} are to be served: "
             "export each with prompts of its own"
         )
     return tuple(
-        dataclasses.replace(source, prompts=prompts or None, default_prompt_name=default) for source in sources
+        dataclasses.replace(source, device=device, prompts=prompts, default_prompt_name=default_prompt)
+        for source in sources
     )
 
 
