@@ -146,7 +146,7 @@ class LoadedModel:
                 raise AttributeError(f"{name} of a {type(self).__name__} cannot be set: {SETTINGS[name]}")
 
     def close(self) -> None:
-        """End the worker threads; the model cannot be used any more."""
+        """End the worker threads; the model cannot be used any more, and calls of other threads end before their next batch."""
         self._closed = True
         self._runner.close()
 

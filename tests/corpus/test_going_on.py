@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import onnx
 import pytest
 
 from embedrt.corpus import Corpus, EncodeOptions, Form, map_corpus
+from embedrt.corpus.kinds import KINDS
+from embedrt.corpus.state import STATE_FILE, State
 from embedrt.errors import InputError
 
 _NOTED_AT_FIRST = {
@@ -47,7 +49,7 @@ def test_an_empty_file_that_is_filled(job: Corpus, corpus: Path, options: Encode
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are any bytes there")
-@pytest.mark.parametrize("form", get_args(Form))
+@pytest.mark.parametrize("form", KINDS["dense"].forms)
 def test_a_name_that_is_not_utf8(job: Corpus, corpus: Path, options: EncodeOptions, form: Form) -> None:
     (corpus / "a.txt").rename(corpus / os.fsdecode(b"caf\xe9.txt"))
     shutil.copy(corpus / "e.parquet", corpus / os.fsdecode(b"caf\xe9.parquet"))
@@ -55,6 +57,19 @@ def test_a_name_that_is_not_utf8(job: Corpus, corpus: Path, options: EncodeOptio
     assert map_corpus(job, options).parts == 12
     assert (job.output / os.fsdecode(b"caf\xe9.txt-00002." + form.encode())).is_file()
     assert map_corpus(job, options).there_already == 12
+
+
+def test_a_folder_that_was_begun_before_there_were_kinds(job: Corpus, options: EncodeOptions) -> None:
+    map_corpus(job, options)
+    state = job.output / STATE_FILE
+    head, *events = state.read_text().splitlines()
+    noted = json.loads(head)
+    for name in ("kind", "max_active_dims"):
+        del noted["settings"][name]
+    state.write_text("\n".join([json.dumps(noted), *events, ""]))
+    assert map_corpus(job, options).there_already == 9
+    with pytest.raises(InputError, match='was begun with kind "dense", now it is "sparse": pass a new folder'):
+        State(job.output, noted["settings"] | {"kind": "sparse"})
 
 
 def test_parts_whose_names_begin_with_a_point(job: Corpus, corpus: Path, options: EncodeOptions) -> None:

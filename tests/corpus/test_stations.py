@@ -53,7 +53,7 @@ def test_an_encoder_that_is_told_to_stop(tmp_path: Path, texts: Texts, options: 
     station.work(piece, path)
     assert path.is_file()
     station.stop()
-    with pytest.raises(JobError, match="the job was stopped"):
+    with pytest.raises(InputError, match="this encoder was closed"):
         station.work(piece, path.with_stem("other"))
     assert list(tmp_path.iterdir()) == [path]
 
@@ -62,16 +62,17 @@ def test_an_encoder_is_stopped_between_batches(tmp_path: Path, options: EncodeOp
     [(piece, path)] = islice(endless(lambda count: ["a cat"] * count, tmp_path, []), 1)
     station = stations.Station(replace(options, batch_size=1, threads=1), "cpu")
     ran: list[int] = []
-    run = station._encoder._encoding._runner.session.run
+    session = station._encoder._runner.session
+    run = session.run
 
     def stopping(*arguments: Any, **named: Any) -> Any:
         ran.append(len(arguments[0]))
         station.stop()
         return run(*arguments, **named)
 
-    station._encoder._encoding._runner.session.run = stopping  # type: ignore[method-assign]
+    session.run = stopping  # type: ignore[method-assign]
     piece = replace(piece, texts=["a cat", "a cat sat", "a cat sat on"])
-    with pytest.raises(JobError, match="the job was stopped"):
+    with pytest.raises(InputError, match="the model was closed while it was at work"):
         station.work(piece, path)
     assert ran == [1]
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from embedrt import SentenceEncoder
+from embedrt.errors import InputError
 from embedrt.inference.batching import Batch
 from embedrt.inference.devices import Device
 from embedrt.inference.scheduling import Scheduler, Work
@@ -185,6 +186,18 @@ def test_a_closed_encoder_leaves_no_threads(tiny: Path) -> None:
         encoder.encode([f"{'cat ' * count}{end}" for count in range(10) for end in "!?.,"], batch_size=1)
         assert workers() > before
     assert workers() == before
+
+
+@pytest.mark.parametrize("threads", [1, 6])
+def test_closing_ends_a_call_that_is_at_work(tiny: Path, threads: int) -> None:
+    encoder = SentenceEncoder(tiny, threads=threads)
+    texts = [f"{'cat ' * count}{end}" for count in range(10) for end in "!?.,"]
+    vectors = encoder.encode_iter(texts * 500, batch_size=1)
+    next(vectors)
+    encoder.close()
+    with pytest.raises(InputError, match="the model was closed while it was at work: close it when all calls have"):
+        list(vectors)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("embedrt_") and threads == 6]
 
 
 def test_on_a_card_several_runs_are_in_flight_on_one_session(tiny: Path) -> None:

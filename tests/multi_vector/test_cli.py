@@ -57,7 +57,7 @@ def test_texts_are_documents_unless_said_otherwise(artifact: Path, file: Path) -
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-o", "out.npy"], "expected .jsonl"),
+        (["-o", "out.npy"], "out.npy ends in '.npy', expected one of .jsonl, .parquet for multi-vector models"),
         (["--normalize"], "--normalize is for dense vectors"),
         (["--precision", "int8", "--truncate-dim", "4"], "--truncate-dim, --precision is for dense vectors"),
         (["--kind", "dense"], "load it with MultiVectorEncoder"),

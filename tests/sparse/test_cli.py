@@ -72,8 +72,8 @@ def test_compressed_rows_that_scipy_reads(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-o", "out.npy"], r"out.npy ends in '.npy', expected .jsonl or .npz: sparse vectors differ in size"),
-        (["-o", "out.parquet"], r"expected .jsonl or .npz: sparse vectors differ in size"),
+        (["-o", "out.npy"], "out.npy ends in '.npy', expected one of .npz, .jsonl, .parquet for sparse models"),
+        (["-o", "out.npz", "--format", "milvus"], "--format is for JSON lines: leave it out for out.npz"),
         (["--normalize"], "--normalize is for dense vectors: leave it out for sparse ones"),
         (["--kind", "dense"], "load it with SparseEncoder"),
     ],
@@ -90,7 +90,7 @@ def test_what_does_not_fit_is_refused(
 
 def test_options_of_sparse_vectors_fit_no_others(tiny: Path, file: Path, embed: Callable[..., Any]) -> None:
     result = embed(tiny, file, "--format", "milvus", "--max-active-dims", "3")
-    assert "--format, --max-active-dims is for sparse vectors, and the model gives dense ones" in str(result.exception)
+    assert "--format, --max-active-dims is for sparse vectors: leave it out for dense ones" in str(result.exception)
 
 
 def made_up(*weights: float) -> SparseVector:

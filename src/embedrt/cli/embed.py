@@ -1,13 +1,16 @@
 """``embedrt embed MODEL INPUT``: a file of texts to a file of vectors."""
 
 import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
+import numpy as np
 import typer
 
 from embedrt.cli.asked import Asked
-from embedrt.cli.embedding import JSONL_KINDS, kind_of_model, require_jsonl, write_records
+from embedrt.cli.embedding import JSONL_KINDS, kind_of_model, require_options_of, write_records
 from embedrt.cli.options import (
     Device,
     Model,
@@ -21,10 +24,10 @@ from embedrt.cli.options import (
     Threads,
     Variant,
 )
-from embedrt.cli.sparse import write_npz
+from embedrt.corpus.columns import Vectors
+from embedrt.corpus.kinds import KINDS, Kind, require_file
 from embedrt.corpus.reading import Record, read_records
-from embedrt.corpus.writing import replacing, require_stdout, write_jsonl, write_vectors, writer_for
-from embedrt.encoder import SentenceEncoder
+from embedrt.corpus.writing import replacing, require_stdout, write_jsonl, write_vectors
 from embedrt.errors import InputError
 from embedrt.sparse.forms import Form
 from embedrt.vectors import VectorPrecision
@@ -44,7 +47,7 @@ def embed(
         int | None, typer.Option(min=1, help="Texts a run; without it, a token budget decides.")
     ] = None,
     kind: Annotated[
-        Literal["dense", "sparse", "multi-vector"] | None,
+        Kind | None,
         typer.Option(help="Which vectors, where the model gives several (BGE-M3); without it, the model's own."),
     ] = None,
     role: Annotated[
@@ -64,15 +67,22 @@ def embed(
     revision: Revision = None,
     quiet: Quiet = False,
 ) -> None:
-    """Embed a file of texts. Without --output: JSON lines on stdout; with it: .npy, .jsonl or .parquet.
+    """Embed a file of texts. Without --output: JSON lines on stdout; with it: .jsonl or .parquet, or vectors alone.
 
-    Vectors that are no matrix (sparse, multi-vector) are written as JSON lines, sparse ones to .npz too.
+    Those are .npy where there is one a text, .npz where it is sparse.
     Records keep their fields, but for one named embedding, which is replaced.
     """
     if output is None:
         require_stdout()
     records = read_records(source, text_field=text_field)
     found = kind or kind_of_model(model, variant=variant, revision=revision)
+    dense = {"truncate-dim": truncate_dim, "normalize": normalize, "precision": precision != "float32"}
+    require_options_of(found, dense=dense, sparse={"format": form, "max-active-dims": max_active_dims})
+    lines = output is None or output.suffix.lower() == ".jsonl"
+    if output is not None:
+        require_file(output, found)
+    if form is not None and not lines:
+        raise InputError(f"--format is for JSON lines: leave it out for {output}")
     asked = Asked(
         model=model,
         variant=variant,
@@ -82,57 +92,45 @@ def embed(
         prompt_name=prompt_name,
         prompt=prompt,
         batch_size=batch_size,
-        role=role,
+        role=role or KINDS[found].role,
         form=form or "qdrant",
         max_active_dims=max_active_dims,
         shown=not quiet and sys.stderr.isatty(),
     )
-    _require_sparse(found, {"format": form, "max-active-dims": max_active_dims})
-    if found in JSONL_KINDS:
-        dense_only = {"truncate-dim": truncate_dim, "normalize": normalize, "precision": precision != "float32"}
-        require_jsonl(found, output, **dense_only)
-        _write_records(found, output, records, text_field, asked)
-        return
-    if output is not None:
-        writer_for(output)
-    vectors = _dense(
-        [record[text_field] for record in records],
-        asked,
-        precision=precision,
-        normalize_embeddings=normalize,
-        truncate_dim=truncate_dim,
-    )
+    texts = [record[text_field] for record in records]
+    if lines and found in JSONL_KINDS:
+        told = _write_as_they_come(found, output, records, texts, asked)
+    else:
+        own = {
+            "precision": precision,
+            "normalize_embeddings": normalize,
+            "truncate_dim": truncate_dim,
+            "max_active_dims": max_active_dims,
+        }
+        told = _write(found, output, records, _vectors(found, texts, asked, own))
+    if output is not None and not quiet:
+        typer.echo(f"{output}: {told}", err=True)
+
+
+def _write_as_they_come(kind: Kind, output: Path | None, records: list[Record], texts: list[str], asked: Asked) -> str:
+    with nullcontext(require_stdout()) if output is None else replacing(output) as file:
+        write_records(kind, file, records, texts, asked)
+    return f"{kind} vectors of {len(texts)} texts"
+
+
+def _vectors(kind: Kind, texts: list[str], asked: Asked, own: Mapping[str, object]) -> Vectors:
+    """With those of its ``own`` options that vectors of this kind have."""
+    described = KINDS[kind]
+    with asked.opened(described.encoder) as encoder:
+        options = {name: own[name] for name in described.options}
+        return described.held(asked.encoded(encoder, texts, show_progress_bar=asked.shown, **options), encoder)
+
+
+def _write(kind: Kind, output: Path | None, records: list[Record], vectors: Vectors) -> str:
     if output is None:
         write_jsonl(require_stdout(), records, vectors)
     else:
-        write_vectors(Path(output), records, vectors)
-        if not quiet:
-            typer.echo(f"{output}: {vectors.shape[0]} vectors of {vectors.shape[1]} × {vectors.dtype}", err=True)
-
-
-def _require_sparse(kind: str, options: dict[str, object]) -> None:
-    """Refuse options of sparse vectors where there are none."""
-    if kind != "sparse" and (given := [name for name, value in options.items() if value is not None]):
-        raise InputError(
-            f"{', '.join(f'--{name}' for name in given)} is for sparse vectors, and the model gives {kind} ones"
-        )
-
-
-def _write_records(kind: str, output: Path | None, records: list[Record], text_field: str, asked: Asked) -> None:
-    texts = [record[text_field] for record in records]
-    if output is None:
-        write_records(kind, require_stdout(), records, texts, asked)
-        return
-    with replacing(output) as file:
-        if output.suffix.lower() == ".npz":
-            write_npz(file, texts, asked)
-        else:
-            write_records(kind, file, records, texts, asked)
-    if asked.shown:
-        typer.echo(f"{output}: {kind} vectors of {len(texts)} texts", err=True)
-
-
-def _dense(texts: list[str], asked: Asked, **options: Any) -> Any:
-    """Vectors (texts, dim)."""
-    with asked.opened(SentenceEncoder) as encoder:
-        return asked.encoded(encoder, texts, show_progress_bar=asked.shown, **options)
+        write_vectors(output, records, vectors)
+    if isinstance(vectors, np.ndarray):
+        return f"{vectors.shape[0]} vectors of {vectors.shape[1]} × {vectors.dtype}"
+    return f"{kind} vectors of {len(records)} texts"

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from embedrt.cli.options import Json, Model, Prompt, PromptName, Quiet, Revision, TextField, Threads, Variant
-from embedrt.corpus import PART_ROWS, Corpus, EncodeOptions, Form, map_corpus
+from embedrt.corpus import Corpus, EncodeOptions, Form, Kind, map_corpus
 
 __all__ = ["map_files"]
 
@@ -30,9 +30,11 @@ def map_files(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the vectors.")],
     form: Annotated[
         Form,
-        typer.Option("--format", help="Of the parts; .npy holds the vectors alone."),
+        typer.Option("--format", help="Of the parts; .npy (dense) and .npz (sparse) hold the vectors alone."),
     ] = "parquet",
-    part_rows: Annotated[int, typer.Option(min=1, help="Rows of a part.")] = PART_ROWS,
+    part_rows: Annotated[
+        int | None, typer.Option(min=1, help="Rows of a part; without it 20000, with a vector a token 1000.")
+    ] = None,
     text_field: TextField = "text",
     keep: Annotated[
         list[str] | None,
@@ -43,6 +45,10 @@ def map_files(
         list[str] | None,
         typer.Option(help="cpu, cuda, cuda:N or auto. Several: an encoder on each, in a process of its own."),
     ] = None,
+    kind: Annotated[
+        Kind | None,
+        typer.Option(help="Which vectors, where the model gives several (BGE-M3); without it, the model's own."),
+    ] = None,
     role: Annotated[
         Literal["query", "document"] | None, typer.Option("--as", help="Encode the texts as queries or as documents.")
     ] = None,
@@ -51,6 +57,9 @@ def map_files(
     ] = "float32",
     normalize: Annotated[bool, typer.Option("--normalize", help="Bring vectors to length 1.")] = False,
     truncate_dim: Annotated[int | None, typer.Option(min=1, help="Keep the first so many components.")] = None,
+    max_active_dims: Annotated[
+        int | None, typer.Option(min=1, help="Keep the so many heaviest terms of sparse vectors.")
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Texts a run; without it, a token budget decides.")
     ] = None,
@@ -82,6 +91,7 @@ def map_files(
     )
     options = EncodeOptions(
         model=model,
+        kind=kind,
         variant=variant,
         revision=revision,
         threads=threads,
@@ -92,6 +102,7 @@ def map_files(
         precision=precision,
         normalize_embeddings=normalize or None,
         truncate_dim=truncate_dim,
+        max_active_dims=max_active_dims,
     )
     shown = not quiet and sys.stderr.isatty()
     try:

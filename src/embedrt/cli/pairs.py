@@ -28,7 +28,7 @@ from embedrt.cli.options import (
 )
 from embedrt.cli.tables import table_console
 from embedrt.corpus.reading import name_of, read_texts
-from embedrt.corpus.writing import replacing, require_stdout, writer_for
+from embedrt.corpus.writing import replacing, require_stdout, require_writable
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import GraphError, InputError
 from embedrt.machine.memory import available_memory
@@ -142,7 +142,7 @@ def _require_jsonl(output: Path | None) -> None:
         return
     if output.suffix.lower() != ".jsonl":
         raise InputError(f"{output} ends in {output.suffix or 'nothing'!r}, expected .jsonl")
-    writer_for(output)
+    require_writable(output)
 
 
 def _tell(sentence: str, *, quiet: bool) -> None:

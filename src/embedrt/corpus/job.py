@@ -4,26 +4,25 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from embedrt.arguments import require_positive
 from embedrt.artifact.folder import hashes_beside_graph, locate, serving_from_hub_files, sha256_of
+from embedrt.corpus.kinds import KINDS, EncodeOptions, kind_of, require_form, require_own_options
 from embedrt.corpus.lock import alone_in
 from embedrt.corpus.parts import Form, is_half_written, is_part, part_path
 from embedrt.corpus.sources import Piece, Reading, Source, find_sources, pieces
 from embedrt.corpus.state import STATE_FILE, State
-from embedrt.corpus.stations import EncodeOptions, through_stations
+from embedrt.corpus.stations import through_stations
 from embedrt.corpus.writing import require_pyarrow
 from embedrt.errors import InputError
 from embedrt.inference.session import GraphSession, parse_device
-from embedrt.opening import require_kind
 from embedrt.progress import Advance, progress
 
-__all__ = ["PART_ROWS", "Corpus", "Form", "Report", "map_corpus"]
+__all__ = ["Corpus", "Form", "Report", "map_corpus"]
 
-PART_ROWS = 20_000
 _SERVED = ("max_seq_length", "pad_token_id", "padding_side", "prompts", "default_prompt_name", "include_prompt")
 """What else than files decides which tokens of a text the graph reads."""
 
@@ -37,7 +36,8 @@ class Corpus:
     output: Path
     """A folder; for each part of a file one file ``NAME-00000.parquet`` in it."""
     form: Form = "parquet"
-    part_rows: int = PART_ROWS
+    part_rows: int | None = None
+    """None: as many as there are for vectors of the kind: 20 000, with a vector a token 1000."""
     """Rows of a part. Some four parts a device are in memory at a time."""
     text_field: str = "text"
     keep: tuple[str, ...] | None = None
@@ -79,23 +79,23 @@ def map_corpus(
         InputError: something in the corpus cannot be read, or the folder holds vectors of something else, or another job is
             writing into it.
         ProviderError: a device is not there.
-        KindError: the model does not give one vector a text.
+        KindError: the model does not give such vectors.
         JobError: a process ended, or a part cannot be written.
     """
-    require_positive("part_rows", corpus.part_rows, optional=False)
+    require_positive("part_rows", corpus.part_rows)
     if not devices:
         raise InputError("devices is empty, expected at least one, such as 'cpu'")
     for device in devices:
         GraphSession.require_device(parse_device(device))
     began, report = time.perf_counter(), Report()
     sources = find_sources(corpus.inputs, output=corpus.output)
-    settings = _settings(corpus, options)
+    options, settings = _decided(corpus, options)
     if corpus.form == "parquet":
         require_pyarrow()
     with alone_in(corpus.output):
         state = _state(corpus, settings)
         with progress(sum(one.state["bytes"] for one in sources), shown=shown, doing="Embedding", unit="B") as advance:
-            ledger = _Ledger(corpus, state, report, advance)
+            ledger = _Ledger(corpus, settings["part_rows"], state, report, advance)
             for piece in through_stations(ledger.jobs(sources), options, devices):
                 ledger.done(piece)
     report.seconds = time.perf_counter() - began
@@ -133,8 +133,9 @@ def _clear(folder: Path) -> None:
 class _Ledger:
     """Which parts are to be made, and which files are finished."""
 
-    def __init__(self, corpus: Corpus, state: State, report: Report, advance: Advance) -> None:
-        self._corpus, self._state, self._report, self._advance = corpus, state, report, advance
+    def __init__(self, corpus: Corpus, part_rows: int, state: State, report: Report, advance: Advance) -> None:
+        self._corpus, self._part_rows = corpus, part_rows
+        self._state, self._report, self._advance = state, report, advance
         self._at_work: Counter[Source] = Counter()
         self._parts: dict[Source, int] = {}
 
@@ -144,7 +145,7 @@ class _Ledger:
             text_field=self._corpus.text_field,
             keep=self._corpus.keep,
             as_records=self._corpus.form == "jsonl",
-            rows=self._corpus.part_rows,
+            rows=self._part_rows,
             skip_invalid=self._corpus.skip_invalid,
         )
         for source in sources:
@@ -187,27 +188,31 @@ class _Ledger:
         return part_path(self._corpus.output, source, number, self._corpus.form)
 
 
-def _settings(corpus: Corpus, options: EncodeOptions) -> dict[str, Any]:
-    """What decides which vector a row gets, and which file it is in.
+def _decided(corpus: Corpus, options: EncodeOptions) -> tuple[EncodeOptions, dict[str, Any]]:
+    """The options with the model's kind, and all that decides which vector a row gets, and which file it is in.
 
     Raises:
-        KindError: the model does not give one vector a text.
+        KindError: the model does not give such vectors.
+        InputError: options, or files, that such vectors do not have.
     """
     found = locate(options.model, variant=options.variant, revision=options.revision)
-    if found.manifest is not None:
-        require_kind(found.manifest.serving, "dense", where=str(found.folder))
+    serving = found.manifest.serving if found.manifest else serving_from_hub_files(found.folder, dimension=1)
+    kind = kind_of(serving, options.kind, where=str(found.folder))
+    require_own_options(kind, options)
+    require_form(kind, corpus.form)
+    options = replace(options, kind=kind)
     encoding = asdict(options)
     for name in ("model", "revision", "threads", "batch_size"):  # the graph stands for the first two
         del encoding[name]
-    serving = found.manifest.serving if found.manifest else serving_from_hub_files(found.folder, dimension=1)
-    return {
+    settings = {
         **encoding,
         "variant": found.variant,
         "form": corpus.form,
-        "part_rows": corpus.part_rows,
+        "part_rows": corpus.part_rows or KINDS[kind].part_rows,
         "text_field": corpus.text_field,
         "keep": None if corpus.keep is None else list(corpus.keep),
         "graph": found.graph_sha256 or sha256_of(found.graph),
         "files": hashes_beside_graph(found),
         **{name: getattr(serving, name) for name in _SERVED},
     }
+    return options, settings

@@ -8,7 +8,7 @@ from embedrt.corpus.sources import Source
 
 __all__ = ["Form", "has_parts", "is_half_written", "is_part", "part_path"]
 
-Form = Literal["parquet", "npy", "jsonl"]
+Form = Literal["parquet", "npy", "npz", "jsonl"]
 _NUMBERED = rf"-\d{{5,}}\.({'|'.join(get_args(Form))})"
 _PART = re.compile(rf".+{_NUMBERED}")
 _HALF_WRITTEN = re.compile(rf"\..+{_NUMBERED}\.\w{{8}}")

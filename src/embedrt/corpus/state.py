@@ -17,6 +17,8 @@ __all__ = ["STATE_FILE", "State"]
 
 STATE_FILE = "_map.jsonl"
 _FORMAT_VERSION = 1
+_ASSUMED = {"kind": "dense"}
+"""Of folders that earlier versions have begun."""
 _ANEW = "pass a new folder, or begin anew with --overwrite"
 
 
@@ -71,7 +73,7 @@ class State:
         whole = content[: content.rfind(b"\n") + 1]  # a line that was cut short has no end
         try:
             head, *events = [json.loads(line) for line in whole.split(b"\n")[:-1]]
-            version, before = head["format_version"], dict(head["settings"])
+            version, before = head["format_version"], {**_ASSUMED, **head["settings"]}
             self._note(events)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{self._path} cannot be read: {_ANEW}") from error

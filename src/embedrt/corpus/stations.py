@@ -4,70 +4,33 @@ import signal
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-
+from embedrt.corpus.columns import joined
+from embedrt.corpus.kinds import KINDS, EncodeOptions, encoded
 from embedrt.corpus.sources import Piece
 from embedrt.corpus.writing import write_vectors
-from embedrt.encoder import SentenceEncoder
-from embedrt.encoding import Request
 from embedrt.errors import InputError, JobError
-from embedrt.in_role import in_role
 from embedrt.inference.session import parse_device
 from embedrt.machine.threads import available_threads
-from embedrt.progress import Advance
 
-__all__ = ["EncodeOptions", "Station", "through_stations"]
+__all__ = ["Station", "through_stations"]
 
 Work = Callable[[Piece, Path], None]
 _AT_A_TIME = 2
 """Pieces that each device has: while one ends, the other is begun."""
 _SLICE = 4096
-"""Texts that are tokenized before the next look at whether to stop; while they are encoded, each batch looks."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncodeOptions:
-    """The model, and how it encodes; what :class:`embedrt.SentenceEncoder` takes."""
-
-    model: str
-    variant: str | None = None
-    revision: str | None = None
-    threads: int | None = None
-    batch_size: int | None = None
-    role: Literal["query", "document"] | None = None
-    prompt_name: str | None = None
-    prompt: str | None = None
-    precision: Literal["float32", "binary", "ubinary"] = "float32"
-    normalize_embeddings: bool | None = None
-    truncate_dim: int | None = None
-
-
-class _Stoppable(SentenceEncoder):
-    """An encoder that leaves its work undone once it is ``stopped``; shorter calls, to look between, would take more time."""
-
-    stopped = False
-
-    def require_going_on(self) -> None:
-        if self.stopped:
-            raise JobError("the job was stopped")
-
-    def _request(
-        self, prompt: str | None, prompt_name: str | None, batch_size: int | None, advance: Advance | None = None
-    ) -> Request:
-        return super()._request(prompt, prompt_name, batch_size, lambda _count: self.require_going_on())
+"""Texts that are tokenized before it is noticed that the encoder was closed; while they are encoded, each batch notices."""
 
 
 class Station:
     """An encoder on one device."""
 
     def __init__(self, options: EncodeOptions, device: str) -> None:
-        self._options = options
-        self._encoder = _Stoppable(
+        self._options, self._kind = options, options.kind or "dense"
+        self._encoder = KINDS[self._kind].encoder(
             options.model,
             variant=options.variant,
             revision=options.revision,
@@ -79,26 +42,13 @@ class Station:
         """Encode ``piece`` into the file ``path``, whole or not at all.
 
         Raises:
-            JobError: it was told to stop, or the file cannot be written.
+            InputError: it was told to stop.
+            JobError: the file cannot be written.
         """
-        asked = self._options
-        encode = in_role(self._encoder, asked.role)
-        slices = []
-        for first in range(0, max(1, len(piece.texts)), _SLICE):
-            self._encoder.require_going_on()
-            slices.append(
-                encode(
-                    piece.texts[first : first + _SLICE],
-                    prompt_name=asked.prompt_name,
-                    prompt=asked.prompt,
-                    batch_size=asked.batch_size,
-                    precision=asked.precision,
-                    normalize_embeddings=asked.normalize_embeddings,
-                    truncate_dim=asked.truncate_dim,
-                )
-            )
+        parts = [piece.texts[at : at + _SLICE] for at in range(0, max(1, len(piece.texts)), _SLICE)]
+        vectors = joined([encoded(self._encoder, part, self._kind, self._options) for part in parts])
         try:
-            write_vectors(path, piece.fields, np.concatenate(slices))
+            write_vectors(path, piece.fields, vectors)
         except InputError as error:
             raise InputError(f"{piece.source.path}: {error}") from error
         except OSError as error:
@@ -108,7 +58,7 @@ class Station:
 
     def stop(self) -> None:
         """Leave undone what is not encoded yet."""
-        self._encoder.stopped = True
+        self._encoder.close()
 
 
 _own: list[Station] = []

@@ -1,4 +1,4 @@
-"""Vectors to a file: .npy, .jsonl or .parquet by its name; whole or not at all."""
+"""Vectors to a file: .npy or .npz, .jsonl or .parquet by its name; whole or not at all."""
 
 import errno
 import os
@@ -12,8 +12,10 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from embedrt.corpus.columns import Vectors, as_column, as_values
 from embedrt.corpus.lines import Record, as_json
 from embedrt.errors import InputError, MissingDependencyError
+from embedrt.sparse.vectors import SparseVectors
 
 __all__ = [
     "Fields",
@@ -21,31 +23,16 @@ __all__ = [
     "require_pyarrow",
     "require_stdout",
     "require_writable",
+    "write_jsonl",
     "write_vectors",
-    "writer_for",
 ]
 
 EMBEDDING_FIELD = "embedding"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Fields = Any
 """What stands beside vectors: a sequence of records, or columns (pyarrow's Table)."""
-Writer = Callable[[IO[bytes], Fields, npt.NDArray[Any]], None]
-
-
-def writer_for(path: Path) -> Writer:
-    """The writer for a file's name, found before any work is done.
-
-    Raises:
-        InputError: the name ends in something else, is that of a folder, or its own folder cannot be written to.
-        MissingDependencyError: .parquet without pyarrow.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in _WRITERS:
-        raise InputError(f"{path} ends in {path.suffix or 'nothing'!r}, expected one of {', '.join(_WRITERS)}")
-    require_writable(path)
-    if suffix == ".parquet":
-        require_pyarrow()
-    return _WRITERS[suffix]
+Writer = Callable[[IO[bytes], Fields, Any], None]
+"""File, fields, and the vectors of a kind that this form of file can hold."""
 
 
 def require_pyarrow() -> None:
@@ -83,16 +70,16 @@ def require_stdout() -> IO[bytes]:
     return sys.stdout.buffer
 
 
-def write_vectors(path: Path, fields: Fields, vectors: npt.NDArray[Any]) -> None:
-    """Write (n, dim) ``vectors``; .jsonl keeps the ``fields`` of records beside them, .parquet those of columns, too."""
+def write_vectors(path: Path, fields: Fields, vectors: Vectors) -> None:
+    """Write ``vectors`` of n texts; .jsonl keeps the ``fields`` of records beside them, .parquet those of columns, too."""
     with replacing(path) as file:
-        writer_for(path)(file, fields, vectors)
+        _WRITERS[path.suffix.lower()](file, fields, vectors)
 
 
-def write_jsonl(file: IO[bytes], records: Sequence[Record], vectors: npt.NDArray[Any]) -> None:
+def write_jsonl(file: IO[bytes], records: Sequence[Record], vectors: Vectors) -> None:
     """A JSON object a line: the record's fields and its embedding."""
-    for record, vector in zip(records, vectors, strict=True):
-        file.write(f"{as_json({**record, EMBEDDING_FIELD: vector.tolist()})}\n".encode())
+    for record, value in zip(records, as_values(vectors), strict=True):
+        file.write(f"{as_json({**record, EMBEDDING_FIELD: value})}\n".encode())
 
 
 def _write_npy(file: IO[bytes], _fields: Fields, vectors: npt.NDArray[Any]) -> None:
@@ -102,14 +89,21 @@ def _write_npy(file: IO[bytes], _fields: Fields, vectors: npt.NDArray[Any]) -> N
     file.write(vectors.data)
 
 
-def _write_parquet(file: IO[bytes], fields: Fields, vectors: npt.NDArray[Any]) -> None:
+def _write_npz(file: IO[bytes], _fields: Fields, vectors: SparseVectors) -> None:
+    """The arrays of the compressed rows under the names that ``scipy.sparse.load_npz`` reads."""
+    np.savez(
+        file, format=np.array(b"csr"), data=vectors.data, indices=vectors.indices, indptr=vectors.indptr,
+        shape=np.array(vectors.shape),
+    )  # fmt: skip
+
+
+def _write_parquet(file: IO[bytes], fields: Fields, vectors: Vectors) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    embeddings = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[-1])
     try:
         columns = {name: column for name, column in _columns(fields).items() if name != EMBEDDING_FIELD}
-        parquet.write_table(pa.table({**columns, EMBEDDING_FIELD: embeddings}), file)
+        parquet.write_table(pa.table({**columns, EMBEDDING_FIELD: as_column(vectors)}), file)
     except (pa.ArrowException, OverflowError) as error:
         raise InputError(f"the records' fields do not fit into .parquet: {error}. Write .jsonl instead") from error
 
@@ -154,4 +148,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         Path(name).unlink(missing_ok=True)
 
 
-_WRITERS: dict[str, Writer] = {".npy": _write_npy, ".jsonl": write_jsonl, ".parquet": _write_parquet}
+_WRITERS: dict[str, Writer] = {
+    ".npy": _write_npy,
+    ".npz": _write_npz,
+    ".jsonl": write_jsonl,
+    ".parquet": _write_parquet,
+}

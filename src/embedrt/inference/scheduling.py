@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from embedrt.errors import InputError
 from embedrt.inference.batching import Batch, padded_arrays, padded_types, without_prompt
 from embedrt.inference.session import GraphSession
 from embedrt.inference.workers import Busy, WorkerLease
@@ -108,6 +109,7 @@ class Scheduler:
         self._few = _FEW_BATCHES * workers if device_kind == "cpu" else 1
         self._lease = WorkerLease(workers)
         self._opening = threading.Lock()
+        self._closed = False
 
     def run(self, work: Work[Any], batches: list[Batch]) -> None:
         """Run every batch of ``work`` and hand its outputs to ``consume``."""
@@ -121,14 +123,17 @@ class Scheduler:
 
     def submit(self, work: Work[Any], batches: list[Batch]) -> Pending:
         """As :meth:`run`, on the workers and without waiting for them."""
+        self._require_open()  # or a pool would be begun that nobody ends
         session, pool = self._one_thread(), self._lease.pool()
         return Pending(tuple(pool.submit(self._run_one, session, work, batch) for batch in batches))
 
     def close(self) -> None:
-        """Give the workers up; running batches are finished first."""
+        """Give the workers up; batches that run are finished first, and calls that have more of them end in an error."""
+        self._closed = True
         self._lease.release()
 
     def _run_one(self, session: GraphSession, work: Work[Any], batch: Batch) -> None:
+        self._require_open()
         tokens, side = work.tokens, self._padding_side
         ids, mask = padded_arrays(tokens, batch, pad_token_id=self._pad_token_id, padding_side=side)
         results = session.run(
@@ -140,6 +145,10 @@ class Scheduler:
             outputs=work.outputs,
         )
         work.consume(batch, results, mask)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise InputError("the model was closed while it was at work: close it when all calls have ended")
 
     def _one_thread(self) -> GraphSession:
         with self._opening:

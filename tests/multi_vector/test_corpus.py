@@ -1,0 +1,76 @@
+"""Corpora as a vector a token: a job gives the arrays that the class gives, documents unless said otherwise."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+
+from embedrt import MultiVectorEncoder, SparseEncoder
+from embedrt.corpus import Corpus, EncodeOptions, map_corpus
+from embedrt.corpus.kinds import KINDS
+from embedrt.errors import InputError
+
+TEXTS = ["use the link.", "the cat sleeps on the roof", "", "hello", "忘记密码怎么办"]
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Corpus:
+    """Five texts, in parts of two."""
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    return Corpus(inputs=[tmp_path / "texts.jsonl"], output=tmp_path / "vectors", part_rows=2)
+
+
+def embeddings(job: Corpus) -> list[list[list[float]]]:
+    parts = [parquet.read_table(path) for path in sorted(job.output.glob("*.parquet"))]
+    return [row for part in parts for row in part["embedding"].to_pylist()]
+
+
+@pytest.mark.parametrize("role", [None, "query"])
+def test_columns(job: Corpus, artifact: Path, role: Literal["query"] | None) -> None:
+    assert map_corpus(job, EncodeOptions(model=str(artifact), role=role)).parts == 3
+    with MultiVectorEncoder(artifact) as encoder:
+        vectors = encoder.encode_document(TEXTS) if role is None else encoder.encode_query(TEXTS)
+        width = encoder.get_embedding_dimension()
+    for found, one in zip(embeddings(job), vectors, strict=True):
+        np.testing.assert_array_equal(np.array(found, np.float32).reshape(-1, width), one)
+    column = parquet.read_table(job.output / "texts.jsonl-00000.parquet").schema.field("embedding").type
+    assert column.value_type.list_size == width
+
+
+def test_json_lines(job: Corpus, artifact: Path) -> None:
+    map_corpus(replace(job, form="jsonl"), EncodeOptions(model=str(artifact)))
+    lines = [line for path in sorted(job.output.glob("*.jsonl-*")) for line in path.read_text().splitlines()]
+    with MultiVectorEncoder(artifact) as encoder:
+        expected = [vectors.tolist() for vectors in encoder.encode_document(TEXTS)]
+    assert [json.loads(line)["embedding"] for line in lines] == expected
+
+
+def test_a_part_without_texts(job: Corpus, artifact: Path) -> None:
+    job.inputs[0].write_text('{"id": 1}\n')
+    map_corpus(replace(job, skip_invalid=True), EncodeOptions(model=str(artifact)))
+    table = parquet.read_table(job.output / "texts.jsonl-00000.parquet")
+    assert table.num_rows == 0
+    with MultiVectorEncoder(artifact) as encoder:
+        assert table.schema.field("embedding").type.value_type.list_size == encoder.get_embedding_dimension()
+
+
+def test_parts_are_smaller(job: Corpus, artifact: Path) -> None:
+    """A document of 200 tokens and 128 components is 100 KB."""
+    rows = KINDS["multi-vector"].part_rows
+    assert rows * 20 == KINDS["dense"].part_rows
+    job.inputs[0].write_text('{"text": "hello"}\n' * (rows + 1))
+    assert map_corpus(replace(job, part_rows=None), EncodeOptions(model=str(artifact))).parts == 2
+
+
+def test_a_model_of_several_kinds(job: Corpus, hybrid_artifact: Path) -> None:
+    options = EncodeOptions(model=str(hybrid_artifact))
+    map_corpus(job, replace(options, kind="sparse"))
+    with SparseEncoder(hybrid_artifact) as encoder:
+        expected = [{"indices": one.indices.tolist(), "values": one.values.tolist()} for one in encoder.encode(TEXTS)]
+    assert embeddings(job) == expected
+    with pytest.raises(InputError, match='was begun with kind "sparse", now it is "dense"'):
+        map_corpus(job, options)
