@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,9 +35,9 @@ def options(splade_artifact: Path) -> EncodeOptions:
     return EncodeOptions(model=str(splade_artifact), variant="fp32")
 
 
-def expected(artifact: Path, **options: int) -> SparseVectors:
+def expected(artifact: Path, max_active_dims: int | None = None) -> SparseVectors:
     with SparseEncoder(artifact, variant="fp32") as encoder:
-        return encoder.encode(TEXTS, **options)
+        return encoder.encode(TEXTS, max_active_dims=max_active_dims)
 
 
 def test_columns(job: Corpus, options: EncodeOptions) -> None:
@@ -92,7 +93,7 @@ def test_a_part_without_texts(job: Corpus, options: EncodeOptions) -> None:
     ],
 )
 def test_what_does_not_fit_is_refused(
-    job: Corpus, options: EncodeOptions, form: Form, more: dict[str, object], message: str
+    job: Corpus, options: EncodeOptions, form: Form, more: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         map_corpus(replace(job, form=form), replace(options, **more))
