@@ -105,6 +105,13 @@ class HybridEncoder(LoadedModel):
         """What the model gives: some of ``dense``, ``sparse`` and ``multi-vector``."""
         return self._serving.kinds
 
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """How wide a vector of each of :attr:`kinds` is; of a sparse one, the terms of the vocabulary."""
+        late = self._serving.multi_vector
+        widths = {"dense": self._serving.dimension, "sparse": self._terms_of_vocabulary}
+        return {kind: widths.get(kind, late.dimension if late is not None else 0) for kind in self.kinds}
+
     def _facts(self) -> dict[str, str]:
         return {"kinds": ", ".join(self.kinds), "max_seq_length": str(self.max_seq_length)}
 
@@ -146,12 +153,13 @@ class HybridEncoder(LoadedModel):
 
     def _empty(self, tokens: TokenRows, wanted: tuple[str, ...]) -> _Filled:
         """Zeros, which stay where a text has no token."""
-        late = self._serving.multi_vector
-        width = late.dimension if late is not None else 0
+        width = self.dimensions
         return _Filled(
-            dense=np.zeros((len(tokens), self._serving.dimension), np.float32) if "dense" in wanted else None,
+            dense=np.zeros((len(tokens), width["dense"]), np.float32) if "dense" in wanted else None,
             weights=np.zeros(len(tokens.ids), np.float32) if "sparse" in wanted else None,
-            tokens=[np.empty((0, width), np.float32)] * len(tokens) if "multi-vector" in wanted else None,
+            tokens=[np.empty((0, width["multi-vector"]), np.float32)] * len(tokens)
+            if "multi-vector" in wanted
+            else None,
         )
 
     def _store_tokens(self, found: list[Vectors], output: Vectors, batch: Batch, rows: RoleRows) -> None:

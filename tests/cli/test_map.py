@@ -52,9 +52,10 @@ def test_everything_is_passed_on(run: Run, given: dict[str, Any]) -> None:
     files = ("--format", "jsonl", "--part-rows", "5", "--text-field", "body", "--keep", "id", "--keep", "n")
     switches = ("--skip-invalid", "--overwrite", "--normalize")
     encoding = ("--as", "query", "--precision", "ubinary", "--truncate-dim", "4", "--batch-size", "3", "--prompt", "p")
+    kinds = ("--kind", "sparse", "--kind", "dense", "--max-active-dims", "9")
     model = ("--prompt-name", "q", "--variant", "int8", "--threads", "1", "--revision", "v1")
     devices = ("--device", "cuda:0", "--device", "cuda:1")
-    assert run("map", "MODEL", "a", "b", "-o", "out", *files, *switches, *encoding, *model, *devices).code == 0
+    assert run("map", "MODEL", "a", "b", "-o", "out", *files, *switches, *encoding, *kinds, *model, *devices).code == 0
     assert given["devices"] == ("cuda:0", "cuda:1")
     assert given["corpus"] == Corpus(
         inputs=[Path("a"), Path("b")],
@@ -68,6 +69,7 @@ def test_everything_is_passed_on(run: Run, given: dict[str, Any]) -> None:
     )
     assert given["options"] == EncodeOptions(
         model="MODEL",
+        kinds=("sparse", "dense"),
         variant="int8",
         revision="v1",
         threads=1,
@@ -78,6 +80,7 @@ def test_everything_is_passed_on(run: Run, given: dict[str, Any]) -> None:
         precision="ubinary",
         normalize_embeddings=True,
         truncate_dim=4,
+        max_active_dims=9,
     )
 
 

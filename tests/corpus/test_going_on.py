@@ -64,12 +64,12 @@ def test_a_folder_that_was_begun_before_there_were_kinds(job: Corpus, options: E
     state = job.output / STATE_FILE
     head, *events = state.read_text().splitlines()
     noted = json.loads(head)
-    for name in ("kind", "max_active_dims"):
+    for name in ("kinds", "max_active_dims"):
         del noted["settings"][name]
     state.write_text("\n".join([json.dumps(noted), *events, ""]))
     assert map_corpus(job, options).there_already == 9
-    with pytest.raises(InputError, match='was begun with kind "dense", now it is "sparse": pass a new folder'):
-        State(job.output, noted["settings"] | {"kind": "sparse"})
+    with pytest.raises(InputError, match=r'was begun with kinds \["dense"\], now it is \["sparse"\]: pass a new'):
+        State(job.output, noted["settings"] | {"kinds": ["sparse"]})
 
 
 def test_parts_whose_names_begin_with_a_point(job: Corpus, corpus: Path, options: EncodeOptions) -> None:

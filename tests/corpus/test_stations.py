@@ -70,7 +70,7 @@ def test_an_encoder_is_stopped_between_batches(tmp_path: Path, options: EncodeOp
         station.stop()
         return run(*arguments, **named)
 
-    session.run = stopping  # type: ignore[method-assign]
+    session.run = stopping
     piece = replace(piece, texts=["a cat", "a cat sat", "a cat sat on"])
     with pytest.raises(InputError, match="the model was closed while it was at work"):
         station.work(piece, path)

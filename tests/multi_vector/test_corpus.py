@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from embedrt import MultiVectorEncoder, SparseEncoder
+from embedrt import HybridEncoder, MultiVectorEncoder, SparseEncoder
 from embedrt.corpus import Corpus, EncodeOptions, map_corpus
 from embedrt.corpus.kinds import KINDS
 from embedrt.errors import InputError
@@ -66,11 +66,52 @@ def test_parts_are_smaller(job: Corpus, artifact: Path) -> None:
     assert map_corpus(replace(job, part_rows=None), EncodeOptions(model=str(artifact))).parts == 2
 
 
-def test_a_model_of_several_kinds(job: Corpus, hybrid_artifact: Path) -> None:
+def test_one_kind_of_several(job: Corpus, hybrid_artifact: Path) -> None:
     options = EncodeOptions(model=str(hybrid_artifact))
-    map_corpus(job, replace(options, kind="sparse"))
+    map_corpus(job, replace(options, kinds=("sparse",)))
     with SparseEncoder(hybrid_artifact) as encoder:
         expected = [{"indices": one.indices.tolist(), "values": one.values.tolist()} for one in encoder.encode(TEXTS)]
     assert embeddings(job) == expected
-    with pytest.raises(InputError, match='was begun with kind "sparse", now it is "dense"'):
+    with pytest.raises(InputError, match=r'was begun with kinds \["sparse"\], now it is \["dense"\]'):
         map_corpus(job, options)
+
+
+def test_all_kinds_of_one_run(job: Corpus, hybrid_artifact: Path) -> None:
+    options = EncodeOptions(model=str(hybrid_artifact), kinds=("dense", "sparse", "multi-vector"))
+    map_corpus(job, options)
+    columns = ["text", "dense", "sparse", "multi_vector"]
+    parts = [parquet.read_table(path) for path in sorted(job.output.glob("*.parquet"))]
+    assert [part.column_names for part in parts] == [columns] * 3
+    rows = [row for part in parts for row in part.to_pylist()]
+    with HybridEncoder(hybrid_artifact) as encoder:
+        expected = encoder.encode(TEXTS)
+        widths = [(kind, encoder.dimensions[kind]) for kind in encoder.kinds]
+    assert expected.dense is not None
+    assert expected.sparse is not None
+    assert expected.multi_vector is not None
+    found = (expected.dense, expected.sparse, expected.multi_vector[0])
+    assert widths == [
+        (kind, one.shape[1]) for kind, one in zip(("dense", "sparse", "multi-vector"), found, strict=True)
+    ]
+    np.testing.assert_array_equal(np.array([row["dense"] for row in rows], np.float32), expected.dense)
+    for row, terms, vectors in zip(rows, expected.sparse, expected.multi_vector, strict=True):
+        assert row["sparse"] == {"indices": terms.indices.tolist(), "values": terms.values.tolist()}
+        np.testing.assert_array_equal(np.array(row["multi_vector"], np.float32).reshape(vectors.shape), vectors)
+
+
+def test_some_kinds_as_json_lines(job: Corpus, hybrid_artifact: Path) -> None:
+    options = EncodeOptions(model=str(hybrid_artifact), kinds=("sparse", "dense"))
+    map_corpus(replace(job, form="jsonl"), options)
+    first = json.loads((job.output / "texts.jsonl-00000.jsonl").read_text().splitlines()[0])
+    assert list(first) == ["text", "sparse", "dense"]
+    with HybridEncoder(hybrid_artifact) as encoder:
+        expected = encoder.encode(TEXTS[:1], multi_vector=False)
+    np.testing.assert_array_equal(np.array([first["dense"]], np.float32), expected.dense)
+
+
+def test_what_several_kinds_do_not_have(job: Corpus, hybrid_artifact: Path) -> None:
+    options = EncodeOptions(model=str(hybrid_artifact), kinds=("dense", "sparse"))
+    with pytest.raises(InputError, match="form is 'npy', expected one of jsonl, parquet for dense and sparse models"):
+        map_corpus(replace(job, form="npy"), options)
+    with pytest.raises(InputError, match="role is 'query', which dense and sparse models do not have: leave it out"):
+        map_corpus(job, replace(options, role="query"))

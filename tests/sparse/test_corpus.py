@@ -87,9 +87,9 @@ def test_a_part_without_texts(job: Corpus, options: EncodeOptions) -> None:
         (
             "parquet",
             {"truncate_dim": 4},
-            "truncate_dim is 4, which is for dense vectors, and the model gives sparse ones",
+            "truncate_dim is 4, which sparse models do not have: leave it out",
         ),
-        ("parquet", {"kind": "sparce"}, "kind is 'sparce', expected one of dense, sparse, multi-vector"),
+        ("parquet", {"kinds": ("sparce",)}, "a kind is 'sparce', expected some of dense, sparse, multi-vector"),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -104,10 +104,8 @@ def test_a_kind_that_the_model_does_not_give(job: Corpus, options: EncodeOptions
     with pytest.raises(
         KindError, match="is a sparse model, SentenceEncoder takes dense ones: load it with SparseEncoder"
     ):
-        map_corpus(job, replace(options, kind="dense"))
-    with pytest.raises(
-        InputError, match="max_active_dims is 3, which is for sparse vectors, and the model gives dense"
-    ):
+        map_corpus(job, replace(options, kinds=("dense",)))
+    with pytest.raises(InputError, match="max_active_dims is 3, which dense models do not have"):
         map_corpus(job, EncodeOptions(model=str(tiny), max_active_dims=3))
 
 

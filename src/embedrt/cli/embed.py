@@ -27,7 +27,7 @@ from embedrt.cli.options import (
 from embedrt.corpus.columns import Vectors
 from embedrt.corpus.kinds import KINDS, Kind, require_file
 from embedrt.corpus.reading import Record, read_records
-from embedrt.corpus.writing import replacing, require_stdout, write_jsonl, write_vectors
+from embedrt.corpus.writing import EMBEDDING_FIELD, replacing, require_stdout, write_jsonl, write_vectors
 from embedrt.errors import InputError
 from embedrt.sparse.forms import Form
 from embedrt.vectors import VectorPrecision
@@ -120,15 +120,15 @@ def _write_as_they_come(kind: Kind, output: Path | None, records: list[Record], 
 
 def _vectors(kind: Kind, texts: list[str], asked: Asked, own: Mapping[str, object]) -> Vectors:
     """With those of its ``own`` options that vectors of this kind have."""
-    described = KINDS[kind]
-    with asked.opened(described.encoder) as encoder:
-        options = {name: own[name] for name in described.options}
-        return described.held(asked.encoded(encoder, texts, show_progress_bar=asked.shown, **options), encoder)
+    taken = KINDS[kind]
+    with asked.opened(taken.encoder) as encoder:
+        options = {name: own[name] for name in taken.options if name in own}
+        return taken.held(asked.encoded(encoder, texts, show_progress_bar=asked.shown, **options), encoder)
 
 
 def _write(kind: Kind, output: Path | None, records: list[Record], vectors: Vectors) -> str:
     if output is None:
-        write_jsonl(require_stdout(), records, vectors)
+        write_jsonl(require_stdout(), records, {EMBEDDING_FIELD: vectors})
     else:
         write_vectors(output, records, vectors)
     if isinstance(vectors, np.ndarray):

@@ -5,7 +5,7 @@ from typing import IO, Any
 
 from embedrt.artifact.folder import locate
 from embedrt.cli.asked import Asked
-from embedrt.corpus.kinds import Kind, kind_of
+from embedrt.corpus.kinds import Kind, kinds_of
 from embedrt.corpus.lines import Record, as_json
 from embedrt.corpus.writing import EMBEDDING_FIELD
 from embedrt.errors import InputError, KindError
@@ -32,7 +32,7 @@ def kind_of_model(model: str, *, variant: str | None, revision: str | None) -> K
         return "dense"
     if manifest.serving.kind == "cross-encoder":
         raise KindError(f"{model} scores pairs of texts and embeds none: type embedrt rerank {model} QUERY DOCUMENTS")
-    return kind_of(manifest.serving, None, where=model)
+    return kinds_of(manifest.serving, None, where=model)[0]
 
 
 def require_options_of(kind: Kind, **own: Mapping[str, object]) -> None:

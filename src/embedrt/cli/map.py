@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import typer
 
@@ -46,8 +46,11 @@ def map_files(
         typer.Option(help="cpu, cuda, cuda:N or auto. Several: an encoder on each, in a process of its own."),
     ] = None,
     kind: Annotated[
-        Kind | None,
-        typer.Option(help="Which vectors, where the model gives several (BGE-M3); without it, the model's own."),
+        list[str] | None,  # typer takes no list of literals; the job says what it expects
+        typer.Option(
+            help="Which vectors, where the model gives several (BGE-M3); without it, the model's own. May be given several "
+            "times, for all of one run."
+        ),
     ] = None,
     role: Annotated[
         Literal["query", "document"] | None, typer.Option("--as", help="Encode the texts as queries or as documents.")
@@ -91,7 +94,7 @@ def map_files(
     )
     options = EncodeOptions(
         model=model,
-        kind=kind,
+        kinds=cast("tuple[Kind, ...]", tuple(kind)) if kind else None,
         variant=variant,
         revision=revision,
         threads=threads,

@@ -10,7 +10,7 @@ from typing import Any
 
 from embedrt.arguments import require_positive
 from embedrt.artifact.folder import hashes_beside_graph, locate, serving_from_hub_files, sha256_of
-from embedrt.corpus.kinds import KINDS, EncodeOptions, kind_of, require_form, require_own_options
+from embedrt.corpus.kinds import EncodeOptions, described, kinds_of, require_own_options
 from embedrt.corpus.lock import alone_in
 from embedrt.corpus.parts import Form, is_half_written, is_part, part_path
 from embedrt.corpus.sources import Piece, Reading, Source, find_sources, pieces
@@ -189,7 +189,7 @@ class _Ledger:
 
 
 def _decided(corpus: Corpus, options: EncodeOptions) -> tuple[EncodeOptions, dict[str, Any]]:
-    """The options with the model's kind, and all that decides which vector a row gets, and which file it is in.
+    """The options with the model's kinds, and all that decides which vector a row gets, and which file it is in.
 
     Raises:
         KindError: the model does not give such vectors.
@@ -197,18 +197,17 @@ def _decided(corpus: Corpus, options: EncodeOptions) -> tuple[EncodeOptions, dic
     """
     found = locate(options.model, variant=options.variant, revision=options.revision)
     serving = found.manifest.serving if found.manifest else serving_from_hub_files(found.folder, dimension=1)
-    kind = kind_of(serving, options.kind, where=str(found.folder))
-    require_own_options(kind, options)
-    require_form(kind, corpus.form)
-    options = replace(options, kind=kind)
-    encoding = asdict(options)
+    kinds = kinds_of(serving, options.kinds, where=str(found.folder))
+    require_own_options(kinds, options, corpus.form)
+    options = replace(options, kinds=kinds)
+    encoding = {**asdict(options), "kinds": list(kinds)}  # as JSON has them
     for name in ("model", "revision", "threads", "batch_size"):  # the graph stands for the first two
         del encoding[name]
     settings = {
         **encoding,
         "variant": found.variant,
         "form": corpus.form,
-        "part_rows": corpus.part_rows or KINDS[kind].part_rows,
+        "part_rows": corpus.part_rows or described(kinds).part_rows,
         "text_field": corpus.text_field,
         "keep": None if corpus.keep is None else list(corpus.keep),
         "graph": found.graph_sha256 or sha256_of(found.graph),

@@ -1,6 +1,6 @@
 """Kinds of vectors that texts of a corpus can become: who encodes them, with which options of its own, into which files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -10,9 +10,10 @@ import numpy.typing as npt
 from embedrt.artifact.manifest import Serving
 from embedrt.corpus.columns import TokenVectors, Vectors
 from embedrt.corpus.parts import Form
-from embedrt.corpus.writing import require_pyarrow, require_writable
+from embedrt.corpus.writing import EMBEDDING_FIELD, require_pyarrow, require_writable
 from embedrt.encoder import SentenceEncoder
 from embedrt.errors import InputError
+from embedrt.hybrid_encoder import HybridEncoder
 from embedrt.in_role import in_role
 from embedrt.multi_vector_encoder import MultiVectorEncoder
 from embedrt.opening import require_kind
@@ -22,18 +23,18 @@ __all__ = [
     "KINDS",
     "EncodeOptions",
     "EncodedAs",
-    "Encoder",
     "Kind",
+    "described",
     "encoded",
-    "kind_of",
+    "kinds_of",
     "require_file",
-    "require_form",
     "require_own_options",
 ]
 
 Kind = Literal["dense", "sparse", "multi-vector"]
 Role = Literal["query", "document"]
-Encoder = SentenceEncoder | SparseEncoder | MultiVectorEncoder
+Columns = dict[str, Vectors]
+"""By the name that each has in a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +42,8 @@ class EncodeOptions:
     """The model, and how it encodes; what the classes of :mod:`embedrt` take."""
 
     model: str
-    kind: Kind | None = None
-    """Which vectors, where the model gives several; None: the model's own."""
+    kinds: tuple[Kind, ...] | None = None
+    """Which vectors, where the model gives several; None: the model's own. Of more than one, all of one run."""
     variant: str | None = None
     revision: str | None = None
     threads: int | None = None
@@ -59,22 +60,23 @@ class EncodeOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedAs:
-    """What there is to know of a kind."""
+    """What there is to know of a kind, or of several at once."""
 
-    encoder: type[Encoder]
+    encoder: type[Any]
+    """A class of :mod:`embedrt`."""
     forms: tuple[Form, ...]
     """Of files that can hold such vectors."""
     part_rows: int
     """Rows of a part where nobody says: some ten or hundred megabytes."""
     options: tuple[str, ...] = ()
-    """Arguments of its methods that others do not have."""
+    """Those of :class:`EncodeOptions` that others do not have."""
     role: Role | None = None
     """As what texts are encoded where nobody says; None: as neither."""
-    held: Callable[[Any, Encoder], Vectors] = lambda vectors, _encoder: vectors
+    held: Callable[[Any, Any], Vectors] = lambda vectors, _encoder: vectors
     """What the encoder gives, as it is written."""
 
 
-def _with_dimension(vectors: list[npt.NDArray[Any]], encoder: Encoder) -> TokenVectors:
+def _with_dimension(vectors: list[npt.NDArray[Any]], encoder: MultiVectorEncoder) -> TokenVectors:
     return TokenVectors(vectors, encoder.get_embedding_dimension())
 
 
@@ -83,63 +85,63 @@ KINDS: Mapping[Kind, EncodedAs] = {
         encoder=SentenceEncoder,
         forms=("npy", "jsonl", "parquet"),
         part_rows=20_000,
-        options=("precision", "normalize_embeddings", "truncate_dim"),
+        options=("role", "precision", "normalize_embeddings", "truncate_dim"),
     ),
     "sparse": EncodedAs(
         encoder=SparseEncoder,
         forms=("npz", "jsonl", "parquet"),
         part_rows=20_000,
-        options=("max_active_dims",),
+        options=("role", "max_active_dims"),
     ),
     "multi-vector": EncodedAs(
         encoder=MultiVectorEncoder,
         forms=("jsonl", "parquet"),
         part_rows=1_000,
+        options=("role",),
         role="document",
         held=_with_dimension,
     ),
 }
 
 
-def kind_of(serving: Serving, asked: Kind | None, *, where: str) -> Kind:
-    """The kind that is ``asked`` for; None: the model's own.
+def described(kinds: Sequence[Kind]) -> EncodedAs:
+    """What there is to know of these ``kinds`` together."""
+    if len(kinds) == 1:
+        return KINDS[kinds[0]]
+    return EncodedAs(
+        encoder=HybridEncoder, forms=("jsonl", "parquet"), part_rows=min(KINDS[kind].part_rows for kind in kinds)
+    )
+
+
+def kinds_of(serving: Serving, asked: Sequence[Kind] | None, *, where: str) -> tuple[Kind, ...]:
+    """The kinds that are ``asked`` for, each once; None: the model's own.
 
     Raises:
-        KindError: the model does not give it, or no vectors at all.
+        KindError: the model does not give one of them, or no vectors at all.
         InputError: there is no such kind.
     """
-    if asked is not None and asked not in KINDS:
-        raise InputError(f"kind is {asked!r}, expected one of {', '.join(KINDS)}")
     own: Kind = next((kind for kind in KINDS if kind == serving.kind), "dense")
-    found = own if asked is None else asked
-    require_kind(serving, found, where=where)
+    found = tuple(dict.fromkeys(asked or [own]))
+    for kind in found:
+        if kind not in KINDS:
+            raise InputError(f"a kind is {kind!r}, expected some of {', '.join(KINDS)}")
+        require_kind(serving, kind, where=where)
     return found
 
 
-def require_own_options(kind: Kind, options: EncodeOptions) -> None:
-    """Refuse options that vectors of this kind do not have.
+def require_own_options(kinds: Sequence[Kind], options: EncodeOptions, form: Form) -> None:
+    """Refuse options, and files, that vectors of these kinds do not have.
 
     Raises:
-        InputError: one is set.
+        InputError: there is one.
     """
+    they, taken = " and ".join(kinds), described(kinds)
     defaults = {field.name: field.default for field in fields(EncodeOptions)}
-    for other, described in KINDS.items():
-        for name in described.options:
-            if name not in KINDS[kind].options and getattr(options, name) != defaults[name]:
-                raise InputError(
-                    f"{name} is {getattr(options, name)!r}, which is for {other} vectors, and the model gives {kind} ones: "
-                    "leave it out"
-                )
-
-
-def require_form(kind: Kind, form: Form) -> None:
-    """Refuse files that cannot hold vectors of this kind.
-
-    Raises:
-        InputError: ``form`` is none of those that can.
-    """
-    if form not in KINDS[kind].forms:
-        raise InputError(f"form is {form!r}, expected one of {', '.join(KINDS[kind].forms)} for {kind} models")
+    for name in dict.fromkeys(name for one in KINDS.values() for name in one.options):
+        if name not in taken.options and getattr(options, name) != defaults[name]:
+            raise InputError(f"{name} is {getattr(options, name)!r}, which {they} models do not have: leave it out")
+    if form not in taken.forms:
+        raise InputError(f"form is {form!r}, expected one of {', '.join(taken.forms)} for {they} models")
 
 
 def require_file(path: Path, kind: Kind) -> None:
@@ -159,14 +161,20 @@ def require_file(path: Path, kind: Kind) -> None:
         require_pyarrow()
 
 
-def encoded(encoder: Encoder, texts: list[str], kind: Kind, options: EncodeOptions) -> Vectors:
-    """Vectors of ``texts`` in their order, by an ``encoder`` of this ``kind``."""
-    described = KINDS[kind]
-    vectors = in_role(encoder, options.role or described.role)(
-        texts,
-        prompt_name=options.prompt_name,
-        prompt=options.prompt,
-        batch_size=options.batch_size,
-        **{name: getattr(options, name) for name in described.options},
-    )
-    return described.held(vectors, encoder)
+def encoded(encoder: Any, texts: list[str], kinds: Sequence[Kind], options: EncodeOptions) -> Columns:
+    """Vectors of ``texts`` in their order: ``embedding``, or of several kinds each under its name."""
+    given = {"prompt_name": options.prompt_name, "prompt": options.prompt, "batch_size": options.batch_size}
+    if len(kinds) == 1:
+        kind = KINDS[kinds[0]]
+        own = {name: getattr(options, name) for name in kind.options if name != "role"}
+        return {EMBEDDING_FIELD: kind.held(in_role(encoder, options.role or kind.role)(texts, **given, **own), encoder)}
+    found = encoder.encode(texts, **given, **{_field(kind): kind in kinds for kind in KINDS})
+    columns = {_field(kind): getattr(found, _field(kind)) for kind in kinds}
+    if "multi_vector" in columns:
+        columns["multi_vector"] = TokenVectors(columns["multi_vector"], encoder.dimensions["multi-vector"])
+    return columns
+
+
+def _field(kind: Kind) -> str:
+    """The kind's name in :class:`embedrt.HybridEncoder`."""
+    return kind.replace("-", "_")

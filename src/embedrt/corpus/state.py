@@ -17,7 +17,7 @@ __all__ = ["STATE_FILE", "State"]
 
 STATE_FILE = "_map.jsonl"
 _FORMAT_VERSION = 1
-_ASSUMED = {"kind": "dense"}
+_ASSUMED = {"kinds": ["dense"]}
 """Of folders that earlier versions have begun."""
 _ANEW = "pass a new folder, or begin anew with --overwrite"
 

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from embedrt.corpus.columns import joined
-from embedrt.corpus.kinds import KINDS, EncodeOptions, encoded
+from embedrt.corpus.kinds import EncodeOptions, described, encoded
 from embedrt.corpus.sources import Piece
-from embedrt.corpus.writing import write_vectors
+from embedrt.corpus.writing import write_columns
 from embedrt.errors import InputError, JobError
 from embedrt.inference.session import parse_device
 from embedrt.machine.threads import available_threads
@@ -29,8 +29,8 @@ class Station:
     """An encoder on one device."""
 
     def __init__(self, options: EncodeOptions, device: str) -> None:
-        self._options, self._kind = options, options.kind or "dense"
-        self._encoder = KINDS[self._kind].encoder(
+        self._options, self._kinds = options, options.kinds or ("dense",)
+        self._encoder = described(self._kinds).encoder(
             options.model,
             variant=options.variant,
             revision=options.revision,
@@ -46,9 +46,10 @@ class Station:
             JobError: the file cannot be written.
         """
         parts = [piece.texts[at : at + _SLICE] for at in range(0, max(1, len(piece.texts)), _SLICE)]
-        vectors = joined([encoded(self._encoder, part, self._kind, self._options) for part in parts])
+        slices = [encoded(self._encoder, part, self._kinds, self._options) for part in parts]
+        columns = {name: joined([one[name] for one in slices]) for name in slices[0]}
         try:
-            write_vectors(path, piece.fields, vectors)
+            write_columns(path, piece.fields, columns)
         except InputError as error:
             raise InputError(f"{piece.source.path}: {error}") from error
         except OSError as error:

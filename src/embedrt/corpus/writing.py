@@ -4,18 +4,16 @@ import errno
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from embedrt.corpus.columns import Vectors, as_column, as_values
 from embedrt.corpus.lines import Record, as_json
 from embedrt.errors import InputError, MissingDependencyError
-from embedrt.sparse.vectors import SparseVectors
 
 __all__ = [
     "Fields",
@@ -23,16 +21,18 @@ __all__ = [
     "require_pyarrow",
     "require_stdout",
     "require_writable",
+    "write_columns",
     "write_jsonl",
     "write_vectors",
 ]
 
 EMBEDDING_FIELD = "embedding"
+"""The name of vectors of a single kind."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Fields = Any
 """What stands beside vectors: a sequence of records, or columns (pyarrow's Table)."""
-Writer = Callable[[IO[bytes], Fields, Any], None]
-"""File, fields, and the vectors of a kind that this form of file can hold."""
+Writer = Callable[[IO[bytes], Fields, Mapping[str, Vectors]], None]
+"""File, fields, and vectors by name, of a kind that this form of file can hold."""
 
 
 def require_pyarrow() -> None:
@@ -72,38 +72,45 @@ def require_stdout() -> IO[bytes]:
 
 def write_vectors(path: Path, fields: Fields, vectors: Vectors) -> None:
     """Write ``vectors`` of n texts; .jsonl keeps the ``fields`` of records beside them, .parquet those of columns, too."""
+    write_columns(path, fields, {EMBEDDING_FIELD: vectors})
+
+
+def write_columns(path: Path, fields: Fields, columns: Mapping[str, Vectors]) -> None:
+    """Write vectors under their names, one or several kinds, and ``fields`` of other names beside them."""
     with replacing(path) as file:
-        _WRITERS[path.suffix.lower()](file, fields, vectors)
+        _WRITERS[path.suffix.lower()](file, fields, columns)
 
 
-def write_jsonl(file: IO[bytes], records: Sequence[Record], vectors: Vectors) -> None:
-    """A JSON object a line: the record's fields and its embedding."""
-    for record, value in zip(records, as_values(vectors), strict=True):
-        file.write(f"{as_json({**record, EMBEDDING_FIELD: value})}\n".encode())
+def write_jsonl(file: IO[bytes], records: Sequence[Record], columns: Mapping[str, Vectors]) -> None:
+    """A JSON object a line: the record's fields and its vectors."""
+    for record, *values in zip(records, *map(as_values, columns.values()), strict=True):
+        file.write(f"{as_json({**record, **dict(zip(columns, values, strict=True))})}\n".encode())
 
 
-def _write_npy(file: IO[bytes], _fields: Fields, vectors: npt.NDArray[Any]) -> None:
+def _write_npy(file: IO[bytes], _fields: Fields, columns: Mapping[str, Any]) -> None:
     # np.save lets C write, which does not say why it failed
-    vectors = np.ascontiguousarray(vectors)
+    [vectors] = map(np.ascontiguousarray, columns.values())
     np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(vectors))
     file.write(vectors.data)
 
 
-def _write_npz(file: IO[bytes], _fields: Fields, vectors: SparseVectors) -> None:
+def _write_npz(file: IO[bytes], _fields: Fields, columns: Mapping[str, Any]) -> None:
     """The arrays of the compressed rows under the names that ``scipy.sparse.load_npz`` reads."""
+    [vectors] = columns.values()
     np.savez(
         file, format=np.array(b"csr"), data=vectors.data, indices=vectors.indices, indptr=vectors.indptr,
         shape=np.array(vectors.shape),
     )  # fmt: skip
 
 
-def _write_parquet(file: IO[bytes], fields: Fields, vectors: Vectors) -> None:
+def _write_parquet(file: IO[bytes], fields: Fields, columns: Mapping[str, Vectors]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        columns = {name: column for name, column in _columns(fields).items() if name != EMBEDDING_FIELD}
-        parquet.write_table(pa.table({**columns, EMBEDDING_FIELD: as_column(vectors)}), file)
+        beside = {name: column for name, column in _columns(fields).items() if name not in columns}
+        vectors = {name: as_column(column) for name, column in columns.items()}
+        parquet.write_table(pa.table(beside | vectors), file)
     except (pa.ArrowException, OverflowError) as error:
         raise InputError(f"the records' fields do not fit into .parquet: {error}. Write .jsonl instead") from error
 
