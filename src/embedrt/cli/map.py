@@ -48,8 +48,8 @@ def map_files(
     kind: Annotated[
         list[str] | None,  # typer takes no list of literals; the job says what it expects
         typer.Option(
-            help="Which vectors, where the model gives several (BGE-M3); without it, the model's own. May be given several "
-            "times, for all of one run."
+            help="dense, sparse or multi-vector, where the model gives several (BGE-M3); without it, the model's own. May be "
+            "given several times, for all of one run."
         ),
     ] = None,
     role: Annotated[
