@@ -8,7 +8,7 @@ from typing import Any
 
 from embedrt_bench.machine import describe_machine
 
-__all__ = ["RESULTS", "read_result", "rounded", "stamp", "with_part", "write_result"]
+__all__ = ["RESULTS", "read_result", "rounded", "stamp", "with_part", "without", "write_result"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -55,3 +55,10 @@ def rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [rounded(item) for item in value]
     return value
+
+
+def without(section: Any, gone: set[str]) -> Any:
+    """``section`` without the engines that are gone, at whatever depth their names stand."""
+    if not isinstance(section, dict):
+        return section
+    return {key: without(value, gone) for key, value in section.items() if key not in gone}
