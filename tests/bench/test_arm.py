@@ -161,6 +161,7 @@ def test_what_is_no_vector_is_told(company: str, wrong: npt.NDArray[np.float32])
 def emulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], tuple[dict[str, Any], list[Any]]]:
     """Three processors, one of which fails at a variant, or the user gives up there: what is found, and what was kept."""
     names = ("first", "second", "third")
+    failure: BaseException = KeyboardInterrupt()
     python = ArmPython(tmp_path, tmp_path, tmp_path / "python3.11", tmp_path)
 
     def vectors(_encoding: Encoding, interpreter: Path, variant: str, _texts: Any) -> Any:
@@ -179,7 +180,6 @@ def emulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str],
             found = {}
         return found, kept
 
-    failure: BaseException = KeyboardInterrupt()
     monkeypatch.setattr(run, "TokenCounter", lambda _artifact: lambda texts: [1] * len(texts))
     monkeypatch.setattr(run, "data_folder", lambda: None)
     monkeypatch.setattr(Encoding, "vectors", vectors)
