@@ -2,13 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from embedrt.errors import EmbedrtError
 
-__all__ = ["errors_told", "file_to_write", "measuring"]
+__all__ = ["errors_told", "file_to_write", "measuring", "part_of"]
 
 
 @contextmanager
@@ -34,6 +34,17 @@ def file_to_write(text: str) -> Path:
     if path.is_dir() or not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is a folder or in none, expected a file in a folder that exists")
     return path
+
+
+def part_of(parts: Collection[str]) -> Callable[[str], str]:
+    """The type of an argument that names one of ``parts``."""
+
+    def part(text: str) -> str:
+        if text not in parts:
+            raise argparse.ArgumentTypeError(f"there is no part {text!r}; there are: {', '.join(parts)}")
+        return text
+
+    return part
 
 
 def _rounds(text: str) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from embedrt_bench.command import errors_told, file_to_write
+from embedrt_bench.command import errors_told, file_to_write, part_of
 from embedrt_bench.compatibility.derived import DERIVED, outcomes
 from embedrt_bench.documents import DOCS
 from embedrt_bench.lineage.measure import quality, speed
@@ -97,17 +97,11 @@ _PARTS: dict[str, Callable[[dict[str, Any], Path], None]] = {
 }
 
 
-def _part(text: str) -> str:
-    if text not in _PARTS:
-        raise argparse.ArgumentTypeError(f"there is no part {text!r}; there are: {', '.join(_PARTS)}")
-    return text
-
-
 @errors_told()
 def main() -> None:
     """Do the parts that are named, or all; the document is written unless the result goes elsewhere."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help="without any: all")
+    parser.add_argument("parts", nargs="*", type=part_of(_PARTS), metavar="PART", help="without any: all")
     parser.add_argument("--output", type=file_to_write, default=_RESULT, help="the result file; without it %(default)s")
     asked = parser.parse_args()
     data = required_data_folder(*_FILES)
