@@ -203,7 +203,9 @@ def main() -> None:
     asked = parser.parse_args()
     chosen = _chosen(asked.names)
     output: Path | None = asked.output or (None if asked.names else _RESULT)
-    result = read_result(output) if output is not None and output.is_file() else {"tables": {}}
+    if asked.names and output == _RESULT:
+        raise InputError(f"{output} holds every row: type another --output for {', '.join(asked.names)} alone")
+    result = read_result(output) if output is not None and output.is_file() and not asked.names else {"tables": {}}
     for table, rows in chosen.items():
         found = _tried(table, rows)
         if asked.names:

@@ -124,6 +124,15 @@ def test_rows_by_name(run: Callable[..., dict[str, Any]], tmp_path: Path, capsys
     assert "old" in (tmp_path / "page.md").read_text()
 
 
+def test_some_rows_never_take_the_place_of_all(run: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    before = run()
+    with pytest.raises(
+        SystemExit, match=r"compatibility\.json holds every row: type another --output for of late alone$"
+    ):
+        run("of late", "--output", str(tmp_path / "compatibility.json"))
+    assert json.loads((tmp_path / "compatibility.json").read_text(encoding="utf-8")) == before
+
+
 def test_a_row_that_there_is_not(run: Callable[..., dict[str, Any]]) -> None:
     with pytest.raises(
         SystemExit, match=r"^there is no row 'brt': type the first cell of one of docs/compatibility\.md$"
