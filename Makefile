@@ -10,7 +10,7 @@
 # make test-arm   the runtime's tests on such a processor; both want QEMU=qemu-aarch64 ARM_ROOT=FOLDER, see docs/arm.md
 # make test-gpu, make bench-gpu   on a machine with a CUDA device; elsewhere they say so and end well
 # make lineage   poolings, whitening, distillation and word averages of one checkpoint: writes bench/results/lineage.json and docs/lineage.md
-# make compatibility   export every architecture, compare, and write docs/compatibility.md
+# make compatibility   export every architecture and compare: writes bench/results/compatibility.json and docs/compatibility.md
 # make bench-rerank   a cross-encoder beside sentence-transformers: writes bench/results/rerank.json and docs/reranking.md's tables
 # make bench-peers   the environments of engines whose dependencies conflict, under .cache/peers
 

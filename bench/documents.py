@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DOCS", "heading", "line", "processor", "versions", "with_blocks"]
+__all__ = ["DOCS", "heading", "line", "processor", "said_of_parts", "versions", "with_blocks"]
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -34,6 +34,17 @@ def versions(result: dict[str, Any]) -> str:
     """Of the packages that every comparison turns on."""
     packages = result["machine"]["packages"]
     return ", ".join(f"{name} {packages[name]}" for name in ("onnxruntime", "torch", "sentence-transformers"))
+
+
+def said_of_parts(result: dict[str, Any], parts: Sequence[str], sentence: Callable[[dict[str, Any]], str]) -> str:
+    """``sentence`` on when and where ``parts`` of ``result`` were measured: one, or one for each that differs."""
+    said: dict[str, list[str]] = {}
+    for part in parts:
+        whole = {**result, **result.get("measured", {}).get(part, {})}
+        said.setdefault(sentence(whole), []).append(part)
+    if len(said) == 1:
+        return next(iter(said))
+    return " ".join(f"{' and '.join(named).capitalize()}: {one}" for one, named in said.items())
 
 
 def processor(result: dict[str, Any]) -> str:

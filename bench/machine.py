@@ -14,6 +14,7 @@ __all__ = ["describe_machine", "instructions"]
 _PACKAGES = (
     "embedrt",
     "onnxruntime",
+    "onnxruntime-gpu",
     "tokenizers",
     "numpy",
     "torch",

@@ -2,12 +2,13 @@
 
 import datetime as dt
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from embedrt_bench.machine import describe_machine
 
-__all__ = ["RESULTS", "read_result", "rounded", "stamp", "write_result"]
+__all__ = ["RESULTS", "read_result", "rounded", "stamp", "with_part", "without", "write_result"]
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -22,6 +23,17 @@ def write_result(path: Path, measured: dict[str, Any]) -> None:
 def stamp() -> dict[str, Any]:
     """When and on what: ``date`` and ``machine``."""
     return {"date": dt.datetime.now(tz=dt.UTC).date().isoformat(), "machine": describe_machine()}
+
+
+def with_part(result: dict[str, Any], part: str, found: dict[str, Any], *, parts: Collection[str]) -> dict[str, Any]:
+    """``result`` with what was ``found`` of one of its ``parts``, and under ``measured`` when and on what that was.
+
+    Parts that are measured anew by themselves say so: the date and machine of the whole are those of parts without their own.
+    """
+    measured = {**result.get("measured", {}), part: stamp()}
+    stale = ("date", "machine") if measured.keys() >= set(parts) else ()
+    kept = {key: value for key, value in result.items() if key not in stale}
+    return {**kept, **found, "measured": measured}
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -43,3 +55,10 @@ def rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [rounded(item) for item in value]
     return value
+
+
+def without(section: Any, gone: set[str]) -> Any:
+    """``section`` without the engines that are gone, at whatever depth their names stand."""
+    if not isinstance(section, dict):
+        return section
+    return {key: without(value, gone) for key, value in section.items() if key not in gone}

@@ -14,7 +14,7 @@ from embedrt_bench.models.minilm import MINILM, PACKAGE
 from embedrt_bench.peaks.profiling import operator_shares
 from embedrt_bench.peaks.roofline import matrix_operations, measured_peak, share_of_peak
 from embedrt_bench.peaks.theory import theoretical_peaks
-from embedrt_bench.results import rounded, stamp
+from embedrt_bench.results import rounded, stamp, without
 from embedrt_bench.scenarios.bert_zh import bert_zh_rates
 from embedrt_bench.scenarios.cold_start import cold_start
 from embedrt_bench.scenarios.jobs import jobs
@@ -158,7 +158,7 @@ class _Run:
     def _result(self, sections: Mapping[str, Any]) -> dict[str, Any]:
         engines = self.lineup.describe()
         gone = {name for name, engine in engines.items() if not engine["available"]}
-        kept = {key: _without(section, gone) for key, section in sections.items()}
+        kept = {key: without(section, gone) for key, section in sections.items()}
         found: dict[str, Any] = rounded(
             {"format": FORMAT, **stamp(), "settings": self._described(), "engines": engines, **kept}
         )
@@ -280,13 +280,6 @@ class _Run:
             "reference": self.lineup.reference.name,
             "profiles": {name: {"texts": len(self.profiles[name]), "tokens": self.tokens[name]} for name in PROFILES},
         }
-
-
-def _without(section: Any, gone: set[str]) -> Any:
-    """``section`` without the engines that are gone, at whatever depth their names stand."""
-    if not isinstance(section, dict):
-        return section
-    return {key: _without(value, gone) for key, value in section.items() if key not in gone}
 
 
 def _model_name(settings: BenchSettings) -> str:

@@ -20,6 +20,7 @@ from embedrt.errors import InputError, UnavailableError
 __all__ = ["ArmPython", "arm_python"]
 
 _OLDEST = 8
+_PATIENCE = 60.0  # seconds until a program has said its version
 _ROOM = CACHE / "arm"
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _PACKAGES = {"embedrt": "src/embedrt", "embedrt_export": "export", "embedrt_bench": "bench"}
@@ -78,7 +79,11 @@ class ArmPython:
         return path
 
     def install(self) -> None:
-        """The wheels for aarch64, in the versions that are installed here, and this repository's packages beside them."""
+        """The wheels for aarch64, in the versions that are installed here, and this repository's packages beside them.
+
+        Raises:
+            UnavailableError: pip does not get them; it has said why.
+        """
         site = self.room / "site"
         wanted = [f"{name}=={version(name)}" for name in _SAME_VERSION]
         done, note = site / "installed", "\n".join([self.version, *wanted])
@@ -86,10 +91,12 @@ class ArmPython:
             return
         shutil.rmtree(site, ignore_errors=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(site)]
-        subprocess.run(
-            [*pip, "--only-binary=:all:", f"--python-version={self.version}", *_WHEELS, *wanted],
-            check=True,
-        )
+        command = [*pip, "--only-binary=:all:", f"--python-version={self.version}", *_WHEELS, *wanted]
+        if status := subprocess.run(command, check=False, stdout=sys.stderr).returncode:
+            raise UnavailableError(
+                f"pip ended with status {status}: the wheels of {', '.join(wanted)} for Python {self.version} on aarch64 "
+                "are needed, from the index that pip is set to"
+            )
         for name, place in _PACKAGES.items():
             (site / name).symlink_to(_REPOSITORY / place)
         done.write_text(note, encoding="utf-8")
@@ -126,5 +133,16 @@ def _interpreters(root: Path) -> Iterator[Path]:
 
 
 def _first_line(program: str | Path) -> str:
-    said = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=True).stdout
-    return said.partition("\n")[0]
+    """What it calls itself; of a program that fails at that, what it failed with."""
+    try:
+        done = subprocess.run(
+            [str(program), "--version"],
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PATIENCE,
+        )
+    except (OSError, subprocess.TimeoutExpired) as failed:
+        return str(failed)
+    return (done.stdout or done.stderr or f"status {done.returncode}").partition("\n")[0]

@@ -14,13 +14,14 @@ from embedrt_bench.compatibility.tokenizers import SENTENCES, TokenizerKind, sma
 from embedrt_export.changes import Changes
 from embedrt_export.quantization import QuantizeOptions, quantize
 from embedrt_export.quantization.calibration import calibration_texts
+from embedrt_export.source.diagnosis import first_line
 from model2vec import StaticModel
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
 from embedrt.artifact.manifest import Manifest
-from embedrt.errors import InputError
+from embedrt.errors import EmbedrtError
 from embedrt.progress import progress
 
 __all__ = ["DERIVED", "Derived", "outcomes"]
@@ -93,14 +94,21 @@ DERIVED: dict[str, Derived] = {
 
 
 def outcomes(rows: dict[str, Derived]) -> dict[str, dict[str, Any]]:
-    """Export every row, quantize it, and tell."""
-    found = {}
+    """Export every row, quantize it, and tell; of a row that is refused, the ``problem``."""
+    found: dict[str, dict[str, Any]] = {}
     with progress(len(rows), shown=True, doing="Exporting derived", unit="model") as advance:
         for name, row in rows.items():
             with tempfile.TemporaryDirectory() as place:
-                found[name] = {"note": row.note, **_outcome(row, Path(place))}
+                found[name] = {"note": row.note, **_outcome_or_problem(row, Path(place))}
             advance(1)
     return found
+
+
+def _outcome_or_problem(row: Derived, place: Path) -> dict[str, Any]:
+    try:
+        return _outcome(row, place)
+    except EmbedrtError as refused:
+        return {"problem": _told(refused, place)}
 
 
 def _outcome(row: Derived, place: Path) -> dict[str, Any]:
@@ -109,9 +117,14 @@ def _outcome(row: Derived, place: Path) -> dict[str, Any]:
     derivation = manifest.source.derivation
     return {
         "difference": manifest.variants["fp32"].parity.max_abs_difference,
-        "int8": _int8(place / "out"),
+        **_int8(place / "out"),
         "told": "; ".join(derivation.sentences()) if derivation is not None else "",
     }
+
+
+def _told(refused: EmbedrtError, place: Path) -> str:
+    """The beginning of its message, without the folder that is gone by then."""
+    return first_line(refused).replace(f"{place}/", "")
 
 
 def _changes(row: Derived, place: Path) -> Changes:
@@ -124,10 +137,10 @@ def _changes(row: Derived, place: Path) -> Changes:
     return Changes(**options)
 
 
-def _int8(artifact: Path) -> float | None:
-    """Mean cosine to float32; None where there is nothing to quantize, as in the small tables of these distillations."""
+def _int8(artifact: Path) -> dict[str, Any]:
+    """Mean cosine to float32; None and the reason where none is made, as of the small tables of these distillations."""
     try:
         made: Manifest = quantize(artifact, "int8", options=QuantizeOptions(allow_below_gate=True), quiet=True)
-    except InputError:
-        return None
-    return made.variants["int8"].parity.cosine_mean
+    except EmbedrtError as refused:
+        return {"int8": None, "int8_problem": _told(refused, artifact)}
+    return {"int8": made.variants["int8"].parity.cosine_mean}

@@ -24,7 +24,7 @@ def why_no_card() -> str | None:
 
 
 def describe_card(device: str) -> dict[str, Any]:
-    """Name, memory in bytes and driver of the card; of ``cpu`` its name alone."""
+    """Name and memory in bytes of the card, and the version of CUDA that PyTorch was built with; of ``cpu`` its name alone."""
     if not device.startswith("cuda"):
         return {"name": device}
     found = torch.cuda.get_device_properties(torch.device(device))

@@ -1,37 +1,37 @@
 """``make bench-gpu``: STS texts, texts of 128 tokens, single texts, requests, pairs; ours and the other in turn.
 
 Without a GPU it says so and ends well. Every engine lives in a process of its own and hands numpy arrays back, so that
-whatever still runs on the card has ended when the clock stops; each is warmed up first.
+whatever still runs on the card has ended when the clock stops; each is warmed up first. One that fails, or gives other
+vectors than the reference, is listed with its reason. What was measured until an interruption is in ``gpu.partial.json``.
 """
 
 import argparse
-import importlib.util
 import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embedrt_bench.engines.peers import OWN, python_of
-from embedrt_bench.engines.process import EngineProcess
-from embedrt_bench.engines.right_vectors import require_right_vectors
+from embedrt_bench.command import errors_told, file_to_write
+from embedrt_bench.engines.process import Engine
 from embedrt_bench.gpu.cards import copy_bandwidth, describe_card, matrix_rate, why_no_card
+from embedrt_bench.gpu.lineup import FLASH, GpuLineup, engines_of, why_no_flash_attention
 from embedrt_bench.gpu.ways import SHAPES, lines_of_ways, measure_ways
 from embedrt_bench.models.cached import CACHE
 from embedrt_bench.models.minilm import checkpoint_folder, exported, with_lengths, with_variants
 from embedrt_bench.peaks.roofline import matrix_operations
-from embedrt_bench.results import RESULTS, rounded, stamp
+from embedrt_bench.results import RESULTS, rounded, stamp, without
 from embedrt_bench.scenarios.bert_zh import bert_zh_artifact, bert_zh_checkpoint, texts_of_length
 from embedrt_bench.scenarios.offline import offline
 from embedrt_bench.scenarios.server import server
 from embedrt_bench.scenarios.single_stream import single_stream
+from embedrt_bench.scenarios.turns import take_turns
 from embedrt_bench.texts.corpus import TokenCounter, cut_to_tokens, read_corpus
-from embedrt_bench.texts.data import data_folder
+from embedrt_bench.texts.data import required_data_folder
 
 from embedrt.artifact.folder import locate
 from embedrt.inference.session import parse_device
@@ -40,12 +40,11 @@ from embedrt.pairs import most_similar_pairs
 
 __all__ = ["GpuModel", "GpuSettings", "lines", "main", "measure"]
 
-_REFERENCE = "sentence-transformers float32"
-_CLOSE = 0.99
-"""Worst cosine to the reference that a 16-bit engine may show before its time counts."""
 _SCENARIOS = ("STS", "128 tokens")
-_FLASH = "sentence-transformers float16, FlashAttention"
+_CHECKED = 2048
+"""Texts whose vectors have to be right before anything is timed: more than a batch holds, lest it mix up their order."""
 _TOP = 100
+Section = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,101 +79,81 @@ class GpuSettings:
     """(batch, sequence) of the batches that are handed over in several ways."""
 
 
-def measure(models: Sequence[GpuModel], settings: GpuSettings) -> dict[str, Any]:
-    """The result: the card, its two limits, and by model and scenario what each engine reached."""
+def measure(
+    models: Sequence[GpuModel], settings: GpuSettings, *, keep: Callable[[Section], None] = lambda result: None
+) -> Section:
+    """The result: the card, its two limits, and by model and scenario what each engine reached.
+
+    ``keep`` gets it after each model.
+
+    Raises:
+        EngineError: the engine that vectors are compared with cannot be loaded.
+    """
     device = settings.device
     limits = {
         "float16_gflops": matrix_rate(device, "float16", size=settings.matrix_size),
         "copy_gigabytes_per_second": copy_bandwidth(device, megabytes=settings.matrix_size // 8),
     }
-    found = {model.name: _measured(model, settings, limits["float16_gflops"]) for model in models}
-    reason = _why_no_flash_attention(device)
-    absent = {} if reason is None else {_FLASH: reason}
-    result: dict[str, Any] = rounded(
-        {**stamp(), "card": describe_card(device), "limits": limits, "not measured": absent, "models": found}
-    )
+    reason = why_no_flash_attention(device)
+    absent = {} if reason is None else {FLASH: reason}
+    found: dict[str, Section] = {}
+    result: Section = {}
+    for model in models:
+        found[model.name] = _measured(model, settings, limits["float16_gflops"])
+        whole = {**stamp(), "card": describe_card(device), "limits": limits, "not measured": absent, "models": found}
+        result = rounded(whole)
+        keep(result)
     return result
 
 
-def _measured(model: GpuModel, settings: GpuSettings, peak: float) -> dict[str, Any]:
-    with ExitStack() as stack:
-        engines = [stack.enter_context(process) for process in _engines(model, settings)]
-        settings_of = {engine.name: engine.load() for engine in engines}
-        check = model.texts["STS"][:64]
-        right = next(engine for engine in engines if engine.name == _REFERENCE).encode(check)
-        for engine in engines:
-            require_right_vectors(engine, check, right, _CLOSE)
-        counter = TokenCounter(model.artifact)
-        rates = {}
-        for scenario in _SCENARIOS:
-            texts = model.texts[scenario]
-            tokens = sum(counter(texts))
-            title = f"{model.name}, {scenario}"
-            rates[scenario] = offline(engines, texts, tokens=tokens, rounds=settings.rounds, title=title)
-        one = single_stream(
-            engines,
-            model.texts["one text"],
-            rounds=settings.rounds,
-            title=f"{model.name}, one text",
-            seconds=settings.single_seconds,
-        )
-        requests = server(
-            engines, model.texts["STS"], bound=settings.bound, seed=0, seconds=settings.server_seconds, halvings=3
-        )
-        pairs = {engine.name: _pair_seconds(engine, model.texts["pairs"], settings.rounds) for engine in engines}
+def _measured(model: GpuModel, settings: GpuSettings, peak: float) -> Section:
+    engines = engines_of(model.checkpoint, model.artifact, model.by_lengths, device=settings.device)
+    with GpuLineup(engines, threads=settings.threads) as lineup:
+        lineup.open(model.texts["STS"][:_CHECKED])
+        found = {name: lineup.measure(scenario) for name, scenario in _scenarios(model, settings, lineup).items()}
     with tempfile.TemporaryDirectory() as cache:
         graph, device = locate(model.artifact, variant="fp16").graph, parse_device(settings.device)
         ways = measure_ways(graph, device, Path(cache), shapes=settings.shapes)
     operations = matrix_operations(locate(model.artifact, variant="fp32").graph)
-    shares = {name: rate["tokens_per_second"] * operations / (peak * 1e9) for name, rate in rates["128 tokens"].items()}
+    rates = found["128 tokens"]
+    shares = {name: rate["tokens_per_second"] * operations / (peak * 1e9) for name, rate in rates.items()}
+    kept: Section = without({**found, "share of the float16 peak at 128 tokens": shares}, {*lineup.reasons})
+    return {"engines": lineup.settings, "not measured": lineup.reasons, **kept, "ways of fp16": ways}
+
+
+def _scenarios(model: GpuModel, settings: GpuSettings, lineup: GpuLineup) -> dict[str, Callable[[], Section]]:
+    """What is measured of a model, in its order."""
+    counter, rounds, running = TokenCounter(model.artifact), settings.rounds, lineup.running
+    one, pairs = model.texts["one text"], model.texts["pairs"]
+
+    def corpus(scenario: str) -> Callable[[], Section]:
+        texts, title = model.texts[scenario], f"{model.name}, {scenario}"
+        return lambda: offline(running, texts, tokens=sum(counter(texts)), rounds=rounds, title=title)
+
+    def requests() -> Section:
+        bound, seconds = settings.bound, settings.server_seconds
+        found = server(running, model.texts["STS"], bound=bound, seed=0, seconds=seconds, halvings=3)
+        return {"bound_milliseconds": bound, **found}
+
     return {
-        "engines": settings_of,
-        **rates,
-        "one text": one,
-        "requests": {"bound_milliseconds": settings.bound, **requests},
-        "pairs": {"sentences": len(model.texts["pairs"]), "seconds": pairs},
-        "share of the float16 peak at 128 tokens": shares,
-        "ways of fp16": ways,
+        **{scenario: corpus(scenario) for scenario in _SCENARIOS},
+        "one text": lambda: single_stream(
+            running, one, rounds=rounds, title=f"{model.name}, one text", seconds=settings.single_seconds
+        ),
+        "requests": requests,
+        "pairs": lambda: {"sentences": len(pairs), **_pair_seconds(running, pairs, rounds, f"{model.name}, pairs")},
     }
 
 
-def _pair_seconds(engine: EngineProcess, texts: Sequence[str], rounds: int) -> float:
-    """From texts to the most similar of all their pairs, the model being loaded; the median of ``rounds``."""
-    vectors = engine.encode(texts)
-    seconds = []
-    for _ in range(rounds):
+def _pair_seconds(engines: Sequence[Engine], texts: Sequence[str], rounds: int, title: str) -> Section:
+    """From texts to the most similar of all their pairs, the model being loaded: by engine the median, and all rounds."""
+    vectors = {engine.name: engine.encode(texts) for engine in engines}
+    runs: dict[str, list[float]] = {engine.name: [] for engine in engines}
+    for engine in take_turns(engines, rounds, title):
         encoding, began = engine.time(texts), time.perf_counter()
-        most_similar_pairs(vectors, top=_TOP)
-        seconds.append(encoding + time.perf_counter() - began)
-    return statistics.median(seconds)
-
-
-def _engines(model: GpuModel, settings: GpuSettings) -> list[EngineProcess]:
-    ours = {f"embedrt {variant}": {"artifact": str(model.artifact), "variant": variant} for variant in ("fp32", "fp16")}
-    if model.by_lengths is not None:
-        ours["embedrt fp16 by lengths"] = {"artifact": str(model.by_lengths), "variant": "fp16"}
-    theirs = {
-        f"sentence-transformers {dtype}": {"checkpoint": str(model.checkpoint), "dtype": dtype}
-        for dtype in ("float32", "float16", "bfloat16")
-    }
-    if _why_no_flash_attention(settings.device) is None:
-        theirs[_FLASH] = {**theirs["sentence-transformers float16"], "attention": "flash_attention_2"}
-    return [
-        EngineProcess(
-            name,
-            name.partition(" ")[0],
-            {**options, "device": settings.device},
-            python=python_of(OWN),
-            threads=settings.threads,
-        )
-        for name, options in {**ours, **theirs}.items()
-    ]
-
-
-def _why_no_flash_attention(device: str) -> str | None:
-    if not device.startswith("cuda"):
-        return "it runs on a card only"
-    return None if importlib.util.find_spec("flash_attn") else "the package flash_attn is not installed"
+        most_similar_pairs(vectors[engine.name], top=_TOP)
+        runs[engine.name].append(encoding + time.perf_counter() - began)
+    return {"seconds": {name: statistics.median(found) for name, found in runs.items()}, "runs": runs}
 
 
 def lines(result: dict[str, Any]) -> list[str]:
@@ -200,15 +179,17 @@ def lines(result: dict[str, Any]) -> list[str]:
                 f"| {model['pairs']['seconds'][engine]:.2f} | {shares[engine]:.0%} |"
             )
     for name, model in result["models"].items():
+        reasons = {**result["not measured"], **model["not measured"]}
+        if reasons:
+            rows += ["", f"{name}, not measured: " + "; ".join(f"{engine}: {reasons[engine]}" for engine in reasons)]
         rows += ["", f"{name}, fp16: milliseconds of a batch", "", *lines_of_ways(model["ways of fp16"])]
     return rows
 
 
 def _models(place: Path) -> list[GpuModel]:
     """MiniLM, and a 12-layer 768-wide BERT with random weights."""
-    data = data_folder()
-    if data is None:
-        raise SystemExit("the STS files are not at hand: set EMBEDRT_DATA to the folder that holds sts-en/")
+    splits = ("test", "valid", "train")
+    data = required_data_folder("vocab/bert-base-chinese.txt", *(f"sts-zh/STS-B.{split}.tsv" for split in splits))
     minilm = with_variants(exported()[0], ("fp16",))
     bert, checkpoint = bert_zh_artifact(data, CACHE / "bert-zh", ("fp16",)), bert_zh_checkpoint(data, place)
     corpus, counter = read_corpus(data, 20_000, seed=0), TokenCounter(minilm)
@@ -242,19 +223,27 @@ def _models(place: Path) -> list[GpuModel]:
     ]
 
 
+@errors_told()
 def main() -> None:
     """Measure, write bench/results/gpu.json, print the table; or say why there is nothing to measure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=RESULTS / "gpu.json")
+    parser.add_argument("--output", type=file_to_write, default=RESULTS / "gpu.json")
     output: Path = parser.parse_args().output
     if (reason := why_no_card()) is not None:
         print(f"skipped: {reason}")
         return
+    partial = output.with_suffix(".partial.json")
     with tempfile.TemporaryDirectory() as place:
-        result = measure(_models(Path(place)), GpuSettings(threads=available_threads()))
-    output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"{output}: written", file=sys.stderr)
+        settings = GpuSettings(threads=available_threads())
+        result = measure(_models(Path(place)), settings, keep=lambda found: _write(partial, found))
+    _write(output, result)
+    partial.unlink()
     print("\n".join(lines(result)))
+
+
+def _write(path: Path, result: Section) -> None:
+    path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{path}: written", file=sys.stderr)
 
 
 if __name__ == "__main__":

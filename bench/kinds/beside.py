@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from embedrt_bench.scenarios.turns import PAUSE
-from embedrt_bench.texts.data import data_folder, sts_texts
+from embedrt_bench.texts.data import evenly, required_data_folder, sts_texts
 from tqdm import tqdm
 
 from embedrt.artifact.manifest import Manifest
@@ -47,13 +47,10 @@ def sts_sample(count: int) -> tuple[Path, list[str]]:
     """The folder of the STS data, and so many of its sentences, from all over its sets.
 
     Raises:
-        SystemExit: the data is not there.
+        InputError: the data is not there.
     """
-    folder = data_folder()
-    if folder is None:
-        raise SystemExit("the STS files are not there: see bench/texts/data.py")
-    every = sts_texts(folder)
-    return folder, every[:: len(every) // count][:count]
+    folder = required_data_folder()
+    return folder, evenly(sts_texts(folder), count)
 
 
 def megabytes(engine: str, checkpoint: Path, manifest: Manifest) -> float:

@@ -1,5 +1,7 @@
 """Sparse encoding beside sentence-transformers: ``python -m embedrt_bench.kinds.sparse`` writes bench/results/sparse.json.
 
+All engines run in one process on the same number of threads, in turns; their vectors are compared before anything is timed.
+
 No trained SPLADE is at hand. A stand-in has its shape: the real all-MiniLM-L6-v2 with a masked-LM head tied to its word
 vectors (30 522 terms), whose bias is lowered until a text has some hundred terms. That costs what a real one costs; which
 terms these are means nothing.
@@ -14,10 +16,15 @@ from typing import Any
 
 import embedrt_export
 import numpy as np
+import numpy.typing as npt
+from embedrt_bench.command import errors_told, measuring
+from embedrt_bench.kinds import sparse_table
+from embedrt_bench.kinds.agreement import require_equal, require_near
 from embedrt_bench.kinds.beside import ORIGINAL, fidelity, interleaved, megabytes, sts_sample
+from embedrt_bench.kinds.sparse_table import RESULT
 from embedrt_bench.models.cached import CACHE, cached
 from embedrt_bench.models.minilm import checkpoint_folder
-from embedrt_bench.results import RESULTS, write_result
+from embedrt_bench.results import write_result
 from embedrt_export.quantization import Precision, QuantizeOptions
 
 from embedrt import SparseEncoder
@@ -28,6 +35,8 @@ from embedrt.machine.threads import available_threads
 __all__ = ["main", "save_stand_in"]
 
 _TEXTS, _ROUNDS = 256, 5
+_CLOSE = 1e-4
+"""Largest difference of a weight between float32 and the original, before its time counts."""
 _TERMS = 100
 """Terms of a text that the bias leaves, in the mean."""
 _VARIANTS: tuple[Precision, ...] = ("int8", "int8-static")
@@ -77,47 +86,61 @@ def _artifact(texts: list[str], sts: Path) -> tuple[Path, Path]:
     return checkpoint, out
 
 
+@errors_told()
 def main() -> None:
-    """Measure, interleaved, and write the result."""
+    """Measure, interleaved, write the result, and bring it into the document unless the result goes elsewhere."""
+    asked = measuring(__doc__, output=RESULT, rounds=_ROUNDS).parse_args()
     folder, texts = sts_sample(_TEXTS)
     checkpoint, artifact = _artifact(texts, folder / "sts-en")
-    write_result(RESULTS / "sparse.json", _measured(checkpoint, artifact, texts))
+    write_result(asked.output, _measured(checkpoint, artifact, texts, rounds=asked.rounds))
+    if asked.output == RESULT:
+        sparse_table.main()
 
 
-def _measured(checkpoint: Path, artifact: Path, texts: list[str]) -> dict[str, Any]:
+def _measured(checkpoint: Path, artifact: Path, texts: list[str], *, rounds: int) -> dict[str, Any]:
     import torch
     from sentence_transformers import SparseEncoder as Original
 
     threads = available_threads()
     torch.set_num_threads(threads)
     original = Original(str(checkpoint), device="cpu")
-    ours = {name: SparseEncoder(artifact, variant=name, threads=threads) for name in ("fp32", *_VARIANTS)}
+    layout = default_layout(threads)
+    ours = {name: SparseEncoder(artifact, variant=name, layout=layout) for name in ("fp32", *_VARIANTS)}
     engines: dict[str, Encode] = {ORIGINAL: original.encode}
     engines |= {f"embedrt {name}": encoder.encode for name, encoder in ours.items()}
-    seconds = _timed(engines, texts)
-    alone = _timed(engines, [texts[0]], repeats=10)
-    wanted = original.encode(texts, convert_to_sparse_tensor=False).numpy()
-    found = ours["fp32"].encode(texts)
+    difference = _compared(ours, original.encode(texts, convert_to_sparse_tensor=False).numpy(), texts)
+    seconds = _timed(engines, texts, rounds=rounds)
+    alone = _timed(engines, [texts[0]], rounds=rounds, repeats=10)
     manifest = Manifest.from_json((artifact / MANIFEST_FILE).read_bytes())
-    difference = float(np.abs(found.to_dense() - wanted).max())
-    if difference > 1e-4:
-        raise SystemExit(f"the float32 graph differs by {difference:.1e}: these times mean nothing")
     return {
         "texts": len(texts),
+        "rounds": rounds,
         "budgets": _budgets(artifact, texts, threads),
-        "terms": SparseEncoder.sparsity(found)["active_dims"],
+        "terms": SparseEncoder.sparsity(ours["fp32"].encode(texts))["active_dims"],
         "max_abs_difference": difference,
         "engines": {
             name: {
                 "texts_per_second": len(texts) / statistics.median(seconds[name]),
                 "seconds": seconds[name],
                 "one_text_milliseconds": 1e3 * statistics.median(alone[name]),
+                "one_text_seconds": alone[name],
                 "megabytes": megabytes(name, checkpoint, manifest),
                 **fidelity(name, manifest),
             }
             for name in engines
         },
     }
+
+
+def _compared(ours: Mapping[str, SparseEncoder], expected: npt.NDArray[np.float32], texts: list[str]) -> float:
+    """The largest difference of float32's vectors to the ``expected`` ones (texts, terms); a wrong encoder ends the run."""
+    for name, encoder in ours.items():
+        found = encoder.encode(texts).to_dense()
+        if name == "fp32":
+            difference = require_equal(f"embedrt {name}", found, expected, at_most=_CLOSE)
+        else:
+            require_near(f"embedrt {name}", found, expected)
+    return difference
 
 
 def _budgets(artifact: Path, texts: list[str], threads: int) -> dict[str, dict[str, float]]:
@@ -131,9 +154,7 @@ def _budgets(artifact: Path, texts: list[str], threads: int) -> dict[str, dict[s
     return found
 
 
-def _timed(
-    engines: Mapping[str, Encode], texts: list[str], *, rounds: int = _ROUNDS, repeats: int = 1
-) -> dict[str, list[float]]:
+def _timed(engines: Mapping[str, Encode], texts: list[str], *, rounds: int, repeats: int = 1) -> dict[str, list[float]]:
     """Seconds that ``texts`` take each engine, by round."""
     runs = {name: partial(encode, texts) for name, encode in engines.items()}
     return interleaved(runs, rounds=rounds, title=f"{len(texts)} texts", repeats=repeats)

@@ -7,13 +7,13 @@ from embedrt_bench.documents import DOCS, heading, line, processor, versions, wi
 from embedrt_bench.kinds.beside import ORIGINAL
 from embedrt_bench.results import RESULTS, read_result
 
-__all__ = ["DOCUMENT", "main", "with_tables"]
+__all__ = ["DOCUMENT", "RESULT", "main", "with_tables"]
 
-DOCUMENT = DOCS / "sparse.md"
+DOCUMENT, RESULT = DOCS / "sparse.md", RESULTS / "sparse.json"
 _HEADS = ("", "texts/s", "×", "one text, ms", "×", "MB", "heaviest terms kept", "cosine, mean", "smallest", "nDCG@10")
 
 
-def with_tables(text: str, result: Path = RESULTS / "sparse.json") -> str:
+def with_tables(text: str, result: Path = RESULT) -> str:
     """``text`` with every block ``<!-- sparse: NAME -->…<!-- end -->`` made anew."""
     measured = read_result(result)
     return with_blocks(text, "sparse", lambda name: _TABLES[name](measured))

@@ -12,12 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from embedrt_bench.models.cached import CACHE, cached
 from embedrt_bench.models.minilm import checkpoint_folder
-from embedrt_bench.texts.data import data_folder, sts_benchmark
+from embedrt_bench.texts.data import required_data_folder, sts_benchmark
 from embedrt_export.changes import Changes
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding
-
-from embedrt.errors import InputError
 
 __all__ = ["CORPUS", "SYSTEMS", "System", "artifact_of", "corpus_file", "inverse_document_frequencies"]
 
@@ -84,10 +82,7 @@ def inverse_document_frequencies(tokenizer: Any, texts: list[str], tokens: int) 
 
 
 def _sentences() -> list[str]:
-    folder = data_folder()
-    if folder is None:
-        raise InputError("the STS files are not at hand: set EMBEDRT_DATA to their folder")
-    pairs = sts_benchmark(folder, "dev")
+    pairs = sts_benchmark(required_data_folder(), "dev")
     return list(dict.fromkeys([*pairs.first, *pairs.second]))
 
 

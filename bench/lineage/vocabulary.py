@@ -14,8 +14,7 @@ from typing import Any
 
 import torch
 from embedrt_bench.models.minilm import checkpoint_folder
-from embedrt_bench.texts.data import sts_texts
-from embedrt_export.quantization.sts import read_pairs
+from embedrt_bench.texts.data import sts_texts, sts_zh_texts
 from embedrt_export.source.loading import load_checkpoint
 from embedrt_export.vocabulary import trim
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -39,17 +38,11 @@ _SCRIPTS = (
 
 def xlmr_sized(data: Path) -> dict[str, Any]:
     """Build, trim and tell: pieces and bytes, for English, Chinese and both."""
-    chinese = [text for name in ("train", "valid", "test") for text in _chinese(data / "sts-zh" / f"STS-B.{name}.tsv")]
-    texts = {"English": sts_texts(data), "Chinese": chinese}
+    texts = {"English": sts_texts(data), "Chinese": sts_zh_texts(data, "train", "valid", "test")}
     texts["English and Chinese"] = [*texts["English"], *texts["Chinese"]]
     with tempfile.TemporaryDirectory() as place:
         folder = _save(Path(place) / "checkpoint", data)
         return {name: _trimmed(folder, some, Path(place)) for name, some in texts.items()}
-
-
-def _chinese(path: Path) -> list[str]:
-    pairs = read_pairs(path)
-    return [*pairs.first, *pairs.second]
 
 
 def _trimmed(folder: Path, texts: list[str], place: Path) -> dict[str, Any]:

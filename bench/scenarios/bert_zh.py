@@ -1,6 +1,7 @@
 """A 12-layer 768-wide BERT with random weights and the vocabulary of the Chinese BERTs: the size that BGE and text2vec have."""
 
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from embedrt_bench.engines.right_vectors import require_right_vectors
 from embedrt_bench.models.cached import CACHE, cached
 from embedrt_bench.models.minilm import with_variants
 from embedrt_bench.scenarios.offline import offline
+from embedrt_bench.texts.data import sts_zh_texts
 from embedrt_export.quantization import Precision
 
 from embedrt import SentenceEncoder
+from embedrt.errors import InputError
 
 __all__ = ["bert_zh_artifact", "bert_zh_checkpoint", "bert_zh_rates", "texts_of_length"]
 
@@ -51,17 +54,30 @@ def bert_zh_artifact(data: Path, out: Path, precisions: tuple[Precision, ...] = 
 
 
 def texts_of_length(data: Path, artifact: Path, *, tokens: int, count: int) -> list[str]:
-    """Chinese texts of exactly so many tokens: STS sentences one behind another, cut to fit."""
-    lines = (data / "sts-zh/STS-B.test.tsv").read_text(encoding="utf-8").split("\n")
-    letters = "".join("".join(line.split("\t")[:2]) for line in lines)
-    only = "".join(letter for letter in letters if "\u4e00" <= letter <= "\u9fff")  # a letter is a token
-    inner = tokens - 2  # [CLS] and [SEP]
-    texts = [only[at * inner : (at + 1) * inner] for at in range(count)]
+    """So many different Chinese texts of exactly so many tokens: STS sentences one behind another, cut to fit.
+
+    Raises:
+        InputError: the files do not give as many.
+    """
+    letters = tokens - 2  # [CLS] and [SEP]; a letter is a token
+    texts = _cut_apart(sts_zh_texts(data, "test"), letters)
+    if len(texts) < count:
+        texts = _cut_apart(sts_zh_texts(data, "test", "valid", "train"), letters)
+    if len(texts) < count:
+        raise InputError(f"{data / 'sts-zh'} gives {len(texts)} texts of {tokens} tokens, expected at least {count}")
+    texts = texts[:count]
     with SentenceEncoder(artifact) as encoder:
         lengths = {len(row) for row in encoder.tokenize(texts)}
     if lengths != {tokens}:
         raise ValueError(f"texts have {sorted(lengths)} tokens, expected {tokens} each")
     return texts
+
+
+def _cut_apart(texts: Sequence[str], letters: int) -> list[str]:
+    """The Chinese letters of ``texts`` in pieces of so many, each once: equal texts of a call run once."""
+    only = [letter for text in texts for letter in text if "\u4e00" <= letter <= "\u9fff"]
+    ends = range(letters, len(only) + 1, letters)
+    return list(dict.fromkeys("".join(only[end - letters : end]) for end in ends))
 
 
 def bert_zh_checkpoint(data: Path, folder: Path) -> Path:

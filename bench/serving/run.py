@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from embedrt_bench.command import errors_told, part_of
 from embedrt_bench.models.minilm import exported, with_variants
-from embedrt_bench.results import RESULTS, read_result, write_result
+from embedrt_bench.results import read_result, with_part, write_result
 from embedrt_bench.serving import scenarios
 from embedrt_bench.serving.infinity import measure_infinity
 from embedrt_bench.serving.load import bodies_file, require_wrk
@@ -175,19 +176,19 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@errors_told()
 def main() -> None:
-    """Measure the parts that are named, all without names; the figures of the others stay as they were."""
-    from embedrt_bench.serving.tables import DOCUMENT, with_tables
+    """Measure the parts that are named, all without names; the figures of the others stay as they were, with their day."""
+    from embedrt_bench.serving.tables import DOCUMENT, RESULT, with_tables
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="what to measure; everything without it")
+    parser.add_argument("parts", nargs="*", type=part_of(PARTS), help="what to measure; everything without it")
     parser.add_argument("--scale", type=float, default=1.0, help="of all durations")
     asked = parser.parse_args()
     folder = with_variants(exported()[0], (VARIANT,))
-    result = RESULTS / "serving.json"
-    before = read_result(result) if asked.parts and result.is_file() else {}
-    found = measure(folder, asked.parts or PARTS, scale=asked.scale)
-    write_result(result, {name: value for name, value in before.items() if name not in ("date", "machine")} | found)
+    for part in asked.parts or PARTS:
+        before = read_result(RESULT) if RESULT.is_file() else {}
+        write_result(RESULT, with_part(before, part, measure(folder, [part], scale=asked.scale), parts=PARTS))
     DOCUMENT.write_text(with_tables(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
 
 

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from embedrt_bench.documents import DOCS, processor, with_blocks
+from embedrt_bench.documents import DOCS, processor, said_of_parts, with_blocks
 from embedrt_bench.results import RESULTS, read_result
 
-__all__ = ["DOCUMENT", "with_tables"]
+__all__ = ["DOCUMENT", "RESULT", "with_tables"]
 
-DOCUMENT = DOCS / "serving.md"
+DOCUMENT, RESULT = DOCS / "serving.md", RESULTS / "serving.json"
 
 
-def with_tables(text: str, result: Path = RESULTS / "serving.json") -> str:
+def with_tables(text: str, result: Path = RESULT) -> str:
     """``text`` with every block ``<!-- serving: NAME -->…<!-- end -->`` made anew."""
     measured = read_result(result)
 
@@ -28,7 +28,7 @@ def _stacks(measured: dict[str, Any]) -> str:
     rows = sorted(measured["stacks"].items(), key=lambda entry: float(entry[1]["cpu_milliseconds"]))
     lines = ["| stack | CPU a request, ms | requests/s |", "|---|---:|---:|"]
     lines += [f"| {_bold(name)} | {row['cpu_milliseconds']:.3f} | {row['per_second']:,.0f} |" for name, row in rows]
-    return "\n".join([*lines, "", _where(measured)])
+    return "\n".join([*lines, "", _where(measured, "stacks")])
 
 
 def _bold(name: str) -> str:
@@ -65,7 +65,7 @@ def _load(measured: dict[str, Any]) -> str:
         ("… served again after", "≤ 1 s", f"{flood['recovery_seconds']:.2f} s"),
     ]
     lines = ["| | to reach | measured |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
-    return "\n".join([*lines, "", _where(measured)])
+    return "\n".join([*lines, "", _where(measured, "load", "endurance")])
 
 
 def _peer(measured: dict[str, Any]) -> str:
@@ -83,20 +83,25 @@ def _peer(measured: dict[str, Any]) -> str:
             f"| {name} | {single['texts_per_second']:,.0f} texts/s | {1e3 * single['p99']:.0f} ms "
             f"| {many['texts_per_second']:,.0f} texts/s |"
         )
-    return "\n".join([*lines, "", _where(measured, "MiniLM")])
+    return "\n".join([*lines, "", _where(measured, "infinity", model="MiniLM")])
 
 
 def _share(measured: dict[str, Any]) -> str:
     return f"{measured['share_of_offline']:.0%} ({measured['texts_per_second']:,.0f} texts/s)"
 
 
-def _where(measured: dict[str, Any], model: str | None = None) -> str:
-    machine = measured["machine"]
-    return (
-        f"Measured {measured['date']} on {machine['threads']} processors of an {processor(measured)}, "
-        f"which the client shares; {model or measured['variant'] + ' MiniLM'}, texts of "
-        f"{measured['tokens_per_text']} tokens; onnxruntime {machine['packages']['onnxruntime']}."
-    )
+def _where(measured: dict[str, Any], *parts: str, model: str | None = None) -> str:
+    """When and on what ``parts`` were measured."""
+
+    def sentence(whole: dict[str, Any]) -> str:
+        machine = whole["machine"]
+        return (
+            f"Measured {whole['date']} on {machine['threads']} processors of an {processor(whole)}, "
+            f"which the client shares; {model or measured['variant'] + ' MiniLM'}, texts of "
+            f"{measured['tokens_per_text']} tokens; onnxruntime {machine['packages']['onnxruntime']}."
+        )
+
+    return said_of_parts(measured, parts, sentence)
 
 
 _TABLES: dict[str, tuple[frozenset[str], Callable[[dict[str, Any]], str]]] = {

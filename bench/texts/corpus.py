@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedrt_bench.texts.data import sts_texts
+from embedrt_bench.texts.data import evenly, sts_texts
 from embedrt_bench.texts.workloads import composed_sentences
 
 from embedrt import SentenceEncoder
@@ -45,9 +45,7 @@ def read_corpus(folder: Path | None, count: int, *, seed: int) -> Corpus:
     if folder is None:
         label = f"{count} composed sentences (the STS files are not at hand)"
         return Corpus(sentences=tuple(composed_sentences(count, seed=seed)), label=label, seed=seed)
-    every = sts_texts(folder)
-    count = min(count, len(every))
-    sample = [every[at * len(every) // count] for at in range(count)]  # evenly: the sets differ in length
+    sample = evenly(sts_texts(folder), count)
     random.Random(seed).shuffle(sample)
     label = f"{len(sample)} STS sentences, evenly from all sets, in random order"
     return Corpus(sentences=tuple(sample), label=label, seed=seed)

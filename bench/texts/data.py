@@ -6,10 +6,22 @@ benchmark: ``sts-en/20YY.*.test.tsv`` (score, sentence, sentence) and ``sts-en/s
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Pairs", "data_folder", "sts_benchmark", "sts_texts", "sts_year"]
+from embedrt.errors import InputError
+
+__all__ = [
+    "Pairs",
+    "data_folder",
+    "evenly",
+    "required_data_folder",
+    "sts_benchmark",
+    "sts_texts",
+    "sts_year",
+    "sts_zh_texts",
+]
 
 _BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -28,6 +40,20 @@ def data_folder() -> Path | None:
     named = os.environ.get("EMBEDRT_DATA")
     folder = Path(named) if named else _BESIDE
     return folder if (folder / "sts-en").is_dir() else None
+
+
+def required_data_folder(*files: str) -> Path:
+    """The same for what cannot do without; ``files`` are asked for in it before anything is measured.
+
+    Raises:
+        InputError: there is none, or one of ``files`` is not in it.
+    """
+    folder = data_folder()
+    if folder is None:
+        raise InputError("the STS files are not at hand: set EMBEDRT_DATA to the folder that holds sts-en/")
+    if missing := [file for file in files if not (folder / file).is_file()]:
+        raise InputError(f"{folder} has no {' and no '.join(missing)}: set EMBEDRT_DATA to a folder that has")
+    return folder
 
 
 def sts_year(folder: Path, year: int) -> Pairs:
@@ -50,6 +76,22 @@ def sts_texts(folder: Path) -> list[str]:
             text for pairs in sets for couple in zip(pairs.first, pairs.second, strict=True) for text in couple
         )
     )
+
+
+def sts_zh_texts(folder: Path, *splits: str) -> list[str]:
+    """The sentences of these splits (``train``, ``valid``, ``test``) of the Chinese STS benchmark, in the order of the files."""
+    rows = [row for split in splits for row in _rows(folder / "sts-zh" / f"STS-B.{split}.tsv")]
+    return [text for row in rows for text in row[:2]]
+
+
+def evenly(texts: Sequence[str], count: int) -> list[str]:
+    """So many of ``texts``, all where there are fewer, from all over them: the sets differ in length and subject.
+
+    >>> evenly("abcdefgh", 3)
+    ['a', 'c', 'f']
+    """
+    count = min(count, len(texts))
+    return [texts[at * len(texts) // count] for at in range(count)]
 
 
 def _rows(path: Path) -> list[list[str]]:

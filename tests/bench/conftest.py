@@ -65,3 +65,9 @@ def result(made_up: Path) -> dict[str, Any]:
     """What is in it, anew for each test."""
     content: dict[str, Any] = json.loads(made_up.read_text(encoding="utf-8"))
     return content
+
+
+@pytest.fixture
+def bare(result: dict[str, Any]) -> dict[str, Any]:
+    """The same without any section: on what it was measured, and who took part."""
+    return {key: result[key] for key in ("format", "date", "machine", "settings", "engines")}

@@ -3,7 +3,18 @@
 from pathlib import Path
 
 import pytest
-from embedrt_bench.texts.data import Pairs, data_folder, sts_benchmark, sts_texts, sts_year
+from embedrt_bench.texts.data import (
+    Pairs,
+    data_folder,
+    evenly,
+    required_data_folder,
+    sts_benchmark,
+    sts_texts,
+    sts_year,
+    sts_zh_texts,
+)
+
+from embedrt.errors import InputError
 
 
 @pytest.fixture
@@ -57,3 +68,26 @@ def test_named_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert data_folder() == folder
     monkeypatch.setenv("EMBEDRT_DATA", str(folder / "sts-en"))  # sts-en is not inside of it
     assert data_folder() is None
+
+
+def test_an_even_sample() -> None:
+    assert evenly("0123456789", 4) == ["0", "2", "5", "7"]
+    assert evenly("abc", 5) == ["a", "b", "c"]
+    assert evenly([], 5) == []
+
+
+def test_what_cannot_do_without_them_says_what_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBEDRT_DATA", str(folder))
+    assert required_data_folder("sts-en/stsb-dev.csv") == folder
+    with pytest.raises(InputError, match=r"has no sts-zh/x\.tsv and no vocab/y\.txt: set EMBEDRT_DATA to a folder"):
+        required_data_folder("sts-en/stsb-dev.csv", "sts-zh/x.tsv", "vocab/y.txt")
+    monkeypatch.setenv("EMBEDRT_DATA", str(folder / "sts-en"))
+    with pytest.raises(InputError, match="the STS files are not at hand: set EMBEDRT_DATA"):
+        required_data_folder()
+
+
+def test_chinese_texts(folder: Path) -> None:
+    (folder / "sts-zh").mkdir()
+    for split, content in {"test": "一\t二\t5\n三\t四\t0\n", "train": "五\t六\t1\n"}.items():
+        (folder / f"sts-zh/STS-B.{split}.tsv").write_text(content, encoding="utf-8")
+    assert sts_zh_texts(folder, "train", "test") == ["五", "六", "一", "二", "三", "四"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from embedrt_bench.results import RESULTS
-from embedrt_bench.serving import scenarios, tables
+from embedrt_bench.serving import run, scenarios, tables
 from embedrt_bench.serving.load import bodies_file, load, require_wrk
 from embedrt_bench.serving.process import Running
 from embedrt_bench.serving.run import texts_of
@@ -137,3 +137,31 @@ def test_the_made_up_result_has_the_keys_of_a_real_one() -> None:
     made_up = copy.deepcopy(MADE_UP)
     for name in ("single", "many", "latency_milliseconds", "overload", "soak"):
         assert set(made_up[name]) <= set(real[name]), name
+
+
+def test_a_part_alone_leaves_the_others_their_day(
+    result: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what was measured before a part that fails is kept."""
+    apart = {"date": "2026-03-04", "machine": {**MADE_UP["machine"], "cpu": "Another"}}
+
+    def measure(_folder: Path, parts: list[str], *, scale: float) -> dict[str, Any]:
+        if parts == ["infinity"]:
+            raise MissingDependencyError("wrk is not installed")
+        return {name: MADE_UP[name] for name in ("overload", "soak")} | {"scale": scale}
+
+    monkeypatch.setattr(run, "measure", measure)
+    monkeypatch.setattr(run, "exported", lambda: (tmp_path, None))
+    monkeypatch.setattr(run, "with_variants", lambda folder, _variants: folder)
+    monkeypatch.setattr("embedrt_bench.results.stamp", lambda: apart)
+    monkeypatch.setattr(tables, "RESULT", result)
+    monkeypatch.setattr("sys.argv", ["serving", "endurance", "infinity"])
+    with pytest.raises(SystemExit, match="wrk is not installed"):
+        run.main()
+    found = json.loads(result.read_text(encoding="utf-8"))
+    assert (found["date"], found["measured"]) == ("2026-01-02", {"endurance": apart})
+    blocks = [f"<!-- serving: {name} -->\n<!-- end -->" for name in ("stacks", "load")]
+    stacks, load_table = (tables.with_tables(block, result) for block in blocks)
+    assert "Measured 2026-01-02 on 2 processors of an Made Up" in stacks
+    assert "Load: Measured 2026-01-02 on 2 processors of an Made Up" in load_table
+    assert "Endurance: Measured 2026-03-04 on 2 processors of an Another" in load_table

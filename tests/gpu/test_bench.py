@@ -4,16 +4,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import embedrt_export
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import pytest
+from embedrt_bench.engines.process import EngineError
 from embedrt_bench.gpu.cards import copy_bandwidth, matrix_rate, why_no_card
-from embedrt_bench.gpu.run import GpuModel, GpuSettings, lines, measure
-from embedrt_bench.gpu.ways import WAYS, Card, Feed, Vectors, lines_of_ways, measure_ways
+from embedrt_bench.gpu.graph_on_card import Card, Feed
+from embedrt_bench.gpu.lineup import REFERENCE, GpuLineup
+from embedrt_bench.gpu.run import GpuModel, GpuSettings, _pair_seconds, lines, measure
+from embedrt_bench.gpu.ways import WAYS, Vectors, lines_of_ways, measure_ways
 from embedrt_bench.models.minilm import with_lengths
 from embedrt_bench.texts.workloads import composed_sentences
 
@@ -62,7 +65,9 @@ def test_a_run_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         server_seconds=0.01,
         shapes=((1, 8), (3, 16)),
     )
-    result = measure([model], settings)
+    kept: list[dict[str, Any]] = []
+    result = measure([model], settings, keep=kept.append)
+    assert kept == [result]
     found = result["models"]["small"]
     ours = ["embedrt fp32", "embedrt fp16", "embedrt fp16 by lengths"]
     engines = [*ours, *(f"sentence-transformers {kind}" for kind in _KINDS)]
@@ -77,7 +82,8 @@ def test_a_run_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert result["not measured"] == {"sentence-transformers float16, FlashAttention": "it runs on a card only"}
     assert list(found["ways of fp16"]) == ["1 x 8", "3 x 16"]
     table = lines(result)
-    assert len(table) == 2 + len(engines) + 3 + 2 + len(WAYS)
+    assert len(table) == 2 + len(engines) + 2 + 3 + 2 + len(WAYS)
+    assert "small, not measured: sentence-transformers float16, FlashAttention: it runs on a card only" in table
     assert table[2].startswith("| small | embedrt fp32 |")
 
 
@@ -92,14 +98,34 @@ def test_ways_to_hand_a_batch_over(tiny: Path, tmp_path: Path, monkeypatch: pyte
         vectors = WAYS["run"](card, feed)()
         return lambda: vectors
 
-    monkeypatch.setattr("embedrt_bench.gpu.ways.WAYS", {**WAYS, "wrong": wrong, "stale": stale})
+    def late(card: Card, feed: Feed) -> Callable[[], Vectors]:
+        """Not a number once the batch has changed, which no maximum shows."""
+        call, first = WAYS["run"](card, feed), iter([0.0])
+        return lambda: call() + np.float32(next(first, np.nan))
+
+    def broken(card: Card, feed: Feed) -> Callable[[], Vectors]:
+        call, times = WAYS["run"](card, feed), iter(range(4))
+
+        def fourth() -> Vectors:
+            if next(times) == 3:
+                raise RuntimeError("the card is gone")
+            return call()
+
+        return fourth
+
+    more = {"wrong": wrong, "stale": stale, "late": late, "broken": broken}
+    monkeypatch.setattr("embedrt_bench.gpu.ways.WAYS", {**WAYS, **more})
     found = measure_ways(tiny / "onnx/model.onnx", Device("cpu"), tmp_path, shapes=[(1, 4), (5, 3)], seconds=0.001)
     assert list(found) == ["1 x 4", "5 x 3"]
     for one in found.values():
-        assert all(one[name]["p50"] > 0 and one[name]["first_milliseconds"] > 0 for name in ("run", "bound", "wrong"))
+        assert all(one[name]["p50"] > 0 and one[name]["first_milliseconds"] > 0 for name in ("run", "bound"))
         assert [one[name]["largest_difference"] for name in ("run", "bound")] == [0, 0]
         assert one["wrong"]["largest_difference"] == pytest.approx(0.5)
         assert one["stale"]["largest_difference"] > 0.01
+        assert one["wrong"]["reason"] == "its vectors differ from those of run by 5.0e-01"
+        assert one["late"] == {"first_milliseconds": one["late"]["first_milliseconds"], "reason": _NOT_FINITE}
+        assert one["broken"]["reason"] == "the card is gone"
+        assert not any("p50" in one[name] for name in ("wrong", "stale", "late", "broken"))
         assert {one[name]["reason"] for name in _ON_A_CARD} == {"a processor has no memory of its own"}
         assert one["TensorRT"] == {"reason": "this ONNX Runtime has no TensorrtExecutionProvider"}
     table = lines_of_ways(found)
@@ -127,6 +153,100 @@ def test_ways_of_a_card_with_a_processor_in_its_place(
     assert all(found[name]["p50"] > 0 for name in _ON_A_CARD)
 
 
+def test_without_run_there_is_nothing_to_compare_with(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_card: Card, _feed: Feed) -> Callable[[], Vectors]:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("embedrt_bench.gpu.ways.WAYS", {"run": missing, "bound": WAYS["bound"]})
+    [found] = measure_ways(tiny / "onnx/model.onnx", Device("cpu"), tmp_path, shapes=[(1, 4)], seconds=0.001).values()
+    assert found["run"] == {"reason": "out of memory"}
+    assert found["bound"]["reason"] == "run gave no vectors to compare with"
+
+
+class _Process:
+    """An engine that fails at what it is told to, or gives other vectors."""
+
+    log: ClassVar[list[str]] = []
+
+    def __init__(self, name: str, _loader: str, options: dict[str, Any], **_more: Any) -> None:
+        self.name, self._fails = name, options.get("fails")
+
+    def __enter__(self) -> "_Process":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.log.append(f"{self.name} closed")
+
+    def load(self) -> dict[str, str]:
+        self._at("load")
+        return {"threads": "2"}
+
+    def encode(self, texts: list[str]) -> npt.NDArray[np.float32]:
+        vectors = np.eye(len(texts), dtype=np.float32)
+        return vectors[::-1] if self._fails == "order" else vectors
+
+    def time(self, _texts: list[str]) -> float:
+        self.log.append(f"{self.name} timed")
+        self._at("time")
+        return 1.0
+
+    def _at(self, what: str) -> None:
+        if self._fails == what:
+            raise EngineError(self.name, f"{what} failed")
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Engines of this process in place of those with their own; gives their log."""
+    monkeypatch.setattr("embedrt_bench.gpu.lineup.EngineProcess", _Process)
+    monkeypatch.setattr("embedrt_bench.scenarios.turns.sleep", lambda _seconds: None)
+    monkeypatch.setattr(_Process, "log", [])
+    return _Process.log
+
+
+def test_an_engine_that_fails_leaves_with_its_reason(processes: list[str]) -> None:
+    wanted: dict[str, Any] = {
+        "a": {"fails": "load"},
+        "b": {"fails": "order"},
+        "c": {"fails": "time"},
+        "d": {},
+        REFERENCE: {},
+    }
+    with GpuLineup(wanted, threads=2) as lineup:
+        lineup.open(["one", "two"])
+        assert [engine.name for engine in lineup.running] == ["c", "d", REFERENCE]
+        found = lineup.measure(lambda: _pair_seconds(lineup.running, ["one", "two"], 1, "pairs"))
+        assert list(found["seconds"]) == ["d", REFERENCE]
+        assert list(lineup.settings) == ["d", REFERENCE]
+    assert lineup.reasons["a"] == "load failed"
+    assert lineup.reasons["b"].startswith("its vectors are not the model's: smallest cosine 0.0")
+    assert lineup.reasons["c"] == "time failed"
+    assert {f"{name} closed" for name in wanted} <= set(processes)
+
+
+def test_without_the_reference_nothing_is_measured(processes: list[str]) -> None:
+    with (
+        pytest.raises(EngineError, match=f"^{REFERENCE}: load failed"),
+        GpuLineup({"d": {}, REFERENCE: {"fails": "load"}}, threads=2) as lineup,
+    ):
+        lineup.open(["one"])
+    assert "d closed" in processes
+
+
+def test_pairs_take_turns(processes: list[str]) -> None:
+    engines: Any = [_Process("a", "", {}), _Process("b", "", {})]
+    found = _pair_seconds(engines, ["one", "two", "three"], 2, "pairs")
+    assert processes == ["a timed", "b timed"] * 2
+    assert [len(found["runs"][name]) for name in "ab"] == [2, 2]
+    assert min(found["seconds"].values()) > 1
+
+
+_NOT_FINITE = "some of its vectors are not finite"
 _ON_A_CARD = ("page-locked", "bound, page-locked", "on the card", "CUDA graph")
 _KINDS = ("float32", "float16", "bfloat16")
 

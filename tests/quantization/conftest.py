@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx_ir
+import onnxruntime
 import pytest
 from embedrt_export.quantization import PRECISIONS, QuantizeOptions, quantize, search
 from embedrt_export.quantization.calibration import calibration_texts, held_out_texts
-from embedrt_export.quantization.scheme import Setting
+from embedrt_export.quantization.scheme import Scheme, Setting, Static
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
@@ -29,6 +30,7 @@ from embedrt.artifact.manifest import (
 )
 from embedrt.artifact.manifest import serving_to_json as to_json
 
+Floats = npt.NDArray[np.float32]
 WIDTH, INNER, HEADS, LENGTH, SCALE = 32, 64, 4, 24, 0.4
 PARITY = Parity(
     reference="itself",
@@ -231,3 +233,68 @@ def _hashes(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def hashes() -> Callable[[Path], dict[str, str]]:
     return _hashes
+
+
+def _one_product(
+    before: str, constants: dict[str, npt.NDArray[Any]], *, outputs: str = "z", width: int = 24
+) -> onnx_ir.Model:
+    """``z`` from the activations ``x`` (batch, sequence, 24); the ids only tell batch and sequence."""
+    shapes = ", ".join(f"float[batch, sequence, {'n' if name == 'z' else width}] {name}" for name in outputs.split())
+    text = (
+        '<ir_version: 10, opset_import: ["" : 23]>\n'
+        f"g (int64[batch, sequence] ids, float[batch, sequence, 24] x) => ({shapes}) {{ {before} }}"
+    )
+    proto = onnx.parser.parse_model(text)
+    proto.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    return onnx_ir.from_proto(onnx.shape_inference.infer_shapes(proto, strict_mode=True))
+
+
+@pytest.fixture(scope="session")
+def one_product() -> Callable[..., onnx_ir.Model]:
+    return _one_product
+
+
+def _run_graph(model: onnx_ir.Model, x: Floats, *, optimized: bool = True) -> list[Floats]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.x64quantprecision", "1")  # exact sums without VNNI too
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    proto = onnx_ir.to_proto(model).SerializeToString()
+    session = onnxruntime.InferenceSession(proto, options, providers=["CPUExecutionProvider"])
+    return list(session.run(None, {"ids": np.zeros(x.shape[:2], dtype=np.int64), "x": x}))
+
+
+@pytest.fixture(scope="session")
+def run_graph() -> Callable[..., list[Floats]]:
+    """The outputs of a graph of ``one_product`` for ``x``."""
+    return _run_graph
+
+
+@pytest.fixture(scope="session")
+def draw() -> Callable[..., Floats]:
+    """Normal numbers by seed and shape."""
+    return lambda seed, *shape: np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def _emulated(x: Floats, scheme: Scheme, weight: Floats, bias: Floats, limit: int) -> Floats:
+    """The scheme step by step: integers are summed as integers, everything else in float32."""
+    balanced = weight * scheme.smoothing[:, None]
+    t = np.abs(balanced).max(axis=0) / np.float32(limit)
+    whole = np.clip(np.rint(balanced / t), -limit, limit).astype(np.int32)
+    x = x * (np.float32(1) / scheme.smoothing)
+    kind = scheme.activations
+    if isinstance(kind, Static):
+        s = np.full((*x.shape[:2], 1), kind.scale, dtype=np.float32)
+    elif kind.floor is None:
+        s = np.maximum(np.abs(x).max(axis=2, keepdims=True), np.float32(1e-12)) * np.float32(1 / 127)
+    else:
+        s = np.maximum(x.max(axis=2, keepdims=True), np.float32(kind.floor)) * np.float32(1 / (255 - kind.zero_point))
+    codes = np.clip(np.rint(x / s).astype(np.int64) + kind.zero_point, 0, 255) - kind.zero_point
+    return np.asarray((codes @ whole).astype(np.float32) * s * t + bias, dtype=np.float32)
+
+
+@pytest.fixture(scope="session")
+def emulated() -> Callable[[Floats, Scheme, Floats, Floats, int], Floats]:
+    """A product in int8 as numpy computes it."""
+    return _emulated
