@@ -13,7 +13,7 @@ from embedrt.arguments import require_arrays
 from embedrt.artifact.kinds import Reranking
 from embedrt.errors import InputError, ManifestError
 from embedrt.loaded_model import LoadedModel
-from embedrt.moving import ENCODING, moved
+from embedrt.moving import ENCODING, OF_CROSS_ENCODERS, moved
 from embedrt.progress import progress
 from embedrt.reranking.activations import Activation, activated, softmax
 from embedrt.reranking.document_ranking import Ranked, ranked, require_top_k
@@ -27,6 +27,7 @@ class CrossEncoder(LoadedModel):
     """A model that reads two texts together and scores the pair; safe to share between threads."""
 
     _kind, _noun = "cross-encoder", "model"
+    _lacks = OF_CROSS_ENCODERS
 
     def _prepare(self) -> None:
         if self._serving.reranking is None:
@@ -35,7 +36,7 @@ class CrossEncoder(LoadedModel):
         self._reranking: Reranking = self._serving.reranking
         self._scoring = Scoring(self._opened, self._runner)
 
-    @moved(ENCODING, ignored=("num_workers",), sentences="inputs")
+    @moved(ENCODING, ignored=("num_workers",), sentences="inputs", activation_fct="activation_fn")
     def predict(
         self,
         inputs: Sequence[Sequence[str]] | Sequence[str] | npt.NDArray[np.str_],
@@ -83,7 +84,11 @@ class CrossEncoder(LoadedModel):
             scores = softmax(scores)
         return scores[0] if alone else scores
 
-    @moved(ENCODING, ignored=("convert_to_numpy", "num_workers"))
+    @moved(
+        ENCODING,
+        ignored=("apply_softmax", "convert_to_numpy", "convert_to_tensor", "num_workers"),
+        activation_fct="activation_fn",
+    )
     def rank(
         self,
         query: str,

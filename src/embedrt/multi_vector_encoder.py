@@ -9,7 +9,7 @@ import numpy.typing as npt
 from embedrt.arguments import require_arrays
 from embedrt.artifact.kinds import MultiVector
 from embedrt.loaded_model import LoadedModel
-from embedrt.moving import ENCODING, moved
+from embedrt.moving import COMPARING, TOKENS, moved
 from embedrt.multi_vector.late_interaction import MEASURES, Several
 from embedrt.multi_vector.roles import Role, Roles, known_role
 from embedrt.multi_vector.token_encoding import TokenEncoding, TokenRequest
@@ -65,7 +65,7 @@ class MultiVectorEncoder(LoadedModel):
         task: Role | None = None,
     ) -> list[Vectors]: ...
 
-    @moved(ENCODING, sentences="inputs")
+    @moved(TOKENS, sentences="inputs")
     def encode(
         self,
         inputs: str | Texts,
@@ -116,7 +116,7 @@ class MultiVectorEncoder(LoadedModel):
     @overload
     def encode_query(self, inputs: Texts, *, prompt_name: str | None = None, **options: Any) -> list[Vectors]: ...
 
-    @moved({}, sentences="inputs")
+    @moved(TOKENS, hands_on_to=encode, decides=("task",), sentences="inputs")
     def encode_query(
         self, inputs: str | Texts, *, prompt_name: str | None = None, **options: Any
     ) -> Vectors | list[Vectors]:
@@ -131,7 +131,7 @@ class MultiVectorEncoder(LoadedModel):
     @overload
     def encode_document(self, inputs: Texts, *, prompt_name: str | None = None, **options: Any) -> list[Vectors]: ...
 
-    @moved({}, sentences="inputs")
+    @moved(TOKENS, hands_on_to=encode, decides=("task",), sentences="inputs")
     def encode_document(
         self, inputs: str | Texts, *, prompt_name: str | None = None, **options: Any
     ) -> Vectors | list[Vectors]:
@@ -140,6 +140,7 @@ class MultiVectorEncoder(LoadedModel):
         options |= {"task": "document", "prompt_name": name}
         return self.encode(inputs, **options)
 
+    @moved(TOKENS, sentences="inputs")
     def encode_iter(
         self,
         inputs: Iterable[str],
@@ -164,10 +165,12 @@ class MultiVectorEncoder(LoadedModel):
         return (vectors for window in self._encoding.stream(inputs, request) for vectors in window)
 
     def similarity(self, embeddings1: Several, embeddings2: Several) -> Vectors:
+    @moved(COMPARING)
         """Late interaction of queries with documents, (queries, documents); arrays (tokens, dim), a single one is one text."""
         return MEASURES[self.similarity_fn_name][0](embeddings1, embeddings2)
 
     def similarity_pairwise(self, embeddings1: Several, embeddings2: Several) -> Vectors:
+    @moved(COMPARING)
         """Late interaction of query i with document i, (n,)."""
         return MEASURES[self.similarity_fn_name][1](embeddings1, embeddings2)
 

@@ -104,7 +104,7 @@ class SparseEncoder(LoadedModel):
         self, sentences: Sequence[str] | npt.NDArray[np.str_], *, prompt_name: str | None = None, **options: Any
     ) -> SparseVectors: ...
 
-    @moved(ENCODING, ignored=("save_to_cpu",), inputs="sentences")
+    @moved(ENCODING, ignored=("save_to_cpu",), hands_on_to=encode, inputs="sentences")
     def encode_query(self, sentences: Texts, *, prompt_name: str | None = None, **options: Any) -> Given:
         """As :meth:`encode`, with the prompt called ``query`` where there is one, and the checkpoint's own way with queries."""
         return self._as("query", sentences, prompt_name, **options)
@@ -117,7 +117,7 @@ class SparseEncoder(LoadedModel):
         self, sentences: Sequence[str] | npt.NDArray[np.str_], *, prompt_name: str | None = None, **options: Any
     ) -> SparseVectors: ...
 
-    @moved(ENCODING, ignored=("save_to_cpu",), inputs="sentences")
+    @moved(ENCODING, ignored=("save_to_cpu",), hands_on_to=encode, inputs="sentences")
     def encode_document(self, sentences: Texts, *, prompt_name: str | None = None, **options: Any) -> Given:
         """As :meth:`encode`, with the prompt called ``document``, ``passage`` or ``corpus`` where there is one."""
         return self._as("document", sentences, prompt_name, **options)
