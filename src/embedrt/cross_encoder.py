@@ -15,8 +15,8 @@ from embedrt.errors import InputError, ManifestError
 from embedrt.loaded_model import LoadedModel
 from embedrt.moving import ENCODING, OF_CROSS_ENCODERS, moved
 from embedrt.progress import progress
-from embedrt.reranking.activations import Activation, activated, softmax
-from embedrt.reranking.document_ranking import Ranked, ranked, require_top_k
+from embedrt.reranking.activations import Activation, activated, finished
+from embedrt.reranking.document_ranking import Ranked, rankable, ranked
 from embedrt.reranking.scoring import Scoring, ScoringRequest
 from embedrt.reranking.text_pairs import as_documents, as_pairs
 
@@ -76,12 +76,7 @@ class CrossEncoder(LoadedModel):
         with progress(len(pairs), shown=bool(show_progress_bar), doing="Scoring", unit="pair") as advance:
             request = ScoringRequest(output=wanted.output, prefix=prefix, batch_size=batch_size, advance=advance)
             scores = self._scoring.scores(pairs, request)  # (n, labels)
-        if wanted.finish is not None:
-            scores = wanted.finish(scores)
-        if self.num_labels == 1:
-            scores = scores[:, 0]
-        elif apply_softmax:
-            scores = softmax(scores)
+        scores = finished(scores, wanted, apply_softmax=apply_softmax)
         return scores[0] if alone else scores
 
     @moved(
