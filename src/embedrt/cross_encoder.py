@@ -18,7 +18,7 @@ from embedrt.progress import progress
 from embedrt.reranking.activations import Activation, activated, finished
 from embedrt.reranking.document_ranking import Ranked, rankable, ranked
 from embedrt.reranking.scoring import Scoring, ScoringRequest
-from embedrt.reranking.text_pairs import as_documents, as_pairs
+from embedrt.reranking.text_pairs import as_pairs
 
 __all__ = ["CrossEncoder", "Ranked"]
 
@@ -114,14 +114,11 @@ class CrossEncoder(LoadedModel):
             TypeError: the query is no str, or the documents are no list of str.
             InputError: the model gives several scores, ``top_k`` is below 1, or an unknown prompt or activation.
         """
-        if not isinstance(query, str):
-            raise TypeError(f"query is a {type(query).__name__} ({query!r:.40}), expected a str")
-        texts = as_documents(documents)
+        texts = rankable(query, documents, top_k)
         if self.num_labels != 1:
             raise InputError(
                 f"this model gives {self.num_labels} scores a pair{self._named_labels()}, and rank needs one: use predict"
             )
-        require_top_k(top_k)
         scores = self.predict(
             [(query, text) for text in texts],
             prompt_name=prompt_name,
