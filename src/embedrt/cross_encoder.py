@@ -117,7 +117,8 @@ class CrossEncoder(LoadedModel):
         texts = rankable(query, documents, top_k)
         if self.num_labels != 1:
             raise InputError(
-                f"this model gives {self.num_labels} scores a pair{self._named_labels()}, and rank needs one: use predict"
+                f"this model gives {self.num_labels} scores a pair{self._named_labels()}, and rank needs one: "
+                "use predict, or /predict of embedrt serve"
             )
         scores = self.predict(
             [(query, text) for text in texts],

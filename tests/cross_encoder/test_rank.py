@@ -93,5 +93,7 @@ def test_half_a_surrogate_pair_is_named_by_its_place_among_all_documents(
 
 def test_several_scores_have_no_order(tmp_path: Path, write_reranker: Callable[..., Path]) -> None:
     several = CrossEncoder(write_reranker(tmp_path / "labels", labels=("low", "high"), activation="softmax"))
-    with pytest.raises(InputError, match=r"gives 2 scores a pair \(low, high\), and rank needs one: use predict"):
+    with pytest.raises(
+        InputError, match=r"gives 2 scores a pair \(low, high\), and rank needs one: use predict, or /predict of"
+    ):
         several.rank(QUERY, DOCUMENTS)
