@@ -90,7 +90,9 @@ def test_what_does_not_fit_is_refused(
 
 def test_options_of_sparse_vectors_fit_no_others(tiny: Path, file: Path, embed: Callable[..., Any]) -> None:
     result = embed(tiny, file, "--format", "milvus", "--max-active-dims", "3")
-    assert "--format, --max-active-dims is for sparse vectors, and the model gives dense ones" in str(result.exception)
+    assert "--format, --max-active-dims is for sparse vectors, and the model gives dense ones: leave it" in str(
+        result.exception
+    )
 
 
 def made_up(*weights: float) -> SparseVector:

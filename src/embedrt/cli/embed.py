@@ -114,7 +114,8 @@ def _require_sparse(kind: str, options: dict[str, object]) -> None:
     """Refuse options of sparse vectors where there are none."""
     if kind != "sparse" and (given := [name for name, value in options.items() if value is not None]):
         raise InputError(
-            f"{', '.join(f'--{name}' for name in given)} is for sparse vectors, and the model gives {kind} ones"
+            f"{', '.join(f'--{name}' for name in given)} is for sparse vectors, and the model gives {kind} ones: "
+            "leave it out, or add --kind sparse where it gives those too"
         )
 
 
