@@ -26,7 +26,10 @@ NAMESAKES = {
     "CrossEncoder": "CrossEncoder",
     "MultiVectorEncoder": "MultiVectorEncoder",
 }
-RETIRED = {"cache_folder", "tokenizer_kwargs", "use_auth_token", "document_length", "query_length"}
+RETIRED = {
+    *("cache_folder", "cache_dir", "tokenizer_kwargs", "use_auth_token", "document_length", "query_length"),
+    *("automodel_args", "config_args", "tokenizer_args", "default_activation_function", "classifier_dropout"),
+}
 """What their classes took once, or hand on."""
 
 
@@ -35,7 +38,11 @@ def test_what_is_told_of_is_theirs_and_not_ours() -> None:
     opening = {name for kind in theirs for name in inspect.signature(kind).parameters}
     assert OPENING.keys() - RETIRED <= opening
     encoding = {name for kind in theirs for name in inspect.signature(kind.encode if hasattr(kind, "encode") else kind.predict).parameters}  # fmt: skip  # noqa: E501
-    assert ENCODING.keys() <= encoding | {"task"}
+    assert ENCODING.keys() <= encoding | {"task", "processing_kwargs"}
+    assert (
+        opening - {"model_name_or_path", "max_length"}
+        <= OPENING.keys() | inspect.signature(SentenceEncoder).parameters.keys()
+    )
     for kind in ours:
         assert not OPENING.keys() & inspect.signature(kind).parameters.keys()
         assert not (ATTRIBUTES.keys() | OTHERS.keys()) & set(dir(kind))
@@ -75,10 +82,57 @@ def test_their_arguments_of_encode(encoder: SentenceEncoder) -> None:
         np.testing.assert_array_equal(found, expected)
     with pytest.raises(TypeError, match=r"^encode takes no argument device: pass device= where the model is opened"):
         encoder.encode(TEXTS, device="cuda")  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match=r"^encode takes no argument promt, but batch_size, "):
+    with pytest.raises(
+        TypeError, match=r"^encode_query takes no argument promt, but batch_size, .*; prompt is nearest$"
+    ):
         encoder.encode_query(TEXTS, promt="a")
     with pytest.raises(TypeError, match=r"^encode takes sentences, which is inputs elsewhere, once: leave one of them"):
         encoder.encode(inputs=["hello"], sentences=TEXTS)  # type: ignore[call-overload]
+
+
+KINDS = [*(getattr(embedrt, name) for name in NAMESAKES), embedrt.HybridEncoder]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_refusal_names_the_method_that_was_called(kind: type) -> None:
+    methods = {name: method for name, method in inspect.getmembers(kind, inspect.isfunction) if name[0] != "_"}
+    assert methods
+    for name, method in methods.items():
+        with pytest.raises(TypeError, match=rf"(^|\.){name}(\(\) got an unexpected| takes no argument promt, but)"):
+            method(None, promt="a")  # no argument reaches the model
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "told"),
+    [
+        (embedrt.SparseEncoder.encode_query, {"promt": "a"}, "encode_query takes no argument promt, but batch_size, "),
+        (embedrt.SparseEncoder.encode_query, {"promt": "a"}, "; prompt is nearest"),
+        (embedrt.SparseEncoder.encode_document, {"quite": "else"}, "sentences, show_progress_bar"),
+        (embedrt.SparseEncoder.encode, {"convert_to_sparse_tensor": True}, "with to_dense() and to_scipy(): leave it out"),
+        (embedrt.MultiVectorEncoder.encode_query, {"task": "document"}, "encode_query takes no argument task: encode_query and"),
+        (embedrt.MultiVectorEncoder.encode, {"token_pooling": object()}, "encode takes no argument token_pooling: "),
+        (embedrt.MultiVectorEncoder.encode, {"output_value": None}, "encode takes no argument output_value: "),
+        (embedrt.MultiVectorEncoder.similarity, {"length_normalize": True}, "similarity takes no argument length_normalize: "),
+        (embedrt.CrossEncoder.predict, {"processing_kwargs": {"text": {}}}, "predict takes no argument processing_kwargs: "),
+    ],
+)  # fmt: skip
+def test_what_a_refusal_says(method: Callable[..., object], options: dict[str, Any], told: str) -> None:
+    placed = {"sentences", "inputs", "embeddings1", "embeddings2"} & inspect.signature(method).parameters.keys()
+    with pytest.raises(TypeError) as refused:
+        method(None, *[TEXTS] * len(placed), **options)
+    assert told in str(refused.value)
+
+
+def test_arguments_by_place_that_are_others_there(encoder: SentenceEncoder) -> None:
+    told = r"^encode takes sentences by place, and 2 arguments came so: pass by name batch_size, convert_to_numpy, "
+    with pytest.raises(TypeError, match=told):
+        encoder.encode(TEXTS, "query")  # type: ignore[call-overload]
+    with pytest.raises(
+        TypeError, match=r"^rank takes query and documents by place, and 3 arguments came so: pass by name"
+    ):
+        embedrt.CrossEncoder.rank(None, "a", ["b"], 3)  # type: ignore[arg-type, call-arg]
+    with pytest.raises(TypeError, match=r"^CrossEncoder takes model by place, and 3 arguments came so: pass by name"):
+        embedrt.CrossEncoder("model", 1, 512)  # type: ignore[arg-type, call-arg]
 
 
 def test_their_attributes(encoder: SentenceEncoder) -> None:
@@ -89,6 +143,16 @@ def test_their_attributes(encoder: SentenceEncoder) -> None:
     with pytest.raises(AttributeError, match=r"^SentenceEncoder has no encod$"):
         encoder.encod  # type: ignore[attr-defined]  # noqa: B018
     assert encoder.get_max_seq_length() == encoder.max_seq_length == 16
+
+
+def test_no_other_kind_of_method_is_recommended() -> None:
+    for kind, told in (
+        (embedrt.CrossEncoder, "predict scores pairs"),
+        (embedrt.HybridEncoder, "encode takes queries and"),
+    ):
+        for name in ("encode_query", "encode_queries", "passage_embed"):
+            with pytest.raises(AttributeError, match=rf"^{kind.__name__} has no {name}: {told}"):
+                getattr(kind.__new__(kind), name)
 
 
 def test_a_property_that_fails_says_what_it_lacks(tiny: Path) -> None:

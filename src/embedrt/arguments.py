@@ -1,10 +1,32 @@
 """What callers may pass, checked in one sentence each: what came, what was expected."""
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 
 from embedrt.errors import InputError
 
-__all__ = ["not_finite", "require_arrays", "require_positive", "require_whole"]
+__all__ = ["came", "how_to_list", "not_finite", "require_arrays", "require_positive", "require_whole"]
+
+
+def came(value: object) -> str:
+    """What came in place of something else: its type, and how it looks, in one line.
+
+    >>> came(3)
+    'int (3)'
+    """
+    return f"{type(value).__name__} ({' '.join(f'{value!r:.40}'.split())})"
+
+
+def how_to_list(value: object) -> str:
+    """How to make a list of ``value``, at the end of a sentence; empty where it holds nothing in order.
+
+    >>> how_to_list(iter("ab")), how_to_list({"a": "b"})
+    (': pass list(…) of it', '')
+    """
+    # of a table of pandas, a list has the names of its columns
+    listable = isinstance(value, Iterable) and getattr(value, "ndim", 1) == 1
+    return ": pass list(…) of it" if listable and not isinstance(value, str | bytes | bytearray | Mapping) else ""
 
 
 def require_whole(name: str, number: object, *, optional: bool = True) -> None:

@@ -13,12 +13,12 @@ from embedrt.arguments import require_arrays
 from embedrt.artifact.kinds import Reranking
 from embedrt.errors import InputError, ManifestError
 from embedrt.loaded_model import LoadedModel
-from embedrt.moving import ENCODING, moved
+from embedrt.moving import ENCODING, OF_CROSS_ENCODERS, moved
 from embedrt.progress import progress
-from embedrt.reranking.activations import Activation, activated, softmax
-from embedrt.reranking.document_ranking import Ranked, ranked, require_top_k
+from embedrt.reranking.activations import Activation, activated, finished
+from embedrt.reranking.document_ranking import Ranked, rankable, ranked
 from embedrt.reranking.scoring import Scoring, ScoringRequest
-from embedrt.reranking.text_pairs import as_documents, as_pairs
+from embedrt.reranking.text_pairs import as_pairs
 
 __all__ = ["CrossEncoder", "Ranked"]
 
@@ -27,6 +27,7 @@ class CrossEncoder(LoadedModel):
     """A model that reads two texts together and scores the pair; safe to share between threads."""
 
     _kind, _noun = "cross-encoder", "model"
+    _lacks = OF_CROSS_ENCODERS
 
     def _prepare(self) -> None:
         if self._serving.reranking is None:
@@ -35,7 +36,7 @@ class CrossEncoder(LoadedModel):
         self._reranking: Reranking = self._serving.reranking
         self._scoring = Scoring(self._opened, self._runner)
 
-    @moved(ENCODING, ignored=("num_workers",), sentences="inputs")
+    @moved(ENCODING, ignored=("num_workers",), sentences="inputs", activation_fct="activation_fn")
     def predict(
         self,
         inputs: Sequence[Sequence[str]] | Sequence[str] | npt.NDArray[np.str_],
@@ -75,15 +76,14 @@ class CrossEncoder(LoadedModel):
         with progress(len(pairs), shown=bool(show_progress_bar), doing="Scoring", unit="pair") as advance:
             request = ScoringRequest(output=wanted.output, prefix=prefix, batch_size=batch_size, advance=advance)
             scores = self._scoring.scores(pairs, request)  # (n, labels)
-        if wanted.finish is not None:
-            scores = wanted.finish(scores)
-        if self.num_labels == 1:
-            scores = scores[:, 0]
-        elif apply_softmax:
-            scores = softmax(scores)
+        scores = finished(scores, wanted, apply_softmax=apply_softmax)
         return scores[0] if alone else scores
 
-    @moved(ENCODING, ignored=("convert_to_numpy", "num_workers"))
+    @moved(
+        ENCODING,
+        ignored=("apply_softmax", "convert_to_numpy", "convert_to_tensor", "num_workers"),
+        activation_fct="activation_fn",
+    )
     def rank(
         self,
         query: str,
@@ -114,14 +114,12 @@ class CrossEncoder(LoadedModel):
             TypeError: the query is no str, or the documents are no list of str.
             InputError: the model gives several scores, ``top_k`` is below 1, or an unknown prompt or activation.
         """
-        if not isinstance(query, str):
-            raise TypeError(f"query is a {type(query).__name__} ({query!r:.40}), expected a str")
-        texts = as_documents(documents)
+        texts = rankable(query, documents, top_k)
         if self.num_labels != 1:
             raise InputError(
-                f"this model gives {self.num_labels} scores a pair{self._named_labels()}, and rank needs one: use predict"
+                f"this model gives {self.num_labels} scores a pair{self._named_labels()}, and rank needs one: "
+                "use predict, or /predict of embedrt serve"
             )
-        require_top_k(top_k)
         scores = self.predict(
             [(query, text) for text in texts],
             prompt_name=prompt_name,

@@ -158,7 +158,7 @@ class SentenceEncoder(LoadedModel):
         windows = self._encoding.stream(sentences, self._request(prompt, prompt_name, batch_size))
         return (vector.copy() for window in windows for vector in finish(window))  # or one would keep its window
 
-    @moved({}, inputs="sentences")
+    @moved(ENCODING, hands_on_to=encode, inputs="sentences")
     def encode_query(
         self, sentences: str | Sequence[str], *, prompt_name: str | None = None, **options: Any
     ) -> npt.NDArray[Any]:
@@ -167,7 +167,7 @@ class SentenceEncoder(LoadedModel):
         vectors: npt.NDArray[Any] = self.encode(sentences, prompt_name=name, **options)
         return vectors
 
-    @moved({}, inputs="sentences")
+    @moved(ENCODING, hands_on_to=encode, inputs="sentences")
     def encode_document(
         self, sentences: str | Sequence[str], *, prompt_name: str | None = None, **options: Any
     ) -> npt.NDArray[Any]:

@@ -11,7 +11,7 @@ from embedrt.inference.batching import Batch
 from embedrt.inference.scheduling import Arrays, Mask, Work
 from embedrt.inference.session import SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, TOKEN_WEIGHTS
 from embedrt.loaded_model import LoadedModel
-from embedrt.moving import ENCODING, moved
+from embedrt.moving import ENCODING, OF_HYBRIDS, moved
 from embedrt.multi_vector.roles import RoleRows, Roles, kept_vectors
 from embedrt.progress import Advance, progress
 from embedrt.prompts import prefixed, tokens_left_out
@@ -54,6 +54,7 @@ class HybridEncoder(LoadedModel):
     """
 
     _kind = None
+    _lacks = OF_HYBRIDS
 
     def _prepare(self) -> None:
         late = self._serving.multi_vector

@@ -29,8 +29,10 @@ class LoadedModel:
     _kind: ClassVar[str | None]
     """What the model must be, or give among other things, which are then not computed; None: it must give several."""
     _noun: ClassVar[str] = "encoder"
+    _lacks: ClassVar[Mapping[str, str]] = {}
+    """What other classes have and this one has not, and what to do instead."""
 
-    @moved(OPENING, model_name_or_path="model", max_length="max_seq_length")
+    @moved(OPENING, model_name_or_path="model", model_name="model", max_length="max_seq_length")
     def __init__(
         self,
         model: str | os.PathLike[str],
@@ -137,7 +139,9 @@ class LoadedModel:
         def __getattr__(self, name: str) -> Any:
             if hasattr(type(self), name):  # a property, and what it asks for is missing: that is told, not the property
                 return object.__getattribute__(self, name)
-            raise AttributeError(why_missing(name, type(self).__name__, {**ATTRIBUTES, **OTHERS}), name=name, obj=self)
+            raise AttributeError(
+                why_missing(name, type(self).__name__, {**ATTRIBUTES, **OTHERS, **self._lacks}), name=name, obj=self
+            )
 
         def __setattr__(self, name: str, value: Any) -> None:
             if name not in SETTINGS:

@@ -9,12 +9,12 @@ import numpy.typing as npt
 from embedrt.arguments import require_arrays
 from embedrt.artifact.kinds import MultiVector
 from embedrt.loaded_model import LoadedModel
-from embedrt.moving import ENCODING, moved
+from embedrt.moving import COMPARING, TOKENS, moved
 from embedrt.multi_vector.late_interaction import MEASURES, Several
 from embedrt.multi_vector.roles import Role, Roles, known_role
 from embedrt.multi_vector.token_encoding import TokenEncoding, TokenRequest
 from embedrt.progress import progress
-from embedrt.reranking.document_ranking import Ranked, ranked, require_rankable
+from embedrt.reranking.document_ranking import Ranked, rankable, ranked
 from embedrt.text.tokenizer import as_texts
 
 __all__ = ["MultiVectorEncoder"]
@@ -65,7 +65,7 @@ class MultiVectorEncoder(LoadedModel):
         task: Role | None = None,
     ) -> list[Vectors]: ...
 
-    @moved(ENCODING, sentences="inputs")
+    @moved(TOKENS, sentences="inputs")
     def encode(
         self,
         inputs: str | Texts,
@@ -116,7 +116,7 @@ class MultiVectorEncoder(LoadedModel):
     @overload
     def encode_query(self, inputs: Texts, *, prompt_name: str | None = None, **options: Any) -> list[Vectors]: ...
 
-    @moved({}, sentences="inputs")
+    @moved(TOKENS, hands_on_to=encode, decides=("task",), sentences="inputs")
     def encode_query(
         self, inputs: str | Texts, *, prompt_name: str | None = None, **options: Any
     ) -> Vectors | list[Vectors]:
@@ -131,7 +131,7 @@ class MultiVectorEncoder(LoadedModel):
     @overload
     def encode_document(self, inputs: Texts, *, prompt_name: str | None = None, **options: Any) -> list[Vectors]: ...
 
-    @moved({}, sentences="inputs")
+    @moved(TOKENS, hands_on_to=encode, decides=("task",), sentences="inputs")
     def encode_document(
         self, inputs: str | Texts, *, prompt_name: str | None = None, **options: Any
     ) -> Vectors | list[Vectors]:
@@ -140,6 +140,7 @@ class MultiVectorEncoder(LoadedModel):
         options |= {"task": "document", "prompt_name": name}
         return self.encode(inputs, **options)
 
+    @moved(TOKENS, sentences="inputs")
     def encode_iter(
         self,
         inputs: Iterable[str],
@@ -156,17 +157,20 @@ class MultiVectorEncoder(LoadedModel):
         """
         if isinstance(inputs, str):
             raise TypeError("inputs is a str, expected several texts: pass a list, a generator or a file's lines")
-        if task is not None:
-            prompt_name = self._role_prompt(task, prompt_name, prompt)
+        role = known_role(task)
+        if role is not None:
+            prompt_name = self._role_prompt(role, prompt_name, prompt)
         request = self._request(
             prompt=prompt, prompt_name=prompt_name, batch_size=batch_size, task=task, normalize=normalize_embeddings
         )
         return (vectors for window in self._encoding.stream(inputs, request) for vectors in window)
 
+    @moved(COMPARING)
     def similarity(self, embeddings1: Several, embeddings2: Several) -> Vectors:
         """Late interaction of queries with documents, (queries, documents); arrays (tokens, dim), a single one is one text."""
         return MEASURES[self.similarity_fn_name][0](embeddings1, embeddings2)
 
+    @moved(COMPARING)
     def similarity_pairwise(self, embeddings1: Several, embeddings2: Several) -> Vectors:
         """Late interaction of query i with document i, (n,)."""
         return MEASURES[self.similarity_fn_name][1](embeddings1, embeddings2)
@@ -174,7 +178,7 @@ class MultiVectorEncoder(LoadedModel):
     def rank(
         self,
         query: str,
-        documents: Sequence[str],
+        documents: Texts,
         *,
         top_k: int | None = None,
         return_documents: bool = False,
@@ -185,19 +189,19 @@ class MultiVectorEncoder(LoadedModel):
         A dict a document: ``corpus_id``, its place in ``documents``, ``score``, and ``text`` with ``return_documents``. A graph
         exported with ``--maxsim`` compares by itself, and no vector of a document is kept.
         """
-        require_rankable(query, documents, top_k)
+        texts = rankable(query, documents, top_k)
         asked = self.encode_query(query, batch_size=batch_size)
-        scores = self._scores(asked, documents, batch_size)
-        return ranked(scores, documents, top_k=top_k, return_documents=return_documents)
+        scores = self._scores(asked, texts, batch_size)
+        return ranked(scores, texts, top_k=top_k, return_documents=return_documents)
 
-    def _scores(self, query: Vectors, documents: Sequence[str], batch_size: int | None) -> Vectors:
+    def _scores(self, query: Vectors, documents: list[str], batch_size: int | None) -> Vectors:
         """Of each document, (documents,)."""
         if not self._settings.scores_in_graph:
             scores: Vectors = self.similarity(query, self.encode_document(documents, batch_size=batch_size))[0]
             return scores
         name = self._role_prompt("document", None, None)
         request = self._request(task="document", prompt=None, prompt_name=name, batch_size=batch_size)
-        found = self._encoding.scores(query, as_texts(documents), request)
+        found = self._encoding.scores(query, documents, request)
         return found / np.float32(len(query)) if self.similarity_fn_name == "meanmaxsim" else found
 
     def tokenize(self, inputs: Sequence[str], *, task: Role | None = None) -> list[npt.NDArray[np.int64]]:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+from embedrt.arguments import came
 from embedrt.artifact.manifest import Serving
 from embedrt.errors import InputError
 from embedrt.text.tokenizer import TextTokenizer
@@ -24,7 +25,7 @@ def prompt_for(serving: Serving, *, prompt: str | None = None, prompt_name: str 
     """
     if prompt is not None:
         if not isinstance(prompt, str):
-            raise TypeError(f"prompt is a {type(prompt).__name__} ({prompt!r:.40}), expected a str")
+            raise TypeError(f"prompt is a {came(prompt)}, expected a str")
         return prompt
     name = prompt_name if prompt_name is not None else serving.default_prompt_name
     if name is None:

@@ -17,7 +17,7 @@ from embedrt.moving import ENCODING, moved
 from embedrt.progress import progress
 from embedrt.sparse import similarity as sparse_similarity
 from embedrt.sparse.encoding import GraphTerms, SparseRequest, static_terms
-from embedrt.sparse.vectors import SparseVector, SparseVectors
+from embedrt.sparse.vectors import SparseVector, SparseVectors, as_rows
 from embedrt.text.tokenizer import as_texts
 
 __all__ = ["SparseEncoder"]
@@ -104,7 +104,7 @@ class SparseEncoder(LoadedModel):
         self, sentences: Sequence[str] | npt.NDArray[np.str_], *, prompt_name: str | None = None, **options: Any
     ) -> SparseVectors: ...
 
-    @moved(ENCODING, ignored=("save_to_cpu",), inputs="sentences")
+    @moved(ENCODING, ignored=("save_to_cpu",), hands_on_to=encode, inputs="sentences")
     def encode_query(self, sentences: Texts, *, prompt_name: str | None = None, **options: Any) -> Given:
         """As :meth:`encode`, with the prompt called ``query`` where there is one, and the checkpoint's own way with queries."""
         return self._as("query", sentences, prompt_name, **options)
@@ -117,7 +117,7 @@ class SparseEncoder(LoadedModel):
         self, sentences: Sequence[str] | npt.NDArray[np.str_], *, prompt_name: str | None = None, **options: Any
     ) -> SparseVectors: ...
 
-    @moved(ENCODING, ignored=("save_to_cpu",), inputs="sentences")
+    @moved(ENCODING, ignored=("save_to_cpu",), hands_on_to=encode, inputs="sentences")
     def encode_document(self, sentences: Texts, *, prompt_name: str | None = None, **options: Any) -> Given:
         """As :meth:`encode`, with the prompt called ``document``, ``passage`` or ``corpus`` where there is one."""
         return self._as("document", sentences, prompt_name, **options)
@@ -139,10 +139,8 @@ class SparseEncoder(LoadedModel):
             InputError: ``top_k`` is below 1, or the vectors are of another vocabulary.
         """
         require_positive("top_k", top_k)
-        if not isinstance(embeddings, SparseVector | SparseVectors):
-            raise TypeError(f"embeddings is a {type(embeddings).__name__}, expected what SparseEncoder.encode gives")
-        if isinstance(embeddings, SparseVectors):
-            return [self.decode(vector, top_k) for vector in embeddings]
+        if not isinstance(embeddings, SparseVector):
+            return [self.decode(vector, top_k) for vector in as_rows(embeddings)]
         if embeddings.dimension != self._dimension:
             raise InputError(
                 f"the vector has {embeddings.dimension} terms, and the model's vocabulary {self._dimension}"
@@ -167,7 +165,7 @@ class SparseEncoder(LoadedModel):
     @staticmethod
     def sparsity(embeddings: Given) -> dict[str, float]:
         """``active_dims``, how many terms a text has in the mean, and ``sparsity_ratio``, the share of all others."""
-        return (embeddings.as_matrix() if isinstance(embeddings, SparseVector) else embeddings).sparsity()
+        return as_rows(embeddings).sparsity()
 
     def tokenize(self, sentences: Sequence[str]) -> list[npt.NDArray[np.int64]]:
         """Token ids of each text as the graph reads it, special tokens included, cut at :attr:`max_seq_length`."""

@@ -83,6 +83,13 @@ def test_what_is_not_there_is_not_asked_of_the_hub(
     assert "pass the folder that embedrt export wrote, or a Hub id" in str(caught.value)
 
 
+def test_a_file_that_is_no_graph(tmp_path: Path, write_artifact: Callable[..., Path]) -> None:
+    manifest = write_artifact(tmp_path / "tiny") / "embedrt.json"
+    with pytest.raises(ArtifactNotFoundError) as caught:
+        locate(manifest)
+    assert str(caught.value).startswith(f"{manifest} is a file whose name does not end in .onnx: pass the folder that ")
+
+
 def test_a_folder_without_a_graph_tells_how_to_export(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ArtifactNotFoundError) as caught:

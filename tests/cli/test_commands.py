@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -35,10 +36,12 @@ def test_inspect(run: Run, prompted: Path) -> None:
     assert json.loads(run("inspect", prompted, "--json").out) == written
 
 
-@pytest.mark.parametrize("command", ["inspect", "verify"])
+@pytest.mark.parametrize("command", ["inspect", "tune", "verify"])
 def test_folder_without_manifest(run: Run, tiny: Path, tmp_path: Path, command: str, assert_refused: Refused) -> None:
     shutil.copytree(tiny, tmp_path / "bare", ignore=shutil.ignore_patterns("embedrt.json"))
-    assert_refused(run(command, tmp_path / "bare"), 1, f"{tmp_path / 'bare'} has no embedrt.json")
+    ended = run(command, tmp_path / "bare")
+    assert_refused(ended, 1, f"{tmp_path / 'bare'} has no embedrt.json")
+    assert re.search(r"pass (their|the) folder", ended.err)
 
 
 def test_similarity(run: Run, tiny: Path, encoder: SentenceEncoder) -> None:

@@ -153,5 +153,9 @@ def test_no_file_at_all(tmp_path: Path) -> None:
         InputError, match=r"gone\.parquet cannot be read: No such file or directory. Pass a file of texts"
     ):
         read_records(str(tmp_path / "gone.parquet"), text_field="text")
-    with pytest.raises(InputError, match=r"cannot be read: Is a directory"):
+    with pytest.raises(
+        InputError, match=r"cannot be read: Is a directory. Pass a file of texts .*; embedrt map takes folders$"
+    ):
         read_records(str(tmp_path), text_field="text")
+    with pytest.raises(InputError, match=r"^'' cannot be read: "):
+        read_records("", text_field="text")

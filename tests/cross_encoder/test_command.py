@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from embedrt import CrossEncoder
+from embedrt import CrossEncoder, SentenceEncoder
 
 QUERY = "where is the cat"
 DOCUMENTS = ["hello world", "a cat sat on the mat", "你好世界", "cat"]
@@ -107,6 +107,40 @@ def test_refusals(run: Run, tiny_reranker: Path, tiny: Path, documents: Path, tm
     assert run("similarity", model, "a", "b").err.endswith("load it with CrossEncoder, or type embedrt rerank\n")
     assert run("rerank", model, QUERY, documents, "--top-k", "0").code == 2
     assert run("rerank", model).code == 2
+
+
+def test_search_refuses_what_cannot_rank_before_it_encodes(
+    run: Run,
+    tiny: Path,
+    documents: Path,
+    tmp_path: Path,
+    write_reranker: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SentenceEncoder, "encode_document", lambda *_args, **_options: pytest.fail("it encodes"))
+    several = write_reranker(tmp_path / "several", labels=("low", "high"), activation="identity")
+    for model, code, message in (
+        (tiny, 1, "is a dense model, CrossEncoder takes cross-encoder ones"),
+        (
+            several,
+            2,
+            "gives 2 scores a pair (low, high), and rank needs one: use predict, or /predict of embedrt serve",
+        ),
+        (tmp_path / "nowhere", 1, "nowhere"),
+    ):
+        ended = run("search", tiny, documents, QUERY, "--rerank", model)
+        assert (ended.code, ended.out, ended.err.count("\n")) == (code, "", 1)
+        assert message in ended.err
+
+
+def test_search_shows_the_nearest_in_its_order(
+    run: Run, tiny: Path, tiny_reranker: Path, reranker: CrossEncoder, documents: Path
+) -> None:
+    ended = run("search", tiny, documents, QUERY, "cat", "--rerank", tiny_reranker, "--top-k", "3", "--json")
+    for answer in json.loads(ended.out):
+        expected = reranker.rank(answer["query"], DOCUMENTS, top_k=3, return_documents=True)
+        found = [(result["number"] - 1, result["score"], result["text"]) for result in answer["results"]]
+        assert found == [(entry["corpus_id"], entry["score"], entry["text"]) for entry in expected]
 
 
 def test_embed_names_it(run: Run, tiny_reranker: Path, documents: Path) -> None:

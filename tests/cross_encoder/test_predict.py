@@ -171,6 +171,7 @@ def test_tokens(reranker: CrossEncoder) -> None:
         (b"cat", TypeError, "inputs is a bytes (b'cat'), expected"),
         ({"a": "b"}, TypeError, "inputs is a dict ({'a': 'b'}), expected"),
         (iter([("a", "b")]), TypeError, "inputs is a list_iterator"),
+        (zip("a", "b", strict=True), TypeError, "expected [text, text], or a list of such pairs: pass list(…) of it"),
         (["a"], InputError, "inputs holds 1 texts, expected [text, text], or a list of such pairs"),
         (["a", "b", "c"], InputError, "inputs holds 3 texts, expected [text, text], or a list of such pairs"),
         ([1, 2], TypeError, "inputs[0] is a int (1), expected a str"),

@@ -14,6 +14,13 @@ QUERY = "where is the cat"
 DOCUMENTS = ["hello world", "a cat sat on the mat", "hello world", "", "cat", "a cat sat on the mat"]
 
 
+class Shown:
+    """What is shown on several lines, as pandas' tables are."""
+
+    def __repr__(self) -> str:
+        return "on\n  two lines"
+
+
 def test_the_best_come_first_and_equal_ones_in_their_order(reranker: CrossEncoder) -> None:
     scores = reranker.predict([(QUERY, text) for text in DOCUMENTS]).tolist()
     found = reranker.rank(QUERY, DOCUMENTS)
@@ -50,6 +57,14 @@ def test_no_documents_have_no_ranking(reranker: CrossEncoder) -> None:
     [
         (["a"], ["b"], {}, TypeError, "query is a list (['a']), expected a str"),
         ("a", "bcd", {}, TypeError, "documents is a str ('bcd'), expected a list of str: pass [text] for one"),
+        ("a", iter(["b"]), {}, TypeError, "), expected a list of str: pass list(…) of it"),
+        (
+            "a",
+            Shown(),
+            {},
+            TypeError,
+            "documents is a Shown (on two lines), expected a list of str: pass [text] for one",
+        ),
         ("a", None, {}, TypeError, "documents is a NoneType (None), expected a list of str"),
         ("a", ["b", 3], {}, TypeError, "documents[1] is a int (3), expected a str"),
         ("a", [["b"]], {}, TypeError, "documents[0] is a list (['b']), expected a str"),
@@ -78,5 +93,7 @@ def test_half_a_surrogate_pair_is_named_by_its_place_among_all_documents(
 
 def test_several_scores_have_no_order(tmp_path: Path, write_reranker: Callable[..., Path]) -> None:
     several = CrossEncoder(write_reranker(tmp_path / "labels", labels=("low", "high"), activation="softmax"))
-    with pytest.raises(InputError, match=r"gives 2 scores a pair \(low, high\), and rank needs one: use predict"):
+    with pytest.raises(
+        InputError, match=r"gives 2 scores a pair \(low, high\), and rank needs one: use predict, or /predict of"
+    ):
         several.rank(QUERY, DOCUMENTS)

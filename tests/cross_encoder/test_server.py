@@ -206,5 +206,7 @@ def test_kinds_without_routes_are_refused(
         lambda content: content["serving"].update(kind="multi-vector", multi_vector={"dimension": 1}, reranking=None),
     )
     settings = ServerSettings(models=(ModelSource(name="other", location=str(folder)),), port=0)
-    with pytest.raises(KindError, match="is a multi-vector model, the server takes dense and cross-encoder"):
+    with pytest.raises(KindError, match="is a multi-vector model, the server takes dense and cross-encoder") as refused:
         Server(settings)
+    assert str(refused.value).endswith(" ones: load it with MultiVectorEncoder")
+    assert refused.value.kinds == ("multi-vector",)  # by which the command line names the command

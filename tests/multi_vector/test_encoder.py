@@ -133,6 +133,8 @@ def test_texts_as_they_are_read(artifact: Path) -> None:
         _assert_bits(list(encoder.encode_iter(TEXTS, task="query")), encoder.encode_query(TEXTS))
         with pytest.raises(TypeError, match="expected several texts"):
             encoder.encode_iter("text")
+        with pytest.raises(InputError, match=r"^task is 'qeury', expected one of query, document, or None$"):
+            encoder.encode_iter(TEXTS, task="qeury")  # type: ignore[arg-type]
 
 
 def test_prompts_by_name_and_in_words(artifact: Path) -> None:
@@ -155,6 +157,10 @@ def test_rank(artifact: Path) -> None:
         best = encoder.rank("hello", documents, top_k=1, return_documents=True)
         assert best == [{**found[0], "text": documents[found[0]["corpus_id"]]}]
         assert encoder.rank("hello", []) == []
+        arrayed = encoder.rank("hello", np.array(documents), top_k=1, return_documents=True)
+        assert (arrayed, type(arrayed[0]["text"])) == (best, str)
+        with pytest.raises(TypeError, match=r"^documents\[1\] is a int \(3\), expected a str$"):
+            encoder.rank("hello", ["a", 3])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,8 @@ def test_wrong_types(encoder: SparseEncoder) -> None:
         encoder.encode("a", max_active_dims=2.5)  # type: ignore[call-overload]
     with pytest.raises(TypeError, match=r"embeddings is a list, expected what SparseEncoder\.encode gives"):
         encoder.decode([1, 2])  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"^embeddings is a ndarray, expected what SparseEncoder\.encode gives: "):
+        encoder.sparsity(np.zeros(3))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

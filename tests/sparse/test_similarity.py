@@ -65,6 +65,8 @@ def test_intersection() -> None:
     """A product of each term's two weights, where both are of one sign."""
     (a, sparse_a), (b, sparse_b) = vectors(4, 3), vectors(5, 4)
     np.testing.assert_allclose(intersection(sparse_a[1], sparse_b).to_dense(), np.maximum(a[1] * b, 0))
+    with pytest.raises(InputError, match=r"^embeddings_1 is a matrix of 1, expected one vector, as in vectors\[0\]$"):
+        intersection(sparse_a[:1], sparse_b)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("compare", [similarity, similarity_pairwise])
@@ -73,7 +75,9 @@ def test_what_cannot_be_compared(compare: Callable[..., object]) -> None:
     _, wide = vectors(0, 3, terms=60)
     with pytest.raises(InputError, match="vectors of 50 terms cannot be compared with vectors of 60"):
         compare(narrow, wide)
-    with pytest.raises(TypeError, match=r"vectors are a ndarray, expected what SparseEncoder\.encode gives"):
+    with pytest.raises(
+        TypeError, match=r"^embeddings is a ndarray, expected what SparseEncoder\.encode gives: .* of an array$"
+    ):
         compare(narrow.to_dense(), narrow)
     with pytest.raises(InputError, match="similarity is 'angle', expected one of cosine, dot, euclidean, manhattan"):
         compare(narrow, narrow, measure="angle")

@@ -110,6 +110,11 @@ def _described(folder: Path, manifest: Manifest, variant: str | None) -> Artifac
 
 def _single_file(graph: Path, variant: str | None) -> Artifact:
     """A graph alone: its tokenizer lies beside it, or one folder up as on the Hub."""
+    if graph.suffix.lower() != ".onnx":
+        raise ArtifactNotFoundError(
+            f"{graph} is a file whose name does not end in .onnx: pass the folder that embedrt export wrote, an .onnx file, or "
+            f"a Hub id"
+        )
     if variant is not None:
         raise InputError(f"variant {variant!r} was asked for, but {graph} is a single graph: pass the artifact folder")
     folders = (graph.parent, graph.parent.parent)

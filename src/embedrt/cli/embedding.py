@@ -44,7 +44,10 @@ def require_options_of(kind: Kind, **own: Mapping[str, object]) -> None:
     for other, options in own.items():
         given = [f"--{name}" for name, value in options.items() if value]
         if kind != other and given:
-            raise InputError(f"{', '.join(given)} is for {other} vectors: leave it out for {kind} ones")
+            raise InputError(
+                f"{', '.join(given)} is for {other} vectors: leave it out for {kind} ones, or add --kind {other} where the "
+                "model gives those too"
+            )
 
 
 def write_records(kind: Kind, file: IO[bytes], records: Sequence[Record], texts: list[str], asked: Asked) -> None:

@@ -23,7 +23,9 @@ def inspect(model: Model, revision: Revision = None, json: Json = False) -> None
     """Show what an artifact is: source, limits, prompts, variants with their fidelity."""
     manifest = locate(model, revision=revision).manifest
     if manifest is None:
-        raise ManifestError(f"{model} has no embedrt.json: only artifacts that embedrt exported describe themselves")
+        raise ManifestError(
+            f"{model} has no embedrt.json: only artifacts that embedrt exported describe themselves, pass their folder"
+        )
     if json:
         typer.echo(json_module.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False))
         return

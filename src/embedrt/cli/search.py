@@ -2,7 +2,8 @@
 
 import json as json_module
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 import typer
@@ -46,14 +47,21 @@ def search(
     if not texts:
         raise InputError(f"{name_of(source)} holds no text: pass a file with one a line")
     shown = not quiet and sys.stderr.isatty()
-    with SentenceEncoder(model, variant=variant, device=device, threads=threads, revision=revision) as encoder:
+    with ExitStack() as opened:
+        encoder = opened.enter_context(
+            SentenceEncoder(model, variant=variant, device=device, threads=threads, revision=revision)
+        )
+        reranker = None
+        if rerank is not None:
+            reranker = opened.enter_context(CrossEncoder(rerank, device=device, threads=threads))
+            reranker.rank("", [])  # or it is known only after everything is encoded that it cannot
         vectors = encoder.encode_document(texts, show_progress_bar=shown)
         measure = similarity_function(encoder.similarity_fn_name)
         wanted = top_k if rerank is None else max(top_k, candidates)
         hits = semantic_search(encoder.encode_query(queries), vectors, top_k=wanted, score_function=measure)
-    found = [[(hit["score"], hit["corpus_id"]) for hit in row] for row in hits]
-    if rerank is not None:
-        found = list(_reranked(rerank, queries, texts, found, device=device, threads=threads))
+        found = [[(hit["score"], hit["corpus_id"]) for hit in row] for row in hits]
+        if reranker is not None:
+            found = [_reranked(reranker, query, texts, row) for query, row in zip(queries, found, strict=True)]
     answers = [
         {"query": query, "results": [_result(score, index, texts) for score, index in row[:top_k]]}
         for query, row in zip(queries, found, strict=True)
@@ -66,20 +74,10 @@ def search(
         console.print(_table(answer))
 
 
-def _reranked(
-    model: str,
-    queries: Sequence[str],
-    texts: Sequence[str],
-    found: Sequence[Found],
-    *,
-    device: str,
-    threads: int | None,
-) -> Iterator[Found]:
-    """What was found for each query, ordered by what ``model`` makes of query and text."""
-    with CrossEncoder(model, device=device, threads=threads) as reranker:
-        for query, row in zip(queries, found, strict=True):
-            ranked = reranker.rank(query, [texts[index] for _, index in row])
-            yield [(entry["score"], row[entry["corpus_id"]][1]) for entry in ranked]
+def _reranked(reranker: CrossEncoder, query: str, texts: Sequence[str], found: Found) -> Found:
+    """What was found for a query, ordered by what ``reranker`` makes of query and text."""
+    ranked = reranker.rank(query, [texts[index] for _, index in found])
+    return [(entry["score"], found[entry["corpus_id"]][1]) for entry in ranked]
 
 
 def _result(score: float, index: int, texts: Sequence[str]) -> dict[str, Any]:

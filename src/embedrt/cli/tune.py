@@ -66,7 +66,9 @@ def tune(
 def _artifact(model: str, variant: str | None, revision: str | None) -> Artifact:
     artifact = locate(model, variant=variant, revision=revision)
     if artifact.manifest is None:
-        raise ManifestError(f"{model} has no embedrt.json: only artifacts that embedrt exported can be tuned")
+        raise ManifestError(
+            f"{model} has no embedrt.json: only artifacts that embedrt exported can be tuned, pass their folder"
+        )
     return artifact
 
 

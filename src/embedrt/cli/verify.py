@@ -57,7 +57,9 @@ def verify(
 def _check_hashes(artifact: str, variant: str | None, revision: str | None) -> None:
     found = locate(artifact, variant=variant, revision=revision)
     if found.manifest is None:
-        raise ManifestError(f"{artifact} has no embedrt.json, so there is nothing to check it with")
+        raise ManifestError(
+            f"{artifact} has no embedrt.json, so there is nothing to check it with: pass the folder that embedrt export wrote"
+        )
     check_files(found)
 
 

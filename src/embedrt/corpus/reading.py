@@ -39,10 +39,11 @@ def _records(source: str, text_field: str, *, whole: bool) -> list[Record]:
             return _parquet_records(Path(source), text_field, whole=whole)
         with _rows(source, text_field) as rows:
             return [rows.record(at, row) for at, row in rows]
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        folders = "; embedrt map takes folders" if isinstance(error, IsADirectoryError) else ""
         raise InputError(
-            f"{source} cannot be read: {error.strerror}. "
-            "Pass a file of texts (.txt, .jsonl, .csv, .tsv, all maybe .gz, .parquet), or - for stdin"
+            f"{source or repr(source)} cannot be read: {error.strerror}. "
+            f"Pass a file of texts (.txt, .jsonl, .csv, .tsv, all maybe .gz, .parquet), or - for stdin{folders}"
         ) from error
     except UNREADABLE as error:
         raise InputError(f"{name_of(source)} cannot be read: {getattr(error, 'strerror', None) or error}") from error

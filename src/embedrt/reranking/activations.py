@@ -9,11 +9,11 @@ import numpy.typing as npt
 from embedrt.errors import InputError
 from embedrt.inference.session import LOGITS, SCORES
 
-__all__ = ["ACTIVATIONS", "Activated", "Activation", "activated", "softmax"]
+__all__ = ["ACTIVATIONS", "Activated", "Activation", "activated", "finished", "softmax"]
 
 Scores = npt.NDArray[np.float32]
 Activation = str | Callable[[Scores], Scores]
-"""By name, or a function from logits (n, labels) to scores of the same shape."""
+"""By name, or a function from logits (n, labels) to scores of the same shape, or (n,)."""
 
 
 def sigmoid(logits: Scores) -> Scores:
@@ -59,13 +59,12 @@ class Activated:
 def activated(asked: Activation | None, *, own: str) -> Activated:
     """What to do for an activation that a caller asks for; ``own`` is the one that is in the graph.
 
-    One of PyTorch's modules, ``torch.nn.Sigmoid()``, counts as its name: it takes no arrays.
+    What is PyTorch's, ``torch.nn.Sigmoid()`` or ``torch.sigmoid``, counts as its name: it takes no arrays.
 
     Raises:
         InputError: there is none of that name.
     """
-    if type(asked).__module__.startswith("torch.nn."):
-        asked = type(asked).__name__.lower()
+    asked = _name_in_torch(asked) or asked
     if asked is None or asked == own:
         return Activated(SCORES)
     if not isinstance(asked, str):
@@ -76,3 +75,26 @@ def activated(asked: Activation | None, *, own: str) -> Activated:
             f"the checkpoint's own ({own})"
         )
     return Activated(LOGITS, None if asked == "identity" else ACTIVATIONS[asked])
+
+
+def _name_in_torch(asked: object) -> str | None:
+    """The name of one of PyTorch's functions, or of a module's class, in lower case; None for anything else."""
+    named = asked if hasattr(asked, "__name__") else type(asked)
+    return named.__name__.lower() if str(named.__module__).partition(".")[0] == "torch" else None
+
+
+def finished(logits: Scores, wanted: Activated, *, apply_softmax: bool) -> Scores:
+    """What is asked for of ``logits`` (n, labels), or of scores: (n, labels), or (n,) where there is one a pair.
+
+    Raises:
+        InputError: a caller's function does not give a row a pair.
+    """
+    scores = logits if wanted.finish is None else np.asarray(wanted.finish(logits), dtype=np.float32)
+    if scores.ndim not in (1, 2) or len(scores) != len(logits):
+        raise InputError(
+            f"activation_fn made scores of the shape {scores.shape} of logits of the shape {logits.shape}, "
+            f"expected a row a pair"
+        )
+    if scores.ndim == 2 and logits.shape[1] == scores.shape[1] == 1:
+        scores = scores[:, 0]
+    return softmax(scores) if apply_softmax and scores.ndim == 2 else scores

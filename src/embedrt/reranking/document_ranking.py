@@ -6,10 +6,11 @@ from typing import NotRequired, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from embedrt.arguments import require_whole
+from embedrt.arguments import came, require_whole
 from embedrt.errors import InputError
+from embedrt.reranking.text_pairs import as_documents
 
-__all__ = ["Ranked", "ranked", "require_rankable", "require_top_k"]
+__all__ = ["Ranked", "rankable", "ranked"]
 
 
 class Ranked(TypedDict):
@@ -21,31 +22,20 @@ class Ranked(TypedDict):
     text: NotRequired[str]
 
 
-def require_rankable(query: object, documents: object, top_k: int | None) -> None:
-    """Refuse what is not one query and several documents.
+def rankable(query: object, documents: object, top_k: int | None) -> list[str]:
+    """``documents`` as a list of str, where they can be ranked at all.
 
     Raises:
-        TypeError: the query is no str, the documents are one, or ``top_k`` is no whole number.
+        TypeError: the query is no str, the documents are no list of str, or ``top_k`` is no whole number.
         InputError: ``top_k`` is below 1.
     """
     if not isinstance(query, str):
-        came = type(query).__name__
-        raise TypeError(f"query is a {came}, expected a str: rank() takes one query and a list of documents")
-    if isinstance(documents, str):
-        raise TypeError("documents is a str, expected a list of str: rank() takes one query and a list of documents")
-    require_top_k(top_k)
-
-
-def require_top_k(top_k: int | None) -> None:
-    """Refuse a number of documents below 1; None is all of them.
-
-    Raises:
-        TypeError: it is no whole number.
-        InputError: it is below 1.
-    """
+        raise TypeError(f"query is a {came(query)}, expected a str")
+    texts = as_documents(documents)
     require_whole("top_k", top_k)
     if top_k is not None and top_k < 1:
         raise InputError(f"top_k is {top_k}, expected at least 1, or None for all documents")
+    return texts
 
 
 def ranked(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from embedrt.arguments import came, how_to_list
 from embedrt.errors import InputError
 
 __all__ = ["Pair", "as_documents", "as_pairs"]
@@ -28,7 +29,7 @@ def as_pairs(inputs: object) -> tuple[list[Pair], bool]:
     if isinstance(inputs, np.ndarray) and inputs.ndim > 0:
         inputs = inputs.tolist()
     if isinstance(inputs, str | bytes | bytearray) or not isinstance(inputs, Sequence):
-        raise TypeError(f"inputs is a {type(inputs).__name__} ({inputs!r:.40}), {_EXPECTED}")
+        raise TypeError(f"inputs is a {came(inputs)}, {_EXPECTED}{how_to_list(inputs)}")
     if len(inputs) == 0:
         return [], False
     if isinstance(inputs[0], list | tuple):
@@ -38,10 +39,10 @@ def as_pairs(inputs: object) -> tuple[list[Pair], bool]:
 
 def _pair(item: object, name: str) -> Pair:
     if not isinstance(item, list | tuple) and (name != "inputs" or not isinstance(item, Sequence)):
-        raise TypeError(f"{name} is a {type(item).__name__} ({item!r:.40}), expected a pair of texts")
+        raise TypeError(f"{name} is a {came(item)}, expected a pair of texts")
     for place, text in enumerate(item):
         if not isinstance(text, str):
-            raise TypeError(f"{name}[{place}] is a {type(text).__name__} ({text!r:.40}), expected a str")
+            raise TypeError(f"{name}[{place}] is a {came(text)}, expected a str")
     if len(item) != 2:
         raise InputError(f"{name} holds {len(item)} texts, {_EXPECTED if name == 'inputs' else 'expected two'}")
     return item[0], item[1]
@@ -56,10 +57,9 @@ def as_documents(documents: object) -> list[str]:
     if isinstance(documents, np.ndarray) and documents.ndim > 0:
         documents = documents.tolist()
     if isinstance(documents, str | bytes | bytearray) or not isinstance(documents, Sequence):
-        raise TypeError(
-            f"documents is a {type(documents).__name__} ({documents!r:.40}), expected a list of str: pass [text] for one"
-        )
+        advice = how_to_list(documents) or ": pass [text] for one"
+        raise TypeError(f"documents is a {came(documents)}, expected a list of str{advice}")
     for index, text in enumerate(documents):
         if not isinstance(text, str):
-            raise TypeError(f"documents[{index}] is a {type(text).__name__} ({text!r:.40}), expected a str")
+            raise TypeError(f"documents[{index}] is a {came(text)}, expected a str")
     return list(documents)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from embedrt.artifact.kinds import CLASSES
 from embedrt.artifact.manifest import MANIFEST_FILE
 from embedrt.errors import ArtifactNotFoundError, InputError, KindError
 from embedrt.server.dense import DenseModel
@@ -67,7 +68,10 @@ def _model(source: ModelSource, *, threads: int | None) -> Runnable:
     held = Held.load(source, threads=threads)
     kind = held.serving.kind
     if kind not in _CLASSES:
-        raise KindError(f"{source.location} is a {kind} model, the server takes {' and '.join(_CLASSES)} ones")
+        raise KindError(
+            f"{source.location} is a {kind} model, the server takes {' and '.join(_CLASSES)} ones: load it with {CLASSES[kind]}",
+            kinds=(kind,),
+        )
     if kind == "dense" and held.serving.sparse is not None:
         return HybridModel(held)
     return _CLASSES[kind](held)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from embedrt.errors import InputError
 from embedrt.similarity import dot_score, euclidean_sim, manhattan_sim
-from embedrt.sparse.vectors import SparseVector, SparseVectors, row_ends
+from embedrt.sparse.vectors import SparseVector, SparseVectors, as_rows, row_ends
 
 __all__ = ["intersection", "similarity", "similarity_pairwise"]
 
@@ -60,8 +60,15 @@ def similarity_pairwise(a: Sparse, b: Sparse, *, measure: str = "dot") -> Scores
 
 
 def intersection(one: SparseVector, others: Sparse) -> SparseVectors:
-    """The terms that ``one`` shares with each row of ``others``, weighing the product of both weights where that is positive."""
-    _, second = _of_one_width(one, others)
+    """The terms that ``one`` shares with each row of ``others``, weighing the product of both weights where that is positive.
+
+    Raises:
+        TypeError: something else came than sparse vectors.
+        InputError: ``one`` is a matrix, or the vectors are of different vocabularies.
+    """
+    first, second = _of_one_width(one, others)
+    if not isinstance(one, SparseVector):
+        raise InputError(f"embeddings_1 is a matrix of {len(first)}, expected one vector, as in vectors[0]")
     weights = one.to_dense()[second.indices] * second.data
     kept = weights > 0
     counts = np.bincount(second.rows[kept], minlength=len(second))
@@ -69,16 +76,10 @@ def intersection(one: SparseVector, others: Sparse) -> SparseVectors:
 
 
 def _of_one_width(a: Sparse, b: Sparse) -> tuple[SparseVectors, SparseVectors]:
-    first, second = _matrix(a), _matrix(b)
+    first, second = as_rows(a), as_rows(b)
     if first.shape[1] != second.shape[1]:
         raise InputError(f"vectors of {first.shape[1]} terms cannot be compared with vectors of {second.shape[1]}")
     return first, second
-
-
-def _matrix(vectors: Sparse) -> SparseVectors:
-    if not isinstance(vectors, SparseVector | SparseVectors):
-        raise TypeError(f"vectors are a {type(vectors).__name__}, expected what SparseEncoder.encode gives")
-    return vectors.as_matrix() if isinstance(vectors, SparseVector) else vectors
 
 
 def _require_known(measure: str) -> None:

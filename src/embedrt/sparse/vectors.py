@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from embedrt.errors import InputError, MissingDependencyError
 
-__all__ = ["SparseVector", "SparseVectors", "row_ends"]
+__all__ = ["SparseVector", "SparseVectors", "as_rows", "row_ends"]
 
 Weights = npt.NDArray[np.float32]
 Terms = npt.NDArray[np.int32]
@@ -179,6 +179,22 @@ class SparseVectors:
 
     def __repr__(self) -> str:
         return f"SparseVectors({self.shape[0]} × {self.shape[1]}, {len(self.data)} weights)"
+
+
+def as_rows(embeddings: object) -> SparseVectors:
+    """``embeddings``, or one of them as the only row of a matrix.
+
+    Raises:
+        TypeError: they are no sparse vectors.
+    """
+    if isinstance(embeddings, SparseVectors):
+        return embeddings
+    if not isinstance(embeddings, SparseVector):
+        raise TypeError(
+            f"embeddings is a {type(embeddings).__name__}, expected what SparseEncoder.encode gives: SparseVectors.stack makes "
+            f"it of a list of vectors, SparseVectors.from_dense of an array"
+        )
+    return embeddings.as_matrix()
 
 
 def row_ends(counts: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

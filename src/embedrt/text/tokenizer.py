@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
+from embedrt.arguments import came, how_to_list
 from embedrt.errors import ArtifactNotFoundError, BrokenTextError, IntegrityError
 from embedrt.machine.threads import available_threads
 from embedrt.text.pair_template import PairTemplate, PairText
@@ -263,12 +264,9 @@ def as_texts(sentences: object, *, first: int = 0) -> list[str]:
     if isinstance(sentences, np.ndarray) and sentences.ndim > 0:
         sentences = sentences.tolist()
     if not isinstance(sentences, Sequence) or isinstance(sentences, bytes | bytearray):
-        # what can be listed, but a table of pandas, whose items are the names of its columns
-        listable = isinstance(sentences, Iterable) and getattr(sentences, "ndim", 1) == 1
-        listed = listable and not isinstance(sentences, bytes | bytearray | Mapping)
-        advice = ": pass list(…) of it" if listed else ""
+        advice = how_to_list(sentences)
         raise TypeError(f"sentences is a {type(sentences).__name__}, expected a str or a list of str{advice}")
     for index, text in enumerate(sentences, first):
         if not isinstance(text, str):
-            raise TypeError(f"sentences[{index}] is a {type(text).__name__} ({text!r:.40}), expected a str")
+            raise TypeError(f"sentences[{index}] is a {came(text)}, expected a str")
     return list(sentences)
