@@ -89,9 +89,10 @@ def test_all_kinds_of_one_run(job: Corpus, hybrid_artifact: Path) -> None:
     assert expected.dense is not None
     assert expected.sparse is not None
     assert expected.multi_vector is not None
-    found = (expected.dense, expected.sparse, expected.multi_vector[0])
     assert widths == [
-        (kind, one.shape[1]) for kind, one in zip(("dense", "sparse", "multi-vector"), found, strict=True)
+        ("dense", expected.dense.shape[1]),
+        ("sparse", expected.sparse.shape[1]),
+        ("multi-vector", expected.multi_vector[0].shape[1]),
     ]
     np.testing.assert_array_equal(np.array([row["dense"] for row in rows], np.float32), expected.dense)
     for row, terms, vectors in zip(rows, expected.sparse, expected.multi_vector, strict=True):
