@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 from embedrt_export.checkpoint import Checkpoint
+from embedrt_export.packing.tokenizer_file import backend_of
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import CNN, LayerNorm, Pooling
 from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
+from transformers import PreTrainedTokenizerBase
 
 from embedrt.artifact.folder import prompts_of
 from embedrt.errors import CheckpointError
@@ -61,6 +63,7 @@ def require_sound(checkpoint: Checkpoint, *, max_seq_length: int | None = None) 
         CheckpointError: with the file, the key, what was found, and what to do.
     """
     _require_own_auto_encoder(checkpoint)
+    _require_backend(checkpoint)
     _require_numbers(checkpoint)
     _require_pieces(checkpoint)
     first = checkpoint.model[0]
@@ -75,6 +78,13 @@ def require_sound(checkpoint: Checkpoint, *, max_seq_length: int | None = None) 
         _require_plain_calls(first)
     if checkpoint.kind in ("dense", "hybrid"):
         _require_matching_widths(list(checkpoint.model))
+
+
+def _require_backend(checkpoint: Checkpoint) -> None:
+    """Of a tokenizer of transformers; those of words are cut by rules of their own, or are a cover around one."""
+    tokenizer = getattr(checkpoint.tokenizer, "tokenizer", checkpoint.tokenizer)
+    if isinstance(tokenizer, PreTrainedTokenizerBase):
+        backend_of(tokenizer, checkpoint.source.model)
 
 
 def _require_numbers(checkpoint: Checkpoint) -> None:

@@ -2,14 +2,27 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import embedrt_export
 import pytest
 import torch
 from embedrt_bench.compatibility.clip import clip_tokenizer
 from sentence_transformers import SentenceTransformer
-from transformers import SiglipConfig, SiglipImageProcessor, SiglipModel, SiglipProcessor
+from transformers import (
+    ByT5Tokenizer,
+    CanineConfig,
+    CanineModel,
+    CanineTokenizer,
+    SiglipConfig,
+    SiglipImageProcessor,
+    SiglipModel,
+    SiglipProcessor,
+    T5Config,
+    T5EncoderModel,
+)
 
 from embedrt.errors import CheckpointError
 
@@ -69,3 +82,29 @@ def test_siglip(tmp_path: Path) -> None:
     assert abs(alone[0] - together[0]).max() > 1e-3
     with pytest.raises(CheckpointError, match=r"is a SiglipModel, whose text side ends without a text_projection"):
         embedrt_export.export(str(tmp_path / "siglip"), tmp_path / "out", quiet=True)
+
+
+def _byt5() -> tuple[Any, Any]:
+    tokenizer = ByT5Tokenizer(model_max_length=48)
+    config = T5Config(vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=1, num_heads=4)
+    return T5EncoderModel(config), tokenizer
+
+
+def _canine() -> tuple[Any, Any]:
+    sizes = {**SMALL, "num_hash_buckets": 64, "max_position_embeddings": 64, "local_transformer_stride": 16}
+    return CanineModel(CanineConfig(**sizes)), CanineTokenizer(model_max_length=48)
+
+
+@pytest.mark.parametrize("make", [_byt5, _canine])
+def test_a_tokenizer_in_python_alone(
+    make: Callable[[], tuple[Any, Any]], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Refused before the model reads a text; CANINE fails at short ones."""
+    for part in make():
+        part.save_pretrained(tmp_path / "plain")
+    with pytest.raises(
+        CheckpointError, match=r"^plain has a (ByT5|Canine)Tokenizer, which runs in Python only: a check"
+    ):
+        embedrt_export.export(str(tmp_path / "plain"), tmp_path / "out", pooling=["mean"])
+    told = capfd.readouterr().err
+    assert ("load" in told, "reference" in told) == (True, False)
