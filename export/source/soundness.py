@@ -73,6 +73,7 @@ def require_sound(checkpoint: Checkpoint, *, max_seq_length: int | None = None) 
     _require_padding(checkpoint)
     if max_seq_length is None:
         _require_positions(checkpoint)
+        _require_room(checkpoint)
     if checkpoint.kind != "multi-vector":
         _require_one_length(first)
         _require_plain_calls(first)
@@ -197,6 +198,20 @@ def _require_positions(checkpoint: Checkpoint) -> None:
         raise CheckpointError(
             f"{file} has max_seq_length {asked}, but the model has position vectors for {positions} tokens: "
             f"set it to {positions} or less{option}"
+        )
+
+
+def _require_room(checkpoint: Checkpoint) -> None:
+    """Where texts are cut, something of them must be left beside special tokens, and of a pair so much that memory is enough."""
+    limit = checkpoint.max_seq_length
+    if limit is None or not checkpoint.cuts_alike:
+        return
+    least, what = checkpoint.least_length
+    if limit < least:
+        file, _ = _asked_length(checkpoint.folder)
+        raise CheckpointError(
+            f"{checkpoint.source.model} cuts at {limit} tokens, expected at least {least} for {what}: correct max_seq_length in "
+            f"{file} (where it has none, model_max_length in tokenizer_config.json), or pass --max-seq-length"
         )
 
 
