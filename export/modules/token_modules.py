@@ -104,8 +104,10 @@ def token_module(module: Any) -> nn.Module:
                 "only odd kernels with stride 1 give a vector for each token, which pooling needs"
             )
         return _Convolutions(module)
+    names = getattr(module, "module_input_name", TOKENS), getattr(module, "module_output_name", TOKENS)
+    found = "" if names == (TOKENS, TOKENS) else f", and this one reads {names[0]!r} and writes {names[1]!r}"
     raise CheckpointError(
-        f"modules.json lists a {type(module).__name__} before pooling; the exporter takes {_TAKEN} there"
+        f"modules.json lists a {type(module).__name__} before pooling; the exporter takes {_TAKEN} there{found}"
     )
 
 

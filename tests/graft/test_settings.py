@@ -151,6 +151,11 @@ def test_prompts_and_similarity(folder: Path, edit_json: Edit, config: dict[str,
     assert found.similarity == model.similarity_fn_name
 
 
+def test_arguments_that_every_call_has(folder: Path, edit_json: Edit) -> None:
+    edit_json(folder / "sentence_bert_config.json", processing_kwargs={"text": {"padding": True, "truncation": True}})
+    assert tokenizer_settings(folder).max_seq_length == SentenceTransformer(str(folder), device="cpu").max_seq_length
+
+
 def test_artifact_is_what_its_manifest_says(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     manifest = graft(folder, out, quiet=True)
