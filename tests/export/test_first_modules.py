@@ -10,18 +10,26 @@ import embedrt_export
 import pytest
 import torch
 from embedrt_bench.compatibility.clip import clip_tokenizer
+from embedrt_bench.compatibility.tokenizers import small_tokenizer
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
 from transformers import (
     ByT5Tokenizer,
     CanineConfig,
     CanineModel,
     CanineTokenizer,
+    ReformerConfig,
+    ReformerModel,
     SiglipConfig,
     SiglipImageProcessor,
     SiglipModel,
     SiglipProcessor,
     T5Config,
     T5EncoderModel,
+    ViTConfig,
+    ViTImageProcessor,
+    ViTModel,
 )
 
 from embedrt.errors import CheckpointError
@@ -108,3 +116,28 @@ def test_a_tokenizer_in_python_alone(
         embedrt_export.export(str(tmp_path / "plain"), tmp_path / "out", pooling=["mean"])
     told = capfd.readouterr().err
     assert ("load" in told, "reference" in told) == (True, False)
+
+
+def test_vectors_that_are_wider_than_the_checkpoint_says(tmp_path: Path) -> None:
+    tokenizer = small_tokenizer("unigram", max_length=48)
+    places = {"axial_pos_shape": (8, 8), "axial_pos_embds_dim": (16, 16), "max_position_embeddings": 64}
+    sizes = {"hidden_size": 32, "attention_head_size": 8, "feed_forward_size": 64, "num_attention_heads": 4}
+    chunks = {"attn_layers": ["local"], "local_attn_chunk_length": 8, "is_decoder": False}
+    config = ReformerConfig(vocab_size=len(tokenizer), pad_token_id=0, **sizes, **places, **chunks)
+    for part in (ReformerModel(config), tokenizer):
+        part.save_pretrained(tmp_path / "plain")
+    with pytest.raises(
+        CheckpointError, match=r"^ReformerModel gives vectors of 64 components, and the checkpoint says 32"
+    ):
+        embedrt_export.export(str(tmp_path / "plain"), tmp_path / "out", pooling=["mean"], quiet=True)
+
+
+def test_a_model_of_images_is_named_as_such(tmp_path: Path) -> None:
+    config = ViTConfig(image_size=16, patch_size=8, **SMALL)
+    ViTModel(config).save_pretrained(tmp_path / "vit")
+    ViTImageProcessor().save_pretrained(tmp_path / "vit")
+    modules = [Transformer(str(tmp_path / "vit")), Pooling(32)]
+    SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "checkpoint"))
+    with pytest.raises(CheckpointError, match="the checkpoint reads image, not text: the exporter takes text encoders"):
+        embedrt_export.export(str(tmp_path / "checkpoint"), tmp_path / "out", quiet=True)
+    assert not (tmp_path / "out").exists()
