@@ -11,7 +11,7 @@ from typing import Any
 from embedrt_export.graft.reading import read_object
 from embedrt_export.source.settings import require_last_layer, require_one_length, require_plain_calls
 
-from embedrt.artifact.folder import SETTINGS_FILE, UNLIMITED, prompts_of
+from embedrt.artifact.folder import SETTINGS_FILE, known_limit, prompts_of
 from embedrt.artifact.manifest import SIMILARITIES
 from embedrt.errors import CheckpointError
 
@@ -146,18 +146,18 @@ def _length(
 ) -> tuple[int | None, str]:
     """Tokens, and which file and key say so."""
     if "model_max_length" in given:
-        return _limit(given["model_max_length"]), f"{path} model_max_length"
+        return _limit(given["model_max_length"], f"{path} has model_max_length"), f"{path} model_max_length"
     if module.get("max_seq_length") is not None:
-        return _limit(module["max_seq_length"]), f"{path} max_seq_length"
-    said = _limit(tokenizer.get("model_max_length", tokenizer.get("max_len")))
+        return _limit(module["max_seq_length"], f"{path} has max_seq_length"), f"{path} max_seq_length"
+    said = _limit(tokenizer.get("model_max_length", tokenizer.get("max_len")), f"{written_in} has model_max_length")
     positions = _positions(config)
     if positions is not None and (said is None or said > positions):
         return positions, f"{written_in.parent / 'config.json'} max_position_embeddings"
     return said, f"{written_in} model_max_length"
 
 
-def _limit(value: Any) -> int | None:
-    return int(value) if value is not None and value < UNLIMITED else None
+def _limit(value: Any, said: str) -> int | None:
+    return known_limit(value, said, refusal=CheckpointError)
 
 
 def _positions(config: dict[str, Any]) -> int | None:

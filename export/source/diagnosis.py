@@ -15,6 +15,7 @@ __all__ = ["diagnosis", "first_line"]
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _READ = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt")
 _UNKNOWN = re.compile(r'Module "(?P<package>[\w.]+)" does not define a "(?P<name>\w+)"')
+_NO_ACTIVATION = re.compile(r"Activation function '(?P<name>torch\.[^']*)' must be a torch\.nn\.Module class")
 _LACKS_ARGUMENT = re.compile(r"__init__\(\) missing \d+ required")
 _MISMATCH = re.compile(
     r"size mismatch for (?P<key>[\w.]+): .*?Size\((?P<found>\[.*?\])\).*?Size\((?P<wanted>\[.*?\])\)", re.DOTALL
@@ -31,15 +32,11 @@ def diagnosis(folder: Path, error: Exception) -> str | None:
     reason = str(error)
     if isinstance(error, KeyError):
         return f"{folder} cannot be loaded: {reason} is unknown to the installed libraries, or missing. See its config.json"
+    if (wrong := _wrong_name(reason)) is not None:
+        return wrong
     if "trust_remote_code" in reason:
         advice = "read it, and if you trust it, pass --trust-remote-code"
         return f"{folder} brings its own Python code: {advice} ({first_line(error)})"
-    if unknown := _UNKNOWN.search(reason):
-        version = importlib.metadata.version("sentence-transformers")
-        return (
-            f"modules.json names the module {unknown['package']}.{unknown['name']}, which sentence-transformers {version} "
-            "does not have: install the version that wrote it (config_sentence_transformers.json tells), or correct the name"
-        )
     if _LACKS_ARGUMENT.search(reason) and (place := _without_config(folder)) is not None:
         return f"modules.json names {place.name}, which has no config.json: download the checkpoint again"
     if "Could not find 'model.safetensors'" in reason and (place := _without_weights(folder)) is not None:
@@ -49,6 +46,22 @@ def diagnosis(folder: Path, error: Exception) -> str | None:
         return (
             f"{place or folder}/{_WEIGHTS[0]} holds {mismatch['key']} of shape {mismatch['found']}, but its config.json asks for "
             f"{mismatch['wanted']}: one of the two is of another checkpoint"
+        )
+    return None
+
+
+def _wrong_name(reason: str) -> str | None:
+    """A class that a file names and there is not, or that is none."""
+    if no_activation := _NO_ACTIVATION.search(reason):
+        return (
+            f"the config.json of a Dense module has activation_function {no_activation['name']!r}, expected a class of torch.nn, "
+            "as torch.nn.modules.activation.Tanh: correct it"
+        )
+    if unknown := _UNKNOWN.search(reason):
+        version = importlib.metadata.version("sentence-transformers")
+        return (
+            f"modules.json names the module {unknown['package']}.{unknown['name']}, which sentence-transformers {version} "
+            "does not have: install the version that wrote it (config_sentence_transformers.json tells), or correct the name"
         )
     return None
 

@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from embedrt.artifact.folder import SETTINGS_FILE, prompts_of
+from embedrt.artifact.folder import LIMITS_FILE, SETTINGS_FILE, known_limit, prompts_of
 from embedrt.errors import CheckpointError
 
-__all__ = ["LIMITS_FILE", "require_last_layer", "require_one_length", "require_plain_calls", "require_prompts"]
+__all__ = ["asked_length", "require_last_layer", "require_one_length", "require_plain_calls", "require_prompts"]
 
-LIMITS_FILE = "sentence_bert_config.json"
-TOKENS = "token_embeddings"
+_ANY_LIMITS = "sentence_*_config.json"
+"""Before version 1 sentence-transformers named that file by the architecture: sentence_roberta_config.json."""
+_TOKENS = "token_embeddings"
 _LAST_LAYER = ("last_hidden_state", ["last_hidden_state"], ["hidden_states", -1])
 _AS_EVER = {"padding": (True, "longest"), "truncation": (True, "longest_first"), "return_tensors": ("pt",)}
 """What sentence-transformers asks of a tokenizer anyway."""
@@ -30,6 +31,19 @@ def require_prompts(folder: Path) -> None:
             f"{SETTINGS_FILE} holds a {type(settings).__name__}, expected an object: download it again"
         )
     prompts_of(settings.get("prompts", {}), settings.get("default_prompt_name"), refusal=CheckpointError)
+
+
+def asked_length(folder: Path) -> tuple[str, int | None]:
+    """The length that the checkpoint itself asks for, wherever its Transformer module lies, and the file that has it.
+
+    Raises:
+        CheckpointError: it is no number.
+    """
+    path = next((path for place in ("", "0_*/") for path in sorted(folder.glob(place + _ANY_LIMITS))), None)
+    if path is None:
+        return LIMITS_FILE, None
+    told = json.loads(path.read_text(encoding="utf-8")).get("max_seq_length")
+    return path.name, known_limit(told, f"{path.name} has max_seq_length", refusal=CheckpointError)
 
 
 def require_plain_calls(asked: Any, file: str) -> None:
@@ -74,7 +88,7 @@ def require_last_layer(read: Any, called: Any, file: str) -> None:
             f"{file} has modality_config.text.method_output_name {found!r}, expected 'last_hidden_state': "
             "an artifact pools the vectors of the last layer"
         )
-    if called != TOKENS:
+    if called != _TOKENS:
         raise CheckpointError(
-            f"{file} has module_output_name {called!r}, expected {TOKENS!r}, which pooling reads: correct or remove it"
+            f"{file} has module_output_name {called!r}, expected {_TOKENS!r}, which pooling reads: correct or remove it"
         )

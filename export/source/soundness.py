@@ -1,14 +1,12 @@
 """What a checkpoint's files say that cannot be, found before anything is traced; every message names the file and the key."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import torch
 from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.packing.tokenizer_file import backend_of
 from embedrt_export.source.settings import (
-    LIMITS_FILE,
+    asked_length,
     require_last_layer,
     require_one_length,
     require_plain_calls,
@@ -18,12 +16,11 @@ from sentence_transformers.sentence_transformer.modules import CNN, LayerNorm, P
 from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
 from transformers import PreTrainedTokenizerBase
 
+from embedrt.artifact.folder import LIMITS_FILE
 from embedrt.errors import CheckpointError
 
 __all__ = ["require_sound", "tokens_without_vectors"]
 
-_ANY_LIMITS = "sentence_*_config.json"
-"""Before version 1 sentence-transformers named that file by the architecture: sentence_roberta_config.json."""
 _READS: dict[type, str] = {
     CNN: "in_embedding_dimension",
     Pooling: "embedding_dimension",
@@ -167,7 +164,7 @@ def _require_padding(checkpoint: Checkpoint) -> None:
 
 
 def _require_positions(checkpoint: Checkpoint) -> None:
-    positions, (file, asked) = checkpoint.positions, _asked_length(checkpoint.folder)
+    positions, (file, asked) = checkpoint.positions, asked_length(checkpoint.folder)
     if positions is not None and asked is not None and asked > positions:
         option = f", or pass --max-seq-length {positions}" if checkpoint.cuts_alike else ""
         raise CheckpointError(
@@ -183,18 +180,11 @@ def _require_room(checkpoint: Checkpoint) -> None:
         return
     least, what = checkpoint.least_length
     if limit < least:
-        file, _ = _asked_length(checkpoint.folder)
+        file, _ = asked_length(checkpoint.folder)
         raise CheckpointError(
             f"{checkpoint.source.model} cuts at {limit} tokens, expected at least {least} for {what}: correct max_seq_length in "
             f"{file} (where it has none, model_max_length in tokenizer_config.json), or pass --max-seq-length"
         )
-
-
-def _asked_length(folder: Path) -> tuple[str, int | None]:
-    """The length that the checkpoint itself asks for, wherever its Transformer module lies, and the file that has it."""
-    path = next((path for place in ("", "0_*/") for path in sorted(folder.glob(place + _ANY_LIMITS))), None)
-    found = None if path is None else json.loads(path.read_text(encoding="utf-8")).get("max_seq_length")
-    return LIMITS_FILE if path is None else path.name, found if isinstance(found, int) else None
 
 
 def _require_matching_widths(modules: list[Any]) -> None:

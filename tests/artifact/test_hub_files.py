@@ -88,3 +88,14 @@ def test_prompts_of_other_makers_that_are_none(tmp_path: Path, told: dict[str, A
     (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(told), encoding="utf-8")
     with pytest.raises(ManifestError, match=f"^config_sentence_transformers\\.json {message}"):
         serving_from_hub_files(tmp_path, dimension=8)
+
+
+@pytest.mark.parametrize(
+    ("file", "key"), [("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length")]
+)
+def test_a_length_that_is_no_number(tmp_path: Path, file: str, key: str) -> None:
+    (tmp_path / file).write_text(json.dumps({key: "512"}), encoding="utf-8")
+    with pytest.raises(
+        ManifestError, match=rf"^{file} has {key} '512', expected a number of tokens: correct or remove"
+    ):
+        serving_from_hub_files(tmp_path, dimension=8)

@@ -94,6 +94,14 @@ def test_a_checkpoint_that_leaves_a_text_no_room(build_checkpoint: Build, tmp_pa
         export(str(checkpoint), tmp_path / "out", quiet=True)
 
 
+def test_a_length_that_is_no_number(build_checkpoint: Build, tmp_path: Path) -> None:
+    checkpoint = build_checkpoint()
+    edit(checkpoint / "sentence_bert_config.json", max_seq_length="24")
+    message = r"^sentence_bert_config\.json has max_seq_length '24', expected a number of tokens: correct or remove it$"
+    with pytest.raises(CheckpointError, match=message):
+        export(str(checkpoint), tmp_path / "out", quiet=True)
+
+
 def test_models_of_several_lengths_or_none(tmp_path: Path) -> None:
     several = save_colbert("bert", tmp_path / "colbert"), save_inference_free(tmp_path / "splade")
     for checkpoint, kind in zip(several, ("multi-vector", "sparse"), strict=True):

@@ -20,6 +20,7 @@ from embedrt.errors import ArtifactNotFoundError, EmbedrtError, InputError, Inte
 from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = [
+    "LIMITS_FILE",
     "SETTINGS_FILE",
     "TOKENIZER_FILE",
     "UNLIMITED",
@@ -27,6 +28,7 @@ __all__ = [
     "Artifact",
     "check_files",
     "hashes_beside_graph",
+    "known_limit",
     "locate",
     "open_tokenizer",
     "prompts_of",
@@ -36,8 +38,8 @@ __all__ = [
 ]
 
 TOKENIZER_FILE, WORDS_FILE = "tokenizer.json", "words.json"
-SETTINGS_FILE = "config_sentence_transformers.json"
-"""Where sentence-transformers keeps prompts and similarity."""
+LIMITS_FILE, SETTINGS_FILE = "sentence_bert_config.json", "config_sentence_transformers.json"
+"""Where sentence-transformers keeps a length; prompts and similarity."""
 _GRAPH_CANDIDATES = ("onnx/model.onnx", "model.onnx")
 UNLIMITED = 10**9
 """Above every maximum length: transformers writes 1e30 where a tokenizer knows none."""
@@ -242,10 +244,10 @@ def serving_from_hub_files(folder: Path, *, dimension: int) -> Serving:
     tokenizer = _json(folder / "tokenizer_config.json")
     sentence_transformers = _json(folder / SETTINGS_FILE)
     limits = (
-        _json(folder / "sentence_bert_config.json").get("max_seq_length"),
-        tokenizer.get("model_max_length"),
+        known_limit(_json(folder / LIMITS_FILE).get("max_seq_length"), f"{LIMITS_FILE} has max_seq_length"),
+        known_limit(tokenizer.get("model_max_length"), "tokenizer_config.json has model_max_length"),
     )
-    known = [int(limit) for limit in limits if limit is not None and limit < UNLIMITED]
+    known = [limit for limit in limits if limit is not None]
     default = sentence_transformers.get("default_prompt_name")
     return Serving(
         dimension=dimension,
@@ -256,6 +258,19 @@ def serving_from_hub_files(folder: Path, *, dimension: int) -> Serving:
         default_prompt_name=default,
         similarity=sentence_transformers.get("similarity_fn_name") or "cosine",
     )
+
+
+def known_limit(told: object, said: str, *, refusal: type[EmbedrtError] = ManifestError) -> int | None:
+    """A length in tokens, as files say it; None where they say none, or one without end. ``said`` names file and key.
+
+    Raises:
+        EmbedrtError: of the class ``refusal``: it is no number.
+    """
+    if told is None:
+        return None
+    if not isinstance(told, int | float):
+        raise refusal(f"{said} {told!r:.40}, expected a number of tokens: correct or remove it")
+    return int(told) if told < UNLIMITED else None
 
 
 def prompts_of(told: object, default: object, *, refusal: type[EmbedrtError] = ManifestError) -> dict[str, str]:
