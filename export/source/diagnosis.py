@@ -6,14 +6,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from embedrt_export.source.damage import damage
 from safetensors import SafetensorError, safe_open
-
-from embedrt.artifact.graphfile import is_git_lfs_pointer
 
 __all__ = ["diagnosis", "first_line"]
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_READ = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt")
 _UNKNOWN = re.compile(r'Module "(?P<package>[\w.]+)" does not define a "(?P<name>\w+)"')
 _NO_ACTIVATION = re.compile(r"Activation function '(?P<name>torch\.[^']*)' must be a torch\.nn\.Module class")
 _LACKS_ARGUMENT = re.compile(r"__init__\(\) missing \d+ required")
@@ -24,11 +22,8 @@ _MISMATCH = re.compile(
 
 def diagnosis(folder: Path, error: Exception) -> str | None:
     """What the user has to know, or None where nothing more can be said than the library did."""
-    if (pointer := _pointer(folder)) is not None:
-        return (
-            f"{pointer} is a Git LFS pointer and not the file itself: type git lfs pull in its folder, or download the "
-            "checkpoint again"
-        )
+    if (found := damage(folder)) is not None:
+        return found
     reason = str(error)
     if isinstance(error, KeyError):
         return f"{folder} cannot be loaded: {reason} is unknown to the installed libraries, or missing. See its config.json"
@@ -89,13 +84,6 @@ def _without_weights(folder: Path) -> Path | None:
 def _without_config(folder: Path) -> Path | None:
     places = (place for place, kind in _module_folders(folder) if kind != "Normalize")
     return next((place for place in places if not (place / "config.json").is_file()), None)
-
-
-def _pointer(folder: Path) -> Path | None:
-    """A file that loading reads, where Git has put a note in place of it; .bin is not read beside .safetensors."""
-    files = [path for pattern in _READ for path in sorted([*folder.glob(pattern), *folder.glob(f"*/{pattern}")])]
-    found = (path for path in files if is_git_lfs_pointer(path))
-    return next((path for path in found if path.suffix != ".bin" or not list(path.parent.glob("*.safetensors"))), None)
 
 
 def _holding(folder: Path, key: str, shape: str) -> Path | None:

@@ -18,7 +18,7 @@ from embedrt_export.source.place import folder_of
 from embedrt_export.source.plain import load_plain
 from embedrt_export.source.pooling_modes import POOLING_MODES, require_modes
 from embedrt_export.source.routes import on_route, static_queries
-from embedrt_export.source.settings import asked_length, require_prompts
+from embedrt_export.source.settings import asked_length, require_settings
 from embedrt_export.source.soundness import require_sound
 from embedrt_export.source.weights import require_weights, watched_loading
 from embedrt_export.static.folder import MODEL2VEC, is_model2vec, load_model2vec
@@ -91,7 +91,7 @@ def load_checkpoint(
         raise CheckpointError(f"{model} has neither {' nor '.join(_MARKS)}: pass the folder of a checkpoint")
     kind = kind or ("dense" if pooling is not None else kind_of(folder))
     try:
-        require_prompts(folder)
+        require_settings(folder)
         asked_length(folder)
         library = _library_of(folder)
         with _quietly(), watched_loading() as reports:

@@ -8,7 +8,7 @@ from typing import Any
 from embedrt.artifact.folder import LIMITS_FILE, SETTINGS_FILE, known_limit, prompts_of
 from embedrt.errors import CheckpointError
 
-__all__ = ["asked_length", "require_last_layer", "require_one_length", "require_plain_calls", "require_prompts"]
+__all__ = ["asked_length", "require_last_layer", "require_one_length", "require_plain_calls", "require_settings"]
 
 _ANY_LIMITS = "sentence_*_config.json"
 """Before version 1 sentence-transformers named that file by the architecture: sentence_roberta_config.json."""
@@ -18,8 +18,8 @@ _AS_EVER = {"padding": (True, "longest"), "truncation": (True, "longest_first"),
 """What sentence-transformers asks of a tokenizer anyway."""
 
 
-def require_prompts(folder: Path) -> None:
-    """Refuse prompts that are no text, and a default that is no prompt, before anything is loaded.
+def require_settings(folder: Path) -> None:
+    """Refuse prompts that are no text, a default that is no prompt, and vectors without width, before anything is loaded.
 
     Raises:
         CheckpointError: with the file, the key, and what was found.
@@ -29,6 +29,11 @@ def require_prompts(folder: Path) -> None:
     if not isinstance(settings, dict):
         raise CheckpointError(
             f"{SETTINGS_FILE} holds a {type(settings).__name__}, expected an object: download it again"
+        )
+    width = settings.get("truncate_dim")
+    if width is not None and (not isinstance(width, int) or width < 1):
+        raise CheckpointError(
+            f"{SETTINGS_FILE} has truncate_dim {width!r}, expected a width of at least 1: correct or remove it"
         )
     prompts_of(settings.get("prompts", {}), settings.get("default_prompt_name"), refusal=CheckpointError)
 

@@ -38,6 +38,11 @@ def require_sound(checkpoint: Checkpoint, *, max_seq_length: int | None = None) 
     Raises:
         CheckpointError: with the file, the key, what was found, and what to do.
     """
+    if not hasattr(checkpoint.model[0], "tokenizer"):
+        begins = type(checkpoint.model[0]).__name__
+        raise CheckpointError(
+            f"modules.json begins with a {begins}, expected what reads texts, as a Transformer does: correct it"
+        )
     _require_own_auto_encoder(checkpoint)
     _require_backend(checkpoint)
     _require_numbers(checkpoint)
