@@ -14,6 +14,8 @@ from embedrt.artifact.manifest import Serving, Source
 __all__ = ["Checkpoint", "reference_name"]
 
 _POSITION_TABLES = ("position_embeddings", "position_embedding")
+_SHORTEST_PAIR = 32
+"""transformers keeps what is cut off of two texts in every combination: gigabytes, where hardly anything stays."""
 _OWN_POOLING = "eos"
 """What CLIP's text tower does itself: the vector of the token that ends a text."""
 
@@ -79,6 +81,13 @@ class Checkpoint:
     def cuts_alike(self) -> bool:
         """Whether a transformer reads all texts, cut at one length."""
         return self.transformer is not None and self.whole is None and self.kind != "multi-vector"
+
+    @property
+    def least_length(self) -> tuple[int, str]:
+        """The least number of tokens at which what it reads may be cut, and what that is: a text, or a pair of texts."""
+        if self.kind == "cross-encoder":
+            return _SHORTEST_PAIR, "a pair"
+        return int(self.tokenizer.num_special_tokens_to_add()) + 1, "a text"
 
     @property
     def pooling(self) -> Any:

@@ -102,7 +102,7 @@ def export(
         module, serving = exported.build(checkpoint, token_embeddings), exported.serving(checkpoint)
         serving = scoring_in_graph(serving) if maxsim else serving
         with stages.stage("reference") as facts:
-            reference = exported.reference(checkpoint)
+            reference = exported.original(checkpoint)
             facts.append(f"{len(reference)} inputs in PyTorch")
         exported.side_files(checkpoint, folder)
         exported.files(checkpoint, folder)
@@ -164,7 +164,7 @@ def verify(
     with stages.stage("compare") as facts:
         kind = KINDS[checkpoint.kind]
         candidate = Candidate(graph=found.graph, tokenizer=found.tokenizer, serving=serving)
-        comparison = kind.compare(candidate, checkpoint, kind.reference(checkpoint))
+        comparison = kind.compare(candidate, checkpoint, kind.original(checkpoint))
         facts.append(f"max |Δ| {comparison.parity.max_abs_difference:.1e}")
     if found.manifest.variants[found.variant or ""].precision == "fp32":
         comparison.require()

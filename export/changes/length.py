@@ -7,9 +7,6 @@ from embedrt.errors import CheckpointError, InputError
 
 __all__ = ["cut_at"]
 
-_SHORTEST_PAIR = 32
-"""transformers keeps what is cut off of two texts in every combination: gigabytes, where hardly anything stays."""
-
 
 def cut_at(checkpoint: Checkpoint, limit: int) -> Checkpoint:
     """``checkpoint``, its model changed in place, reading ``limit`` tokens of a text, special ones included.
@@ -27,9 +24,8 @@ def cut_at(checkpoint: Checkpoint, limit: int) -> Checkpoint:
         raise InputError(
             f"max_seq_length is {limit}, and the model has position vectors for {checkpoint.positions} tokens"
         )
-    pairs = checkpoint.kind == "cross-encoder"
-    least = _SHORTEST_PAIR if pairs else int(checkpoint.tokenizer.num_special_tokens_to_add()) + 1
+    least, what = checkpoint.least_length
     if limit < least:
-        raise InputError(f"max_seq_length is {limit}, expected at least {least} for {'a pair' if pairs else 'a text'}")
+        raise InputError(f"max_seq_length is {limit}, expected at least {least} for {what}")
     checkpoint.model.max_seq_length = limit
     return telling(checkpoint, max_seq_length=limit)

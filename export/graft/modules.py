@@ -11,6 +11,7 @@ from embedrt_export.graft.reading import read_json, read_object, required
 from embedrt_export.graft.weights import read_weights
 from embedrt_export.source.pooling_modes import OLD_FLAGS, POOLING_MODES, require_modes
 
+from embedrt.artifact.folder import SETTINGS_FILE
 from embedrt.errors import CheckpointError
 
 __all__ = ["MODULES_FILE", "Modules", "plain_modules", "read_modules"]
@@ -18,7 +19,6 @@ __all__ = ["MODULES_FILE", "Modules", "plain_modules", "read_modules"]
 MODULES_FILE = "modules.json"
 _CONFIG = "config.json"
 _WIDTHS = ("hidden_size", "dim", "d_model")  # architectures' names for that of token vectors
-_MODEL_CONFIG = "config_sentence_transformers.json"
 _LIBRARY = "sentence_transformers"
 _TAKEN = (
     "Transformer, then any of Dense and Normalize on tokens, Pooling, any of Dense, LayerNorm, Normalize and Dropout"
@@ -203,7 +203,7 @@ def _activation(config: dict[str, Any], path: Path) -> str:
 
 def _cut(folder: Path) -> tuple[Truncate, ...]:
     """The width that sentence-transformers cuts vectors to, where the checkpoint was saved with one."""
-    path = folder / _MODEL_CONFIG
+    path = folder / SETTINGS_FILE
     config = read_object(path)
     if config.get("truncate_dim") is None:
         return ()

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from embedrt_export.graft.reading import read_object
+from embedrt_export.source.settings import require_last_layer, require_one_length, require_plain_calls
 
-from embedrt.artifact.folder import UNLIMITED, prompts_of
+from embedrt.artifact.folder import SETTINGS_FILE, known_limit, prompts_of
 from embedrt.artifact.manifest import SIMILARITIES
 from embedrt.errors import CheckpointError
 
@@ -61,17 +62,14 @@ def model_settings(folder: Path) -> ModelSettings:
     Raises:
         CheckpointError: it is a model of another kind, or the default prompt is none of its prompts.
     """
-    path = folder / "config_sentence_transformers.json"
+    path = folder / SETTINGS_FILE
     config = read_object(path)
     if config.get("model_type") not in _KINDS:
         raise CheckpointError(f"{path} has model_type {config['model_type']}, expected SentenceTransformer")
-    prompts = prompts_of(config)
     default = config.get("default_prompt_name")
-    if default is not None and default not in prompts:
-        raise CheckpointError(f"{path} has default_prompt_name {default!r}, expected one of {', '.join(prompts)}")
     similarity = config.get("similarity_fn_name")
     return ModelSettings(
-        prompts=prompts,
+        prompts=prompts_of(config.get("prompts") or {}, default, refusal=CheckpointError),
         default_prompt_name=default,
         similarity=similarity if similarity in SIMILARITIES else "cosine",
     )
@@ -132,16 +130,9 @@ def _require_plain_texts(module: dict[str, Any], path: Path) -> None:
     asked = module.get("modality_config", {"text": {"method": "forward"}})
     if "text" not in asked or "message" in asked or asked["text"].get("method") != "forward":
         raise CheckpointError(f"{path} has modality_config {asked!r:.200}, expected plain texts through forward")
-    for key in ("query_length", "document_length"):
-        if module.get(key) is not None:
-            raise CheckpointError(
-                f"{path} has {key} {module[key]!r}, a length for one role; graft cuts all texts alike: remove the key, and set "
-                "max_seq_length, once for queries and once for documents where they differ"
-            )
-    if module.get("processing_kwargs"):
-        raise CheckpointError(
-            f"{path} has processing_kwargs {module['processing_kwargs']!r:.200}, which graft does not know"
-        )
+    require_last_layer(asked["text"].get("method_output_name", "last_hidden_state"), output, str(path))
+    require_one_length(module, str(path))
+    require_plain_calls(module.get("processing_kwargs"), str(path))
 
 
 def _length(
@@ -155,18 +146,18 @@ def _length(
 ) -> tuple[int | None, str]:
     """Tokens, and which file and key say so."""
     if "model_max_length" in given:
-        return _limit(given["model_max_length"]), f"{path} model_max_length"
+        return _limit(given["model_max_length"], f"{path} has model_max_length"), f"{path} model_max_length"
     if module.get("max_seq_length") is not None:
-        return _limit(module["max_seq_length"]), f"{path} max_seq_length"
-    said = _limit(tokenizer.get("model_max_length", tokenizer.get("max_len")))
+        return _limit(module["max_seq_length"], f"{path} has max_seq_length"), f"{path} max_seq_length"
+    said = _limit(tokenizer.get("model_max_length", tokenizer.get("max_len")), f"{written_in} has model_max_length")
     positions = _positions(config)
     if positions is not None and (said is None or said > positions):
         return positions, f"{written_in.parent / 'config.json'} max_position_embeddings"
     return said, f"{written_in} model_max_length"
 
 
-def _limit(value: Any) -> int | None:
-    return int(value) if value is not None and value < UNLIMITED else None
+def _limit(value: Any, said: str) -> int | None:
+    return known_limit(value, said, refusal=CheckpointError)
 
 
 def _positions(config: dict[str, Any]) -> int | None:

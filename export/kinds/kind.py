@@ -10,8 +10,12 @@ from embedrt_export.checkpoint import Checkpoint
 from embedrt_export.modules.graph_module import GraphModule
 from embedrt_export.packing.side_files import write_side_files
 from embedrt_export.parity.comparison import Comparison
+from embedrt_export.source.diagnosis import first_line
+from embedrt_export.source.soundness import tokens_without_vectors
 
+from embedrt.artifact.folder import SETTINGS_FILE
 from embedrt.artifact.manifest import Serving
+from embedrt.errors import CheckpointError, EmbedrtError
 
 __all__ = ["Candidate", "Kind"]
 
@@ -48,3 +52,22 @@ class Kind:
     """Writes the tokenizer, and the configuration that other runtimes look for."""
     files: Callable[[Checkpoint, Path], None] = _no_files
     """Writes what else the runtime reads beside graph and tokenizer."""
+
+    def original(self, checkpoint: Checkpoint) -> Any:
+        """What :attr:`reference` gives.
+
+        Raises:
+            CheckpointError: the original library fails itself.
+        """
+        try:
+            return self.reference(checkpoint)
+        except EmbedrtError:
+            raise
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+            transformer = checkpoint.transformer
+            named = type(checkpoint.model[0] if transformer is None else transformer).__name__
+            advice = f"try its encode in Python, with the versions that {SETTINGS_FILE} names"
+            raise CheckpointError(
+                f"sentence-transformers itself cannot encode with this checkpoint, a {named} ({type(error).__name__}: "
+                f"{first_line(error)}): {tokens_without_vectors(checkpoint) or advice}"
+            ) from error

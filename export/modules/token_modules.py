@@ -7,7 +7,7 @@ lets it, so that there a text's vector depends on the batch; ours is that of the
 from typing import Any
 
 import torch
-from sentence_transformers.base.modules import Dense
+from sentence_transformers.base.modules import Dense, Normalize
 from sentence_transformers.sentence_transformer.modules import CNN, WeightedLayerPooling
 from torch import Tensor, nn
 
@@ -97,6 +97,8 @@ def token_module(module: Any) -> nn.Module:
     """
     if isinstance(module, Dense) and module.module_input_name == module.module_output_name == TOKENS:
         return EveryToken(Residual(module))
+    if isinstance(module, Normalize) and module.module_input_name == module.module_output_name == TOKENS:
+        return EveryToken(UnitLength())
     if isinstance(module, CNN):
         if any(size % 2 == 0 for size in module.kernel_sizes) or any(step != 1 for step in module.stride_sizes):
             raise CheckpointError(
@@ -104,9 +106,11 @@ def token_module(module: Any) -> nn.Module:
                 "only odd kernels with stride 1 give a vector for each token, which pooling needs"
             )
         return _Convolutions(module)
+    names = getattr(module, "module_input_name", TOKENS), getattr(module, "module_output_name", TOKENS)
+    found = "" if names == (TOKENS, TOKENS) else f", and this one reads {names[0]!r} and writes {names[1]!r}"
     raise CheckpointError(
-        f"modules.json lists a {type(module).__name__} before pooling; the exporter takes {_TAKEN} there"
+        f"modules.json lists a {type(module).__name__} before pooling; the exporter takes {_TAKEN} there{found}"
     )
 
 
-_TAKEN = "WeightedLayerPooling, CNN and Dense on token_embeddings"
+_TAKEN = "WeightedLayerPooling, CNN and Dense or Normalize on token_embeddings"

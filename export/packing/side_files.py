@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.packing.tokenizer_file import truncation_of, without_special_tokens, write_tokenizer
+from embedrt_export.packing.tokenizer_file import backend_of, truncation_of, without_special_tokens, write_tokenizer
 from tokenizers import Tokenizer
 
 from embedrt.artifact.folder import TOKENIZER_FILE
-from embedrt.errors import CheckpointError
 
 __all__ = ["write_side_files"]
 
@@ -23,12 +22,7 @@ def write_side_files(checkpoint: Checkpoint, folder: Path) -> None:
         plain, (longest, side) = without_special_tokens(checkpoint.tokenizer), truncation_of(checkpoint.tokenizer)
         write_tokenizer(plain, folder, max_seq_length=longest, truncation_side=side)
         return
-    backend = getattr(checkpoint.tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise CheckpointError(
-            f"{checkpoint.source.model} has a {type(checkpoint.tokenizer).__name__}, which runs in Python only: "
-            "a checkpoint with a tokenizer.json, or one that transformers can convert to it, is needed"
-        )
+    backend = backend_of(checkpoint.tokenizer, checkpoint.source.model)
     present = set(folder.glob("*"))
     checkpoint.tokenizer.save_pretrained(folder)
     for extra in set(folder.glob("*")) - present:

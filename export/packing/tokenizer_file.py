@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
 from embedrt.artifact.folder import TOKENIZER_FILE
+from embedrt.errors import CheckpointError
 
-__all__ = ["truncation_of", "without_special_tokens", "write_tokenizer"]
+__all__ = ["backend_of", "truncation_of", "without_special_tokens", "write_tokenizer"]
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_seq_length: int | None, truncation_side: str) -> None:
@@ -18,6 +20,21 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_seq_length: int |
         tokenizer.enable_truncation(max_seq_length, direction=truncation_side)
     # its own save raises a bare Exception where a disk is full
     (folder / TOKENIZER_FILE).write_bytes(tokenizer.to_str(pretty=True).encode())
+
+
+def backend_of(tokenizer: Any, model: str) -> Tokenizer:
+    """What a tokenizer of transformers runs, itself and no copy; ``model`` is whose it is.
+
+    Raises:
+        CheckpointError: it exists in Python only.
+    """
+    backend: Tokenizer | None = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise CheckpointError(
+            f"{model} has a {type(tokenizer).__name__}, which runs in Python only: "
+            "a checkpoint with a tokenizer.json, or one that transformers can convert to it, is needed"
+        )
+    return backend
 
 
 def truncation_of(tokenizer: Tokenizer) -> tuple[int | None, str]:

@@ -15,6 +15,7 @@ from embedrt_export.parity.comparison import (
 from embedrt_export.parity.texts import PARITY_TEXTS
 
 from embedrt.artifact.manifest import Serving
+from embedrt.errors import CheckpointError
 from embedrt.inference.session import GraphSession
 from embedrt.text.tokenizer import TextTokenizer
 
@@ -26,11 +27,21 @@ def reference_vectors(checkpoint: Checkpoint, texts: tuple[str, ...] = PARITY_TE
 
     Zeros for a text without any token, which a tokenizer that adds no special ones makes of an empty text:
     sentence-transformers cannot run it alone.
+
+    Raises:
+        CheckpointError: they are wider or narrower than it says.
     """
-    vectors = np.zeros((len(texts), int(checkpoint.model.get_embedding_dimension())), dtype=np.float32)
+    width = int(checkpoint.model.get_embedding_dimension())
+    vectors = np.zeros((len(texts), width), dtype=np.float32)
     present = [row for row, ids in enumerate(checkpoint.tokenizer(list(texts), truncation=True)["input_ids"]) if ids]
     some = [texts[row] for row in present]
-    vectors[present] = checkpoint.model.encode(some, prompt="", batch_size=1, show_progress_bar=False)
+    found = checkpoint.model.encode(some, prompt="", batch_size=1, show_progress_bar=False)
+    if found.shape[1] != width:
+        raise CheckpointError(
+            f"{type(checkpoint.transformer).__name__} gives vectors of {found.shape[1]} components, and the checkpoint says "
+            f"{width}: an architecture whose vectors are not as wide as they say cannot be exported"
+        )
+    vectors[present] = found
     return vectors
 
 

@@ -6,15 +6,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from embedrt_export.source.damage import damage
 from safetensors import SafetensorError, safe_open
-
-from embedrt.artifact.graphfile import is_git_lfs_pointer
 
 __all__ = ["diagnosis", "first_line"]
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_READ = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt")
 _UNKNOWN = re.compile(r'Module "(?P<package>[\w.]+)" does not define a "(?P<name>\w+)"')
+_NO_ACTIVATION = re.compile(r"Activation function '(?P<name>torch\.[^']*)' must be a torch\.nn\.Module class")
 _LACKS_ARGUMENT = re.compile(r"__init__\(\) missing \d+ required")
 _MISMATCH = re.compile(
     r"size mismatch for (?P<key>[\w.]+): .*?Size\((?P<found>\[.*?\])\).*?Size\((?P<wanted>\[.*?\])\)", re.DOTALL
@@ -23,23 +22,16 @@ _MISMATCH = re.compile(
 
 def diagnosis(folder: Path, error: Exception) -> str | None:
     """What the user has to know, or None where nothing more can be said than the library did."""
-    if (pointer := _pointer(folder)) is not None:
-        return (
-            f"{pointer} is a Git LFS pointer and not the file itself: type git lfs pull in its folder, or download the "
-            "checkpoint again"
-        )
+    if (found := damage(folder)) is not None:
+        return found
     reason = str(error)
     if isinstance(error, KeyError):
         return f"{folder} cannot be loaded: {reason} is unknown to the installed libraries, or missing. See its config.json"
+    if (wrong := _wrong_name(reason)) is not None:
+        return wrong
     if "trust_remote_code" in reason:
         advice = "read it, and if you trust it, pass --trust-remote-code"
         return f"{folder} brings its own Python code: {advice} ({first_line(error)})"
-    if unknown := _UNKNOWN.search(reason):
-        version = importlib.metadata.version("sentence-transformers")
-        return (
-            f"modules.json names the module {unknown['package']}.{unknown['name']}, which sentence-transformers {version} "
-            "does not have: install the version that wrote it (config_sentence_transformers.json tells), or correct the name"
-        )
     if _LACKS_ARGUMENT.search(reason) and (place := _without_config(folder)) is not None:
         return f"modules.json names {place.name}, which has no config.json: download the checkpoint again"
     if "Could not find 'model.safetensors'" in reason and (place := _without_weights(folder)) is not None:
@@ -49,6 +41,22 @@ def diagnosis(folder: Path, error: Exception) -> str | None:
         return (
             f"{place or folder}/{_WEIGHTS[0]} holds {mismatch['key']} of shape {mismatch['found']}, but its config.json asks for "
             f"{mismatch['wanted']}: one of the two is of another checkpoint"
+        )
+    return None
+
+
+def _wrong_name(reason: str) -> str | None:
+    """A class that a file names and there is not, or that is none."""
+    if no_activation := _NO_ACTIVATION.search(reason):
+        return (
+            f"the config.json of a Dense module has activation_function {no_activation['name']!r}, expected a class of torch.nn, "
+            "as torch.nn.modules.activation.Tanh: correct it"
+        )
+    if unknown := _UNKNOWN.search(reason):
+        version = importlib.metadata.version("sentence-transformers")
+        return (
+            f"modules.json names the module {unknown['package']}.{unknown['name']}, which sentence-transformers {version} "
+            "does not have: install the version that wrote it (config_sentence_transformers.json tells), or correct the name"
         )
     return None
 
@@ -76,13 +84,6 @@ def _without_weights(folder: Path) -> Path | None:
 def _without_config(folder: Path) -> Path | None:
     places = (place for place, kind in _module_folders(folder) if kind != "Normalize")
     return next((place for place in places if not (place / "config.json").is_file()), None)
-
-
-def _pointer(folder: Path) -> Path | None:
-    """A file that loading reads, where Git has put a note in place of it; .bin is not read beside .safetensors."""
-    files = [path for pattern in _READ for path in sorted([*folder.glob(pattern), *folder.glob(f"*/{pattern}")])]
-    found = (path for path in files if is_git_lfs_pointer(path))
-    return next((path for path in found if path.suffix != ".bin" or not list(path.parent.glob("*.safetensors"))), None)
 
 
 def _holding(folder: Path, key: str, shape: str) -> Path | None:

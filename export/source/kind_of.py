@@ -6,6 +6,8 @@ from typing import Any
 
 from embedrt_export.source.hybrid_heads import has_heads
 
+from embedrt.artifact.folder import SETTINGS_FILE
+
 __all__ = ["kind_of"]
 
 _MODEL_TYPES = {
@@ -26,7 +28,7 @@ _STANFORD = "HF_ColBERT"
 
 def kind_of(folder: Path) -> str:
     """``dense``, ``sparse``, ``cross-encoder``, ``multi-vector``, or ``hybrid`` where a dense one has further heads."""
-    settings = _json(folder / "config_sentence_transformers.json", {})
+    settings = _json(folder / SETTINGS_FILE, {})
     if (named := settings.get("model_type")) in _MODEL_TYPES:
         return _with_heads(_MODEL_TYPES[named], folder)
     if named is None and any(key in settings for key in _PYLATE):

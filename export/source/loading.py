@@ -18,7 +18,8 @@ from embedrt_export.source.place import folder_of
 from embedrt_export.source.plain import load_plain
 from embedrt_export.source.pooling_modes import POOLING_MODES, require_modes
 from embedrt_export.source.routes import on_route, static_queries
-from embedrt_export.source.soundness import require_prompts, require_sound
+from embedrt_export.source.settings import asked_length, require_settings
+from embedrt_export.source.soundness import require_sound
 from embedrt_export.source.weights import require_weights, watched_loading
 from embedrt_export.static.folder import MODEL2VEC, is_model2vec, load_model2vec
 from optimum.exporters.tasks import TasksManager
@@ -90,7 +91,8 @@ def load_checkpoint(
         raise CheckpointError(f"{model} has neither {' nor '.join(_MARKS)}: pass the folder of a checkpoint")
     kind = kind or ("dense" if pooling is not None else kind_of(folder))
     try:
-        require_prompts(folder)
+        require_settings(folder)
+        asked_length(folder)
         library = _library_of(folder)
         with _quietly(), watched_loading() as reports:
             loaded = _load(folder, library, kind, pooling, served, trust_remote_code=trust_remote_code)
@@ -120,6 +122,7 @@ def load_checkpoint(
     checkpoint = Checkpoint(model=loaded, whole=whole, kind=kind, source=source, folder=folder)
     require_sound(checkpoint, max_seq_length=max_seq_length)
     _keep_within_positions(checkpoint)
+    _name_outputs(checkpoint)
     return checkpoint
 
 
@@ -127,6 +130,12 @@ def _keep_within_positions(checkpoint: Checkpoint) -> None:
     """Where no file names a length, sentence-transformers takes all of RoBERTa's positions, those that no token has too."""
     if checkpoint.cuts_alike and checkpoint.positions is not None:
         checkpoint.model.max_seq_length = checkpoint.max_seq_length
+
+
+def _name_outputs(checkpoint: Checkpoint) -> None:
+    """sentence-transformers asks for outputs by their names in each call, whatever ``return_dict`` of config.json says."""
+    if checkpoint.transformer is not None:
+        checkpoint.transformer.config.return_dict = True
 
 
 def _is_artifact(folder: Path) -> bool:

@@ -1,25 +1,26 @@
 """What a checkpoint's files say that cannot be, found before anything is traced; every message names the file and the key."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import torch
 from embedrt_export.checkpoint import Checkpoint
+from embedrt_export.packing.tokenizer_file import backend_of
+from embedrt_export.source.settings import (
+    asked_length,
+    require_last_layer,
+    require_one_length,
+    require_plain_calls,
+)
 from sentence_transformers.base.modules import Dense, Transformer
 from sentence_transformers.sentence_transformer.modules import CNN, LayerNorm, Pooling
 from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
+from transformers import PreTrainedTokenizerBase
 
-from embedrt.artifact.folder import prompts_of
+from embedrt.artifact.folder import LIMITS_FILE
 from embedrt.errors import CheckpointError
 
-__all__ = ["require_prompts", "require_sound", "tokens_without_vectors"]
+__all__ = ["require_sound", "tokens_without_vectors"]
 
-_LIMITS, _SETTINGS = "sentence_bert_config.json", "config_sentence_transformers.json"
-_ANY_LIMITS = "sentence_*_config.json"
-"""Before version 1 sentence-transformers named that file by the architecture: sentence_roberta_config.json."""
-_AS_EVER = {"padding": (True, "longest"), "truncation": (True, "longest_first"), "return_tensors": ("pt",)}
-"""What sentence-transformers asks of a tokenizer anyway."""
 _READS: dict[type, str] = {
     CNN: "in_embedding_dimension",
     Pooling: "embedding_dimension",
@@ -27,29 +28,6 @@ _READS: dict[type, str] = {
     LayerNorm: "dimension",
 }
 """The key of a module's config.json that says how wide the vectors are that it reads."""
-
-
-def require_prompts(folder: Path) -> None:
-    """Refuse prompts that are no text, and a default that is no prompt, before anything is loaded.
-
-    Raises:
-        CheckpointError: with the file, the key, and what was found.
-    """
-    path = folder / _SETTINGS
-    settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    prompts, default = settings.get("prompts", {}), settings.get("default_prompt_name")
-    if not isinstance(prompts, dict):
-        raise CheckpointError(
-            f"{_SETTINGS} has prompts {prompts!r:.40}, expected texts by name, as {{'query': 'query: '}}: correct or remove them"
-        )
-    for name, text in prompts.items():
-        if text is not None and not isinstance(text, str):
-            raise CheckpointError(f"{_SETTINGS} has the prompt {name!r}: {text!r}, expected a text: correct it")
-    if default is not None and default not in prompts_of(settings):
-        known = ", ".join(prompts) or "none"
-        raise CheckpointError(
-            f"{_SETTINGS} has default_prompt_name {default!r}, expected one of its prompts ({known}): correct or remove it"
-        )
 
 
 def require_sound(checkpoint: Checkpoint, *, max_seq_length: int | None = None) -> None:
@@ -60,21 +38,37 @@ def require_sound(checkpoint: Checkpoint, *, max_seq_length: int | None = None) 
     Raises:
         CheckpointError: with the file, the key, what was found, and what to do.
     """
+    if not hasattr(checkpoint.model[0], "tokenizer"):
+        begins = type(checkpoint.model[0]).__name__
+        raise CheckpointError(
+            f"modules.json begins with a {begins}, expected what reads texts, as a Transformer does: correct it"
+        )
     _require_own_auto_encoder(checkpoint)
+    _require_backend(checkpoint)
     _require_numbers(checkpoint)
     _require_pieces(checkpoint)
     first = checkpoint.model[0]
     if not isinstance(first, Transformer):
         return  # the module stage says what it takes
     _require_plain_texts(first)
+    if not (_reads_logits(checkpoint) or checkpoint.is_text_tower):
+        require_last_layer(first.modality_config["text"]["method_output_name"], first.module_output_name, LIMITS_FILE)
     _require_padding(checkpoint)
     if max_seq_length is None:
         _require_positions(checkpoint)
+        _require_room(checkpoint)
     if checkpoint.kind != "multi-vector":
-        _require_one_length(first)
-        _require_plain_calls(first)
+        require_one_length(vars(first), LIMITS_FILE)
+        require_plain_calls(getattr(first, "processing_kwargs", {}), LIMITS_FILE)
     if checkpoint.kind in ("dense", "hybrid"):
         _require_matching_widths(list(checkpoint.model))
+
+
+def _require_backend(checkpoint: Checkpoint) -> None:
+    """Of a tokenizer of transformers; those of words are cut by rules of their own, or are a cover around one."""
+    tokenizer = getattr(checkpoint.tokenizer, "tokenizer", checkpoint.tokenizer)
+    if isinstance(tokenizer, PreTrainedTokenizerBase):
+        backend_of(tokenizer, checkpoint.source.model)
 
 
 def _require_numbers(checkpoint: Checkpoint) -> None:
@@ -157,16 +151,10 @@ def _require_plain_texts(transformer: Any) -> None:
         )
 
 
-def _require_plain_calls(transformer: Any) -> None:
-    """Arguments of each call of the tokenizer, which no tokenizer.json holds."""
-    given = getattr(transformer, "processing_kwargs", {})
-    asked = {**given.get("common", {}), **given.get("text", {})}
-    unknown = {name: value for name, value in asked.items() if value not in _AS_EVER.get(name, ())}
-    if unknown:
-        raise CheckpointError(
-            f"{_LIMITS} has processing_kwargs {unknown!r:.200}, which the exporter does not know: remove them; "
-            "a length belongs in max_seq_length"
-        )
+def _reads_logits(checkpoint: Checkpoint) -> bool:
+    return checkpoint.kind == "cross-encoder" or (
+        checkpoint.kind == "sparse" and checkpoint.model[0].transformer_task == "fill-mask"
+    )
 
 
 def _require_padding(checkpoint: Checkpoint) -> None:
@@ -181,7 +169,7 @@ def _require_padding(checkpoint: Checkpoint) -> None:
 
 
 def _require_positions(checkpoint: Checkpoint) -> None:
-    positions, (file, asked) = checkpoint.positions, _asked_length(checkpoint.folder)
+    positions, (file, asked) = checkpoint.positions, asked_length(checkpoint.folder)
     if positions is not None and asked is not None and asked > positions:
         option = f", or pass --max-seq-length {positions}" if checkpoint.cuts_alike else ""
         raise CheckpointError(
@@ -190,21 +178,18 @@ def _require_positions(checkpoint: Checkpoint) -> None:
         )
 
 
-def _require_one_length(transformer: Any) -> None:
-    """sentence-transformers cuts queries and documents there; only multi-vector models are served with lengths by role."""
-    for key in ("query_length", "document_length"):
-        if (length := getattr(transformer, key, None)) is not None:
-            raise CheckpointError(
-                f"{_LIMITS} has {key} {length}, a length for one role; the exporter cuts all texts alike: remove the key, and "
-                "set max_seq_length, once for queries and once for documents where they differ"
-            )
-
-
-def _asked_length(folder: Path) -> tuple[str, int | None]:
-    """The length that the checkpoint itself asks for, wherever its Transformer module lies, and the file that has it."""
-    path = next((path for place in ("", "0_*/") for path in sorted(folder.glob(place + _ANY_LIMITS))), None)
-    found = None if path is None else json.loads(path.read_text(encoding="utf-8")).get("max_seq_length")
-    return _LIMITS if path is None else path.name, found if isinstance(found, int) else None
+def _require_room(checkpoint: Checkpoint) -> None:
+    """Where texts are cut, something of them must be left beside special tokens, and of a pair so much that memory is enough."""
+    limit = checkpoint.max_seq_length
+    if limit is None or not checkpoint.cuts_alike:
+        return
+    least, what = checkpoint.least_length
+    if limit < least:
+        file, _ = asked_length(checkpoint.folder)
+        raise CheckpointError(
+            f"{checkpoint.source.model} cuts at {limit} tokens, expected at least {least} for {what}: correct max_seq_length in "
+            f"{file} (where it has none, model_max_length in tokenizer_config.json), or pass --max-seq-length"
+        )
 
 
 def _require_matching_widths(modules: list[Any]) -> None:

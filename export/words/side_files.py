@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from embedrt_export.checkpoint import Checkpoint
-from embedrt_export.packing.tokenizer_file import write_tokenizer
+from embedrt_export.packing.tokenizer_file import backend_of, write_tokenizer
 from sentence_transformers.sentence_transformer.modules import BoW
 from sentence_transformers.sentence_transformer.modules.tokenizer import (
     PhraseTokenizer,
@@ -95,11 +95,5 @@ def _rules(tokenizer: Any) -> WordRules:
 
 
 def _write_pieces(checkpoint: Checkpoint, tokenizer: Any, folder: Path) -> None:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise CheckpointError(
-            f"{checkpoint.source.model} has a {type(tokenizer).__name__}, which runs in Python only: "
-            "a checkpoint with a tokenizer.json is needed"
-        )
-    limit = max_seq_length(checkpoint)
+    backend, limit = backend_of(tokenizer, checkpoint.source.model), max_seq_length(checkpoint)
     write_tokenizer(Tokenizer.from_str(backend.to_str()), folder, max_seq_length=limit, truncation_side="right")

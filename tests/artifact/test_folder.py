@@ -11,8 +11,7 @@ import onnx
 import pytest
 
 from embedrt import SentenceEncoder
-from embedrt.artifact.folder import check_files, locate, serving_from_hub_files, sha256_of
-from embedrt.artifact.manifest import Serving
+from embedrt.artifact.folder import check_files, locate, sha256_of
 from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError, ManifestError
 
 Write = Callable[..., Path]
@@ -218,65 +217,6 @@ def test_sha256_of_a_file_longer_than_one_piece(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256_of(tmp_path / "million") == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
     assert sha256_of(tmp_path / "pieces") == hashlib.sha256(b"ab" * (1 << 20)).hexdigest()
-
-
-EMPTY = {"query": "", "document": ""}
-"""What sentence-transformers gives every model."""
-HUB_FILES: dict[str, tuple[dict[str, Any], Serving]] = {
-    "nothing": ({}, Serving(dimension=8, prompts=EMPTY)),
-    "all": (
-        {
-            "config.json": {"pad_token_id": 5},
-            "tokenizer_config.json": {"model_max_length": 512, "padding_side": "left"},
-            "sentence_bert_config.json": {"max_seq_length": 256},
-            "config_sentence_transformers.json": {
-                "prompts": {"query": "q: "},
-                "default_prompt_name": "query",
-                "similarity_fn_name": "dot",
-            },
-        },
-        Serving(
-            dimension=8,
-            max_seq_length=256,
-            pad_token_id=5,
-            padding_side="left",
-            prompts={"query": "q: ", "document": ""},
-            default_prompt_name="query",
-            similarity="dot",
-        ),
-    ),
-    "no limit": ({"tokenizer_config.json": {"model_max_length": 1e30}}, Serving(dimension=8, prompts=EMPTY)),
-    "limit of the tokenizer": (
-        {"tokenizer_config.json": {"model_max_length": 512}},
-        Serving(dimension=8, max_seq_length=512, prompts=EMPTY),
-    ),
-    "prompts without words": (
-        {"config_sentence_transformers.json": {"prompts": {"document": None, "passage": "p: "}}},
-        Serving(dimension=8, prompts={**EMPTY, "passage": "p: "}),
-    ),
-    "nulls": (
-        {
-            "config.json": {"pad_token_id": None},
-            "sentence_bert_config.json": {"max_seq_length": None},
-            "config_sentence_transformers.json": {"prompts": None, "similarity_fn_name": None},
-        },
-        Serving(dimension=8, prompts=EMPTY),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", HUB_FILES)
-def test_what_the_files_of_other_makers_tell(tmp_path: Path, name: str) -> None:
-    files, expected = HUB_FILES[name]
-    for file, content in files.items():
-        (tmp_path / file).write_text(json.dumps(content), encoding="utf-8")
-    assert serving_from_hub_files(tmp_path, dimension=8) == expected
-
-
-def test_a_broken_file_of_other_makers_is_named(tmp_path: Path) -> None:
-    (tmp_path / "tokenizer_config.json").write_text("{", encoding="utf-8")
-    with pytest.raises(ManifestError, match=r"tokenizer_config\.json is not JSON"):
-        serving_from_hub_files(tmp_path, dimension=8)
 
 
 def test_queries_of_other_makers_have_no_default_prompt(

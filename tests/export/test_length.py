@@ -23,6 +23,10 @@ Build = Callable[..., Path]
 TEXTS = ["how do i reset my password ? " * 8, "the cat", "忘记密码怎么办" * 7]
 
 
+def edit(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+
+
 @pytest.mark.parametrize("limit", [8, 24, 40, 64])
 def test_shorter_and_longer(build_checkpoint: Build, tmp_path: Path, limit: int) -> None:
     checkpoint = build_checkpoint("mean", [Normalize()])  # which says 24
@@ -63,6 +67,41 @@ def test_lengths_that_cannot_be_had(build_checkpoint: Build, tmp_path: Path, lim
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("key", ["max_seq_length", "model_max_length"])
+@pytest.mark.parametrize("limit", [3, 31])
+def test_a_checkpoint_that_leaves_a_pair_no_room(tmp_path: Path, key: str, limit: int) -> None:
+    """At 6 tokens transformers would keep gigabytes of what is cut off."""
+    checkpoint = save_cross_encoder("MS-MARCO ELECTRA", tmp_path / "checkpoint")
+    edit(
+        checkpoint / "sentence_bert_config.json" if key == "max_seq_length" else checkpoint / "tokenizer_config.json",
+        **{key: limit},
+    )
+    message = rf"^checkpoint cuts at {limit} tokens, expected at least 32 for a pair: correct max_seq_length in sentence_b.* pass"
+    with pytest.raises(CheckpointError, match=message):
+        export(str(checkpoint), tmp_path / "out", quiet=True)
+    made = export(str(checkpoint), tmp_path / "out", changes=Changes(max_seq_length=40), quiet=True)
+    assert made.serving.max_seq_length == 40
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_a_checkpoint_that_leaves_a_text_no_room(build_checkpoint: Build, tmp_path: Path, limit: int) -> None:
+    checkpoint = build_checkpoint()
+    edit(checkpoint / "sentence_bert_config.json", max_seq_length=limit)
+    if limit == 3:
+        assert export(str(checkpoint), tmp_path / "out", quiet=True).serving.max_seq_length == 3
+        return
+    with pytest.raises(CheckpointError, match=rf"cuts at {limit} tokens, expected at least 3 for a text: correct"):
+        export(str(checkpoint), tmp_path / "out", quiet=True)
+
+
+def test_a_length_that_is_no_number(build_checkpoint: Build, tmp_path: Path) -> None:
+    checkpoint = build_checkpoint()
+    edit(checkpoint / "sentence_bert_config.json", max_seq_length="24")
+    message = r"^sentence_bert_config\.json has max_seq_length '24', expected a number of tokens: correct or remove it$"
+    with pytest.raises(CheckpointError, match=message):
+        export(str(checkpoint), tmp_path / "out", quiet=True)
+
+
 def test_models_of_several_lengths_or_none(tmp_path: Path) -> None:
     several = save_colbert("bert", tmp_path / "colbert"), save_inference_free(tmp_path / "splade")
     for checkpoint, kind in zip(several, ("multi-vector", "sparse"), strict=True):
@@ -83,8 +122,7 @@ def test_the_command(build_checkpoint: Build, tmp_path: Path, run: Callable[...,
 def test_lengths_by_role(build_checkpoint: Build, tmp_path: Path, key: str) -> None:
     """sentence-transformers cuts the texts of a role there; an artifact would not."""
     checkpoint = build_checkpoint()
-    path = checkpoint / "sentence_bert_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {key: 9}), encoding="utf-8")
+    edit(checkpoint / "sentence_bert_config.json", **{key: 9})
     original = SentenceTransformer(str(checkpoint), device="cpu")
     encode = original.encode_query if key == "query_length" else original.encode_document
     assert np.abs(encode(TEXTS[0]) - original.encode(TEXTS[0])).max() > 1e-3
@@ -115,9 +153,7 @@ def test_no_file_names_a_length_of_roberta(tmp_path: Path) -> None:
     """Of its 64 positions the first is for padding; sentence-transformers takes 64, and fails at long texts."""
     checkpoint = save_checkpoint("xlm-roberta", tmp_path / "checkpoint")
     (checkpoint / "sentence_bert_config.json").write_text("{}", encoding="utf-8")
-    settings = checkpoint / "tokenizer_config.json"
-    content = json.loads(settings.read_text(encoding="utf-8")) | {"model_max_length": 10**30}
-    settings.write_text(json.dumps(content), encoding="utf-8")
+    edit(checkpoint / "tokenizer_config.json", model_max_length=10**30)
     made = export(str(checkpoint), tmp_path / "out", quiet=True)
     assert made.serving.max_seq_length == 63
     original = SentenceTransformer(str(checkpoint), device="cpu")

@@ -13,9 +13,8 @@ from embedrt_export.source.loading import load_checkpoint
 from embedrt_export.source.weights import LoadingReport, require_weights
 from safetensors.numpy import load_file, save_file
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Dense, Transformer
-from sentence_transformers.sentence_transformer.modules import Pooling
-from transformers import AutoTokenizer, ViTConfig, ViTImageProcessor, ViTModel
+from sentence_transformers.base.modules import Dense
+from transformers import AutoTokenizer
 
 from embedrt import SentenceEncoder
 from embedrt.errors import CheckpointError, GraphError
@@ -91,6 +90,14 @@ def pointer(name: str) -> Damage:
 
 
 FORWARD = {"method": "forward", "method_output_name": "last_hidden_state"}
+
+
+def add_bread(folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["bread"])  # a word of the texts that graphs are compared over
+    tokenizer.save_pretrained(folder)
+
+
 CASES: dict[str, tuple[Damage, str]] = {
     "module of another package": (
         module_type("my_models.modules.Attentive"),
@@ -112,6 +119,10 @@ CASES: dict[str, tuple[Damage, str]] = {
     "no weights of a module": (
         remove("2_Dense/model.safetensors"),
         r"2_Dense has neither model\.safetensors nor pytorch_model\.bin, which its module needs",
+    ),
+    "a token without vector in a text": (
+        add_bread,
+        r"itself cannot encode with this checkpoint, a BertModel \(IndexError: .*\): 1 tokens .*, from id 35 on, have no vector",
     ),
     "some weights are missing": (weights(drop), r"weights lack .*layer\.1\.attention.* and \d+ more.*Download"),
     "weights of another shape": (weights(widen), r"embeddings\.word_embeddings\.weight.*\[99, 32\]"),
@@ -285,16 +296,3 @@ def test_layers_of_another_tower_are_no_further_layers() -> None:
             CheckpointError, match=r"hold .*block\.2\.q\.weight, a layer more than its config\.json counts"
         ):
             require_weights([LoadingReport("T5EncoderModel", (), (*decoder, further), (), known)])
-
-
-def test_a_model_of_images_is_named_as_such(tmp_path: Path) -> None:
-    config = ViTConfig(
-        hidden_size=WIDTH, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64, image_size=16, patch_size=8
-    )
-    ViTModel(config).save_pretrained(tmp_path / "vit")
-    ViTImageProcessor().save_pretrained(tmp_path / "vit")
-    modules = [Transformer(str(tmp_path / "vit")), Pooling(WIDTH)]
-    SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "checkpoint"))
-    with pytest.raises(CheckpointError, match="the checkpoint reads image, not text: the exporter takes text encoders"):
-        embedrt_export.export(str(tmp_path / "checkpoint"), tmp_path / "out", quiet=True)
-    assert not (tmp_path / "out").exists()

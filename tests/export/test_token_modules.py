@@ -1,5 +1,6 @@
 """Modules before pooling, and residual Dense layers: as sentence-transformers computes them for a text alone."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import CNN, Dropout, Pooling, WeightedLayerPooling
 
 from embedrt import SentenceEncoder
@@ -42,6 +43,7 @@ def dense_on_tokens(width: int, **more: Any) -> Dense:
 CHAINS: dict[str, tuple[Callable[[], list[Any]], int]] = {
     "dense": (lambda: [dense_on_tokens(20)], 20),
     "dense with residual": (lambda: [dense_on_tokens(WIDTH, use_residual=True)], WIDTH),
+    "normalize": (lambda: [Normalize(module_input_name=TOKENS, module_output_name=TOKENS)], WIDTH),
     "cnn": (lambda: [CNN(WIDTH, out_channels=8, kernel_sizes=[1, 3, 5])], 24),
     "cnn and dense": (lambda: [CNN(WIDTH, out_channels=WIDTH, kernel_sizes=[3]), dense_on_tokens(12)], 12),
 }
@@ -91,7 +93,7 @@ def test_a_dense_layer_behind_pooling_keeps_its_residual(save: Save, tmp_path: P
         (lambda: CNN(WIDTH, kernel_sizes=[3], stride_sizes=[2]), r"stride_sizes \[2\]"),
         (
             lambda: Dense(WIDTH, WIDTH, module_input_name=TOKENS, module_output_name="other"),
-            "modules.json lists a Dense before pooling; the exporter takes WeightedLayerPooling, CNN and Dense",
+            "modules.json lists a Dense before pooling; the exporter takes WeightedLayerPooling, CNN and Dense.* writes 'other'",
         ),
     ],
 )
@@ -100,3 +102,15 @@ def test_what_cannot_be_put_into_the_graph(save: Save, tmp_path: Path, module: C
     with pytest.raises(CheckpointError, match=message):
         embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_activation_that_is_no_class(save: Save, tmp_path: Path) -> None:
+    checkpoint = save(list, WIDTH, [Dense(WIDTH, 16)])
+    path = checkpoint / "2_Dense/config.json"
+    settings = json.loads(path.read_text(encoding="utf-8")) | {"activation_function": "torch.tanh"}
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    message = (
+        r"^the config\.json of a Dense module has activation_function 'torch\.tanh', expected a class of torch\.nn"
+    )
+    with pytest.raises(CheckpointError, match=message):
+        embedrt_export.export(str(checkpoint), tmp_path / "out", quiet=True)

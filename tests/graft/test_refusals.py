@@ -165,6 +165,21 @@ ROWS: dict[str, tuple[Callable[[Path], Any], str]] = {
         _set("sentence_bert_config.json", document_length=9),
         r"sentence_bert_config\.json has document_length 9, a length for one role; .*set max_seq_length",
     ),
+    "layer": (
+        _set(
+            "sentence_bert_config.json",
+            modality_config={"text": {"method": "forward", "method_output_name": "pooler_output"}},
+        ),
+        r"sentence_bert_config\.json has modality_config\.text\.method_output_name 'pooler_output', expected 'last_hidden_state'",
+    ),
+    "calls": (
+        _set("sentence_bert_config.json", processing_kwargs={"text": {"max_length": 8}}),
+        r"sentence_bert_config\.json has processing_kwargs \{'max_length': 8\}, which no artifact has: remove them",
+    ),
+    "prompts": (
+        _set("config_sentence_transformers.json", prompts={"query": 5}),
+        r"config_sentence_transformers\.json has the prompt 'query': 5, expected a text: correct it",
+    ),
     "chat": (
         _set("sentence_bert_config.json", modality_config={"message": {"method": "forward"}}),
         r"sentence_bert_config\.json has modality_config .*message.*, expected plain texts through forward",

@@ -151,6 +151,19 @@ def test_prompts_and_similarity(folder: Path, edit_json: Edit, config: dict[str,
     assert found.similarity == model.similarity_fn_name
 
 
+def test_a_length_that_is_no_number(folder: Path, edit_json: Edit) -> None:
+    edit_json(folder / "sentence_bert_config.json", max_seq_length="24")
+    with pytest.raises(
+        CheckpointError, match=r"has max_seq_length '24', expected a number of tokens: correct or remove"
+    ):
+        tokenizer_settings(folder)
+
+
+def test_arguments_that_every_call_has(folder: Path, edit_json: Edit) -> None:
+    edit_json(folder / "sentence_bert_config.json", processing_kwargs={"text": {"padding": True, "truncation": True}})
+    assert tokenizer_settings(folder).max_seq_length == SentenceTransformer(str(folder), device="cpu").max_seq_length
+
+
 def test_artifact_is_what_its_manifest_says(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     manifest = graft(folder, out, quiet=True)

@@ -24,9 +24,13 @@ UNEXPLAINED = "the graph cannot be run on input_ids of shape (1, 3): running Gat
             f"{BEYOND}idx=8 must be within the inclusive range [-8,7]",
             UNEXPLAINED,
         ),
+        (
+            "bfc_arena.cc:360 Failed to allocate memory for requested buffer of size 1394553856",
+            "memory is not enough to run 1 texts of 3 tokens: have them cut shorter",
+        ),
         ("out of memory", "the graph cannot be run on input_ids of shape (1, 3): out of memory"),
     ],
-    ids=["a token", "a position, as well as a token", "no token", "something else"],
+    ids=["a token", "a position, as well as a token", "no token", "no memory", "something else"],
 )
 def test_one_sentence(error: str, expected: str) -> None:
     assert why_not_run(np.array([[2, 4, 9]]), error).startswith(expected)
