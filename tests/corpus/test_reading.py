@@ -110,7 +110,18 @@ def test_stdin_is_a_text_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         ("a.txt.gz", b"not packed", r"a\.txt\.gz cannot be read: Not a gzipped file"),
         ("a.txt", b"a\n\xff\n", r"a\.txt, line 2 is not UTF-8 text"),
-        ("a.jsonl", b'{"text": 5}\n', r"a\.jsonl, line 1 has no text under 'text'"),
+        (
+            "a.jsonl",
+            b'{"text": 5}\n',
+            r"a\.jsonl, line 1 has no text under 'text': it has a int there, name the right key with --text-field$",
+        ),
+        ("a.jsonl", b'["a"]\n', r"has no text under 'text': it holds a list, expected an object$"),
+        ("a.jsonl", b"{}\n", r"has no text under 'text': it has no key, name the right one with --text-field$"),
+        (
+            "a.jsonl",
+            b'{"id": 1, "body": "b"}\n',
+            r"under 'text': it has id, body, name the right one with --text-field$",
+        ),
         (
             "a.jsonl",
             b'{"text": "\\ud83d\\ude00"}\n{"text": "ok", "title": "cut \\ud83d"}\n',

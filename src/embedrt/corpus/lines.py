@@ -10,6 +10,7 @@ __all__ = ["Record", "as_json", "decoded", "is_whole", "not_utf8", "record_of"]
 
 Record = dict[str, Any]
 """A text under ``text_field``, and whatever else its line held."""
+_NAMED = 12  # keys, so that a sentence stays one
 
 
 def record_of(line: str, number: int, source: str, text_field: str) -> Record:
@@ -27,14 +28,22 @@ def record_of(line: str, number: int, source: str, text_field: str) -> Record:
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, thousands of brackets in each other
         raise InputError(f"{source}, line {number} cannot be read: {error}: mend or remove the line") from error
     if not isinstance(record, dict) or not isinstance(record.get(text_field), str):
-        raise InputError(
-            f"{source}, line {number} has no text under {text_field!r}: name the right key with --text-field"
-        )
+        raise InputError(f"{source}, line {number} has no text under {text_field!r}: {_instead(record, text_field)}")
     if not whole:
         raise InputError(
             f"{source}, line {number} holds half of a surrogate pair, which is no character: mend or remove the line"
         )
     return record
+
+
+def _instead(record: Any, text_field: str) -> str:
+    """What is there in place of a text, at the end of a sentence."""
+    if not isinstance(record, dict):
+        return f"it holds a {type(record).__name__}, expected an object"
+    if text_field in record:
+        return f"it has a {type(record[text_field]).__name__} there, name the right key with --text-field"
+    names = ", ".join(list(record)[:_NAMED]) or "no key"
+    return f"it has {names}{' …' if len(record) > _NAMED else ''}, name the right one with --text-field"
 
 
 def _refused(word: str) -> NoReturn:
