@@ -10,8 +10,10 @@ import pytest
 from pyarrow import parquet
 
 from embedrt import HybridEncoder, MultiVectorEncoder, SparseEncoder
+from embedrt.artifact.kinds import MultiVector
+from embedrt.artifact.manifest import Serving
 from embedrt.corpus import Corpus, EncodeOptions, map_corpus
-from embedrt.corpus.kinds import KINDS
+from embedrt.corpus.kinds import part_rows
 from embedrt.errors import InputError
 
 TEXTS = ["use the link.", "the cat sleeps on the roof", "", "hello", "忘记密码怎么办"]
@@ -58,10 +60,17 @@ def test_a_part_without_texts(job: Corpus, artifact: Path) -> None:
         assert table.schema.field("embedding").type.value_type.list_size == encoder.get_embedding_dimension()
 
 
-def test_parts_are_smaller(job: Corpus, artifact: Path) -> None:
-    """A document of 200 tokens and 128 components is 100 KB."""
-    rows = KINDS["multi-vector"].part_rows
-    assert rows * 20 == KINDS["dense"].part_rows
+@pytest.mark.parametrize(("width", "rows"), [(128, 1000), (1024, 125), (8, 16_000), (4, 20_000), (1_000_000, 1)])
+def test_parts_are_smaller(width: int, rows: int) -> None:
+    """A text of 200 tokens and 128 components is 100 KB, a thousand of them 100 MB."""
+    serving = Serving(dimension=width, multi_vector=MultiVector(dimension=width))
+    assert part_rows(["multi-vector"], serving) == part_rows(["sparse", "multi-vector"], serving) == rows
+    assert part_rows(["dense", "sparse"], serving) == 20_000
+
+
+def test_rows_of_a_part_where_nobody_says(job: Corpus, artifact: Path) -> None:
+    with MultiVectorEncoder(artifact) as encoder:
+        rows = 128_000 // encoder.get_embedding_dimension()
     job.inputs[0].write_text('{"text": "hello"}\n' * (rows + 1))
     assert map_corpus(replace(job, part_rows=None), EncodeOptions(model=str(artifact))).parts == 2
 

@@ -33,7 +33,7 @@ def map_files(
         typer.Option("--format", help="Of the parts; .npy (dense) and .npz (sparse) hold the vectors alone."),
     ] = "parquet",
     part_rows: Annotated[
-        int | None, typer.Option(min=1, help="Rows of a part; without it 20000, with a vector a token 1000.")
+        int | None, typer.Option(min=1, help="Rows of a part; without it 20000, or fewer with a vector a token.")
     ] = None,
     text_field: TextField = "text",
     keep: Annotated[

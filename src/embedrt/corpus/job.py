@@ -10,7 +10,7 @@ from typing import Any
 
 from embedrt.arguments import require_positive
 from embedrt.artifact.folder import hashes_beside_graph, locate, serving_from_hub_files, sha256_of
-from embedrt.corpus.kinds import EncodeOptions, described, kinds_of, require_own_options
+from embedrt.corpus.kinds import EncodeOptions, kinds_of, part_rows, require_own_options
 from embedrt.corpus.lock import alone_in
 from embedrt.corpus.parts import Form, is_half_written, is_part, part_path
 from embedrt.corpus.sources import Piece, Reading, Source, find_sources, pieces
@@ -37,7 +37,7 @@ class Corpus:
     """A folder; for each part of a file one file ``NAME-00000.parquet`` in it."""
     form: Form = "parquet"
     part_rows: int | None = None
-    """None: as many as there are for vectors of the kind: 20 000, with a vector a token 1000."""
+    """None: 20 000, or fewer with a vector a token: 1000 where it has 128 components."""
     """Rows of a part. Some four parts a device are in memory at a time."""
     text_field: str = "text"
     keep: tuple[str, ...] | None = None
@@ -207,7 +207,7 @@ def _decided(corpus: Corpus, options: EncodeOptions) -> tuple[EncodeOptions, dic
         **encoding,
         "variant": found.variant,
         "form": corpus.form,
-        "part_rows": corpus.part_rows or described(kinds).part_rows,
+        "part_rows": corpus.part_rows or part_rows(kinds, serving),
         "text_field": corpus.text_field,
         "keep": None if corpus.keep is None else list(corpus.keep),
         "graph": found.graph_sha256 or sha256_of(found.graph),

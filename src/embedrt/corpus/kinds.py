@@ -27,6 +27,7 @@ __all__ = [
     "described",
     "encoded",
     "kinds_of",
+    "part_rows",
     "require_file",
     "require_own_options",
 ]
@@ -35,6 +36,8 @@ Kind = Literal["dense", "sparse", "multi-vector"]
 Role = Literal["query", "document"]
 Columns = dict[str, Vectors]
 """By the name that each has in a file."""
+_ROWS, _ROWS_OF_TOKENS = 20_000, 128_000
+"""Of a part; and with a vector a token, times its width: 1000 at ColBERT's 128, 125 at BGE-M3's 1024."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +69,6 @@ class EncodedAs:
     """A class of :mod:`embedrt`."""
     forms: tuple[Form, ...]
     """Of files that can hold such vectors."""
-    part_rows: int
-    """Rows of a part where nobody says: some ten or hundred megabytes."""
     options: tuple[str, ...] = ()
     """Those of :class:`EncodeOptions` that others do not have."""
     role: Role | None = None
@@ -84,19 +85,16 @@ KINDS: Mapping[Kind, EncodedAs] = {
     "dense": EncodedAs(
         encoder=SentenceEncoder,
         forms=("npy", "jsonl", "parquet"),
-        part_rows=20_000,
         options=("role", "precision", "normalize_embeddings", "truncate_dim"),
     ),
     "sparse": EncodedAs(
         encoder=SparseEncoder,
         forms=("npz", "jsonl", "parquet"),
-        part_rows=20_000,
         options=("role", "max_active_dims"),
     ),
     "multi-vector": EncodedAs(
         encoder=MultiVectorEncoder,
         forms=("jsonl", "parquet"),
-        part_rows=1_000,
         options=("role",),
         role="document",
         held=_with_dimension,
@@ -108,9 +106,15 @@ def described(kinds: Sequence[Kind]) -> EncodedAs:
     """What there is to know of these ``kinds`` together."""
     if len(kinds) == 1:
         return KINDS[kinds[0]]
-    return EncodedAs(
-        encoder=HybridEncoder, forms=("jsonl", "parquet"), part_rows=min(KINDS[kind].part_rows for kind in kinds)
-    )
+    return EncodedAs(encoder=HybridEncoder, forms=("jsonl", "parquet"))
+
+
+def part_rows(kinds: Sequence[Kind], serving: Serving) -> int:
+    """Rows of a part where nobody says: some ten megabytes, or a hundred where texts have 200 tokens with a vector each."""
+    if "multi-vector" not in kinds:
+        return _ROWS
+    width = serving.dimension if serving.multi_vector is None else serving.multi_vector.dimension
+    return max(1, min(_ROWS, _ROWS_OF_TOKENS // width))
 
 
 def kinds_of(serving: Serving, asked: Sequence[Kind] | None, *, where: str) -> tuple[Kind, ...]:
