@@ -17,7 +17,7 @@ from pyarrow import dataset, parquet
 
 from embedrt import SentenceEncoder
 from embedrt.corpus import Corpus, EncodeOptions, map_corpus, stations
-from embedrt.corpus.writing import write_vectors
+from embedrt.corpus.writing import write_columns
 from embedrt.errors import InputError, JobError, ProviderError
 
 Texts = Callable[..., list[str]]
@@ -95,9 +95,9 @@ def test_it_goes_on_where_it_failed(job: Corpus, options: EncodeOptions, monkeyp
     def full_disk(path: Path, *rest: Any) -> None:
         if path.name.startswith("d.jsonl"):
             raise OSError(28, "No space left on device")
-        write_vectors(path, *rest)
+        write_columns(path, *rest)
 
-    monkeypatch.setattr(stations, "write_vectors", full_disk)
+    monkeypatch.setattr(stations, "write_columns", full_disk)
     with pytest.raises(
         JobError, match=r"d\.jsonl\.gz-00000\.parquet cannot be written: No space left on device: once it can"
     ):

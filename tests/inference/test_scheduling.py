@@ -177,10 +177,11 @@ def test_eight_threads_share_an_encoder(encoder: SentenceEncoder) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_closed_encoder_leaves_no_threads(tiny: Path) -> None:
-    def workers() -> int:
-        return sum(thread.name.startswith("embedrt") for thread in threading.enumerate())
+def workers() -> int:
+    return sum(thread.name.startswith("embedrt") for thread in threading.enumerate())
 
+
+def test_a_closed_encoder_leaves_no_threads(tiny: Path) -> None:
     before = workers()
     with SentenceEncoder(tiny, threads=6) as encoder:  # a number that no other test has
         encoder.encode([f"{'cat ' * count}{end}" for count in range(10) for end in "!?.,"], batch_size=1)
@@ -190,14 +191,14 @@ def test_a_closed_encoder_leaves_no_threads(tiny: Path) -> None:
 
 @pytest.mark.parametrize("threads", [1, 6])
 def test_closing_ends_a_call_that_is_at_work(tiny: Path, threads: int) -> None:
-    encoder = SentenceEncoder(tiny, threads=threads)
+    before, encoder = workers(), SentenceEncoder(tiny, threads=threads)
     texts = [f"{'cat ' * count}{end}" for count in range(10) for end in "!?.,"]
     vectors = encoder.encode_iter(texts * 500, batch_size=1)
     next(vectors)
     encoder.close()
     with pytest.raises(InputError, match="the model was closed while it was at work: close it when all calls have"):
         list(vectors)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("embedrt_") and threads == 6]
+    assert workers() == before
 
 
 def test_on_a_card_several_runs_are_in_flight_on_one_session(tiny: Path) -> None:
