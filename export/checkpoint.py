@@ -8,7 +8,7 @@ import torch
 from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import nn
 
-from embedrt.artifact.folder import UNLIMITED
+from embedrt.artifact.hub_files import UNLIMITED
 from embedrt.artifact.manifest import Serving, Source
 
 __all__ = ["Checkpoint", "reference_name"]

@@ -1,7 +1,7 @@
 """Who takes part in a run: engines are opened, have to give the right vectors, and leave with a reason if they fail."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -11,11 +11,28 @@ from embedrt_bench.engines.process import Engine, EngineError, EngineProcess
 from embedrt_bench.engines.right_vectors import require_right_vectors
 from tqdm import tqdm
 
-__all__ = ["Lineup"]
+__all__ = ["Lineup", "until_nobody_fails"]
 
 T = TypeVar("T")
 _FALLBACK = "embedrt fp32"
 """Compared with where the reference is not installed: its parity was verified when it was exported."""
+
+
+def until_nobody_fails(
+    scenario: Callable[[], T], taking_part: Collection[str], drop: Callable[[EngineError], None]
+) -> T:
+    """What ``scenario`` gives, which runs again after each engine that fails; ``drop`` takes it from those ``taking_part``.
+
+    Raises:
+        EngineError: of an engine that does not take part.
+    """
+    while True:
+        try:
+            return scenario()
+        except EngineError as failed:
+            if failed.name not in taking_part:
+                raise
+            drop(failed)
 
 
 class Lineup:
@@ -83,13 +100,7 @@ class Lineup:
 
     def measure(self, scenario: Callable[[], T]) -> T:
         """What ``scenario`` gives; when an engine fails, it leaves and the scenario runs again without it."""
-        while True:
-            try:
-                return scenario()
-            except EngineError as failed:
-                if failed.name not in self._running:
-                    raise
-                self.drop(failed)
+        return until_nobody_fails(scenario, self._running, self.drop)
 
     def drop(self, failed: EngineError) -> None:
         """Take an engine out, with its reason, which is also said on stderr."""

@@ -7,13 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
+from embedrt_bench.engines.catalogue import REFERENCE
+from embedrt_bench.engines.lineup import until_nobody_fails
 from embedrt_bench.engines.peers import OWN, python_of
 from embedrt_bench.engines.process import EngineError, EngineProcess
 from embedrt_bench.engines.right_vectors import require_right_vectors
 
-__all__ = ["FLASH", "REFERENCE", "GpuLineup", "engines_of", "why_no_flash_attention"]
+__all__ = ["FLASH", "GpuLineup", "engines_of", "why_no_flash_attention"]
 
-REFERENCE = "sentence-transformers float32"
 FLASH = "sentence-transformers float16, FlashAttention"
 _CLOSE = 0.99
 """Worst cosine to the reference that a 16-bit engine may show before its time counts."""
@@ -77,13 +78,7 @@ class GpuLineup:
 
     def measure(self, scenario: Callable[[], T]) -> T:
         """What ``scenario`` gives; when an engine fails, it leaves and the scenario runs again without it."""
-        while True:
-            try:
-                return scenario()
-            except EngineError as failed:
-                if failed.name not in self.settings:
-                    raise
-                self._drop(failed)
+        return until_nobody_fails(scenario, self.settings, self._drop)
 
     def _load(self, name: str, options: Settings) -> None:
         process = EngineProcess(name, name.partition(" ")[0], options, python=python_of(OWN), threads=self._threads)

@@ -11,7 +11,7 @@ from embedrt_export.graft.reading import read_json, read_object, required
 from embedrt_export.graft.weights import read_weights
 from embedrt_export.source.pooling_modes import OLD_FLAGS, POOLING_MODES, require_modes
 
-from embedrt.artifact.folder import SETTINGS_FILE
+from embedrt.artifact.hub_files import SETTINGS_FILE
 from embedrt.errors import CheckpointError
 
 __all__ = ["MODULES_FILE", "Modules", "plain_modules", "read_modules"]

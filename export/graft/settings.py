@@ -11,7 +11,7 @@ from typing import Any
 from embedrt_export.graft.reading import read_object
 from embedrt_export.source.settings import require_last_layer, require_one_length, require_plain_calls
 
-from embedrt.artifact.folder import SETTINGS_FILE, known_limit, prompts_of
+from embedrt.artifact.hub_files import SETTINGS_FILE, known_limit, prompts_of
 from embedrt.artifact.manifest import SIMILARITIES
 from embedrt.errors import CheckpointError
 

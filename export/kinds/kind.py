@@ -13,7 +13,7 @@ from embedrt_export.parity.comparison import Comparison
 from embedrt_export.source.diagnosis import first_line
 from embedrt_export.source.soundness import tokens_without_vectors
 
-from embedrt.artifact.folder import SETTINGS_FILE
+from embedrt.artifact.hub_files import SETTINGS_FILE
 from embedrt.artifact.manifest import Serving
 from embedrt.errors import CheckpointError, EmbedrtError
 

@@ -16,7 +16,7 @@ from embedrt_export.parity.texts import PARITY_TEXTS
 from embedrt_export.source.routes import static_queries
 from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder, SpladePooling
 
-from embedrt.artifact.folder import UNLIMITED
+from embedrt.artifact.hub_files import UNLIMITED
 from embedrt.artifact.kinds import Sparse
 from embedrt.artifact.manifest import Serving
 from embedrt.inference.session import SPARSE_EMBEDDING, GraphSession

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from embedrt.artifact.folder import LIMITS_FILE, SETTINGS_FILE
 from embedrt.artifact.graphfile import is_git_lfs_pointer
+from embedrt.artifact.hub_files import LIMITS_FILE, SETTINGS_FILE
 
 __all__ = ["damage"]
 

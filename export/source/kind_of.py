@@ -6,7 +6,7 @@ from typing import Any
 
 from embedrt_export.source.hybrid_heads import has_heads
 
-from embedrt.artifact.folder import SETTINGS_FILE
+from embedrt.artifact.hub_files import SETTINGS_FILE
 
 __all__ = ["kind_of"]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from embedrt.artifact.folder import LIMITS_FILE, SETTINGS_FILE, known_limit, prompts_of
+from embedrt.artifact.hub_files import LIMITS_FILE, SETTINGS_FILE, known_limit, prompts_of
 from embedrt.errors import CheckpointError
 
 __all__ = ["asked_length", "require_last_layer", "require_one_length", "require_plain_calls", "require_settings"]

@@ -16,7 +16,7 @@ from sentence_transformers.sentence_transformer.modules import CNN, LayerNorm, P
 from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
 from transformers import PreTrainedTokenizerBase
 
-from embedrt.artifact.folder import LIMITS_FILE
+from embedrt.artifact.hub_files import LIMITS_FILE
 from embedrt.errors import CheckpointError
 
 __all__ = ["require_sound", "tokens_without_vectors"]

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from embedrt.artifact.folder import Artifact, check_files, open_tokenizer, require_checked, serving_from_hub_files
+from embedrt.artifact.folder import Artifact, check_files, open_tokenizer, require_checked
+from embedrt.artifact.hub_files import serving_from_hub_files
 from embedrt.artifact.manifest import METADATA_KEY, Serving, serving_from_json
 from embedrt.errors import GraphError, InputError
 from embedrt.inference.session import POOLING_MASK, SENTENCE_EMBEDDING, GraphSession

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from embedrt.artifact.folder import serving_from_hub_files
+from embedrt.artifact.hub_files import serving_from_hub_files
 from embedrt.artifact.manifest import Serving
 from embedrt.errors import ManifestError
 

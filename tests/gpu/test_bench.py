@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import pytest
+from embedrt_bench.engines.catalogue import REFERENCE
 from embedrt_bench.engines.process import EngineError
 from embedrt_bench.gpu.cards import copy_bandwidth, matrix_rate, why_no_card
 from embedrt_bench.gpu.graph_on_card import Card, Feed
-from embedrt_bench.gpu.lineup import REFERENCE, GpuLineup
+from embedrt_bench.gpu.lineup import GpuLineup
 from embedrt_bench.gpu.run import GpuModel, GpuSettings, _pair_seconds, lines, measure
 from embedrt_bench.gpu.ways import WAYS, Vectors, lines_of_ways, measure_ways
 from embedrt_bench.models.minilm import with_lengths

@@ -5,44 +5,32 @@ gives ``sentence_embedding``, and a single .onnx file beside a tokenizer.json. E
 """
 
 import hashlib
-import json
 import mmap
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from embedrt.artifact.graphfile import external_locations, require_fetched
 from embedrt.artifact.hub import SIDE_FILES, download_file, is_hub_id
-from embedrt.artifact.manifest import MANIFEST_FILE, Manifest, Serving
-from embedrt.errors import ArtifactNotFoundError, EmbedrtError, InputError, IntegrityError, ManifestError
+from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
+from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError, ManifestError
 from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = [
-    "LIMITS_FILE",
-    "SETTINGS_FILE",
     "TOKENIZER_FILE",
-    "UNLIMITED",
     "WORDS_FILE",
     "Artifact",
     "check_files",
     "hashes_beside_graph",
-    "known_limit",
     "locate",
     "open_tokenizer",
-    "prompts_of",
     "require_checked",
-    "serving_from_hub_files",
     "tokenizer_in",
 ]
 
 TOKENIZER_FILE, WORDS_FILE = "tokenizer.json", "words.json"
-LIMITS_FILE, SETTINGS_FILE = "sentence_bert_config.json", "config_sentence_transformers.json"
-"""Where sentence-transformers keeps a length; prompts and similarity."""
 _GRAPH_CANDIDATES = ("onnx/model.onnx", "model.onnx")
-UNLIMITED = 10**9
-"""Above every maximum length: transformers writes 1e30 where a tokenizer knows none."""
 _WINDOW = 1 << 22
 """Bytes of a file that are hashed at once. Smaller ones wait for Python's lock too often, larger ones count as memory."""
 
@@ -242,71 +230,3 @@ def sha256_of(path: Path) -> str:
             with mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ, offset=begin) as window:
                 digest.update(window)
     return digest.hexdigest()
-
-
-def serving_from_hub_files(folder: Path, *, dimension: int) -> Serving:
-    """What a folder without a manifest tells of itself in the files that sentence-transformers and transformers write."""
-    tokenizer = _json(folder / "tokenizer_config.json")
-    sentence_transformers = _json(folder / SETTINGS_FILE)
-    limits = (
-        known_limit(_json(folder / LIMITS_FILE).get("max_seq_length"), f"{LIMITS_FILE} has max_seq_length"),
-        known_limit(tokenizer.get("model_max_length"), "tokenizer_config.json has model_max_length"),
-    )
-    known = [limit for limit in limits if limit is not None]
-    default = sentence_transformers.get("default_prompt_name")
-    return Serving(
-        dimension=dimension,
-        max_seq_length=known[0] if known else None,
-        pad_token_id=int(_json(folder / "config.json").get("pad_token_id") or 0),
-        padding_side=tokenizer.get("padding_side", "right"),
-        prompts=prompts_of(sentence_transformers.get("prompts") or {}, default),
-        default_prompt_name=default,
-        similarity=sentence_transformers.get("similarity_fn_name") or "cosine",
-    )
-
-
-def known_limit(told: object, said: str, *, refusal: type[EmbedrtError] = ManifestError) -> int | None:
-    """A length in tokens, as files say it; None where they say none, or one without end. ``said`` names file and key.
-
-    Raises:
-        EmbedrtError: of the class ``refusal``: it is no number.
-    """
-    if told is None:
-        return None
-    if not isinstance(told, int | float):
-        raise refusal(f"{said} {told!r:.40}, expected a number of tokens: correct or remove it")
-    return int(told) if told < UNLIMITED else None
-
-
-def prompts_of(told: object, default: object, *, refusal: type[EmbedrtError] = ManifestError) -> dict[str, str]:
-    """The ``prompts`` of config_sentence_transformers.json, checked with its ``default_prompt_name``.
-
-    Every model has those of queries and documents, if empty ones.
-
-    Raises:
-        EmbedrtError: of the class ``refusal``: they are no texts by name, or the default is none of their names.
-    """
-    if not isinstance(told, Mapping):
-        raise refusal(
-            f"{SETTINGS_FILE} has prompts {told!r:.40}, expected texts by name, as {{'query': 'query: '}}: correct or remove them"
-        )
-    for name, text in told.items():
-        if text is not None and not isinstance(text, str):
-            raise refusal(f"{SETTINGS_FILE} has the prompt {name!r}: {text!r:.40}, expected a text: correct it")
-    prompts = {"query": "", "document": "", **{name: text or "" for name, text in told.items()}}
-    if default is not None and default not in prompts:
-        own = f" and its prompts ({', '.join(told)})" if told else ""
-        raise refusal(
-            f"{SETTINGS_FILE} has default_prompt_name {default!r}, expected one of query, document{own}: correct or remove it"
-        )
-    return prompts
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ManifestError(f"{path} is not JSON: {error}") from error
-    return content if isinstance(content, dict) else {}

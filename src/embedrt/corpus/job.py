@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from embedrt.arguments import require_positive
-from embedrt.artifact.folder import hashes_beside_graph, locate, serving_from_hub_files, sha256_of
+from embedrt.artifact.folder import hashes_beside_graph, locate, sha256_of
+from embedrt.artifact.hub_files import serving_from_hub_files
 from embedrt.corpus.kinds import EncodeOptions, kinds_of, part_rows, require_own_options
 from embedrt.corpus.lock import alone_in
 from embedrt.corpus.parts import Form, is_half_written, is_part, part_path
