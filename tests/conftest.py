@@ -4,6 +4,8 @@ The graph is a word embedding, a tanh layer, mean pooling as a matrix product an
 width 8. Its weights come from a seed, so ``reference`` computes the vectors without reading the graph.
 """
 
+import functools
+import gc
 import hashlib
 import io
 import json
@@ -47,11 +49,27 @@ WORDS = [
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS, *"忘记密码怎么办你好世界猫", "##s", "##ing", "##ed"]
 
 
+def pytest_collection_finish() -> None:
+    """What all test files have imported is no garbage: to look through it again and again took an eighth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+
+
 @pytest.fixture(autouse=True)
 def _same_random_weights() -> None:
     """Every test starts from one seed of PyTorch, where a test has imported it: a failure can be repeated."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _operators_are_read_once() -> None:
+    """torch.onnx parses its operator library anew at every export: half a second of 3.5, of a small model."""
+    registration = sys.modules.get("torch.onnx._internal.exporter._registration")
+    library = getattr(registration, "onnxscript_apis", None)
+    if library is not None and not hasattr(library.get_torchlib_ops, "cache_info"):
+        library.get_torchlib_ops = functools.cache(library.get_torchlib_ops)
 
 
 def _write_tokenizer(folder: Path, *, template: str = "[CLS] $A [SEP]", max_length: int | None = MAX_LENGTH) -> Path:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -46,6 +47,8 @@ def test_a_run_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     for name, value in {"_FIRST_RATE": 64.0, "_HIGHEST_RATE": 64.0, "FEWEST": 3}.items():
         monkeypatch.setattr(f"embedrt_bench.scenarios.server.{name}", value)
     monkeypatch.setattr("embedrt_bench.scenarios.single_stream.FEWEST", 3)
+    monkeypatch.setattr("embedrt_bench.scenarios.turns.sleep", lambda _seconds: None)
+    monkeypatch.setattr("embedrt_bench.gpu.run.measure_ways", partial(measure_ways, seconds=0.01))
     checkpoint = _checkpoint(tmp_path)
     embedrt_export.export(str(checkpoint), tmp_path / "out", precisions=["fp16"], quiet=True)
     texts = composed_sentences(40)
