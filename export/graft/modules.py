@@ -11,13 +11,11 @@ from embedrt_export.graft.reading import read_json, read_object, required
 from embedrt_export.graft.weights import read_weights
 from embedrt_export.source.pooling_modes import OLD_FLAGS, POOLING_MODES, require_modes
 
-from embedrt.artifact.hub_files import SETTINGS_FILE
+from embedrt.artifact.hub_files import CONFIG_FILE, MODULES_FILE, SETTINGS_FILE
 from embedrt.errors import CheckpointError
 
-__all__ = ["MODULES_FILE", "Modules", "plain_modules", "read_modules"]
+__all__ = ["Modules", "plain_modules", "read_modules"]
 
-MODULES_FILE = "modules.json"
-_CONFIG = "config.json"
 _WIDTHS = ("hidden_size", "dim", "d_model")  # architectures' names for that of token vectors
 _LIBRARY = "sentence_transformers"
 _TAKEN = (
@@ -45,7 +43,7 @@ class _Entry:
 
     @property
     def config_path(self) -> Path:
-        return self.folder / _CONFIG
+        return self.folder / CONFIG_FILE
 
 
 def plain_modules(folder: Path, *, pooling: Sequence[str] | None, normalize: bool) -> Modules:
@@ -57,12 +55,12 @@ def plain_modules(folder: Path, *, pooling: Sequence[str] | None, normalize: boo
     if pooling is None:
         return Modules(transformer=folder, chain=None)
     require_modes(pooling)
-    config = read_object(folder / _CONFIG)
+    config = read_object(folder / CONFIG_FILE)
     width_key = next((key for key in _WIDTHS if isinstance(config.get(key), int)), None)
     chain = Chain(
         pooling=tuple(pooling),
         pooled_width=None if width_key is None else config[width_key],
-        pooled_said_by=f"{folder / _CONFIG} {width_key}",
+        pooled_said_by=f"{folder / CONFIG_FILE} {width_key}",
         finish=(Normalize(),) if normalize else (),
     )
     return Modules(transformer=folder, chain=chain)

@@ -11,7 +11,7 @@ from typing import Any
 from embedrt_export.graft.reading import read_object
 from embedrt_export.source.settings import require_last_layer, require_one_length, require_plain_calls
 
-from embedrt.artifact.hub_files import SETTINGS_FILE, known_limit, prompts_of
+from embedrt.artifact.hub_files import CONFIG_FILE, SETTINGS_FILE, TOKENIZER_CONFIG_FILE, known_limit, prompts_of
 from embedrt.artifact.manifest import SIMILARITIES
 from embedrt.errors import CheckpointError
 
@@ -84,11 +84,11 @@ def tokenizer_settings(folder: Path) -> TokenizerSettings:
     path, module = _transformer_config(folder)
     _require_plain_texts(module, path)
     given = module.get("processor_kwargs") or module.get("tokenizer_args") or {}
-    written = read_object(folder / "tokenizer_config.json")
+    written = read_object(folder / TOKENIZER_CONFIG_FILE)
     tokenizer = {**written, **given}
-    config = read_object(folder / "config.json")
+    config = read_object(folder / CONFIG_FILE)
     length, said_by = _length(
-        module, path, tokenizer, written_in=folder / "tokenizer_config.json", given=given, config=config
+        module, path, tokenizer, written_in=folder / TOKENIZER_CONFIG_FILE, given=given, config=config
     )
     positions = _positions(config)
     if length is not None and positions is not None and length > positions:

@@ -10,11 +10,12 @@ from embedrt_export.packing.tokenizer_file import write_tokenizer
 from tokenizers import Tokenizer
 
 from embedrt.artifact.folder import TOKENIZER_FILE
+from embedrt.artifact.hub_files import CONFIG_FILE, SPECIAL_TOKENS_FILE, TOKENIZER_CONFIG_FILE
 from embedrt.errors import CheckpointError
 
 __all__ = ["pad_token_id", "read_tokenizer", "write_side_files"]
 
-_COPIED = ("config.json", "tokenizer_config.json", "special_tokens_map.json")
+_COPIED = (CONFIG_FILE, TOKENIZER_CONFIG_FILE, SPECIAL_TOKENS_FILE)
 _BERT_NAMES = {
     "do_lower_case": "lowercase",
     "strip_accents": "strip_accents",

@@ -9,7 +9,7 @@ from pathlib import Path
 from embedrt_export.graft.candidates import Candidate, choose_graph
 from embedrt_export.graft.chain import Chain
 from embedrt_export.graft.inputs import require_inputs, require_one_token_type
-from embedrt_export.graft.modules import MODULES_FILE, Modules, plain_modules, read_modules
+from embedrt_export.graft.modules import Modules, plain_modules, read_modules
 from embedrt_export.graft.outputs import sentence_output, token_output
 from embedrt_export.graft.settings import ModelSettings, TokenizerSettings, model_settings, tokenizer_settings
 from embedrt_export.graft.side_files import pad_token_id, read_tokenizer
@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 
 from embedrt.artifact.derivation import Derivation
 from embedrt.artifact.hub import is_hub_id
+from embedrt.artifact.hub_files import MODULES_FILE
 from embedrt.errors import CheckpointError, InputError
 from embedrt.inference.session import SENTENCE_EMBEDDING
 from embedrt.prompts import merged_prompts

@@ -8,6 +8,7 @@ from embedrt_export.packing.tokenizer_file import backend_of, truncation_of, wit
 from tokenizers import Tokenizer
 
 from embedrt.artifact.folder import TOKENIZER_FILE
+from embedrt.artifact.hub_files import CONFIG_FILE, SPECIAL_TOKENS_FILE, TOKENIZER_CONFIG_FILE
 
 __all__ = ["write_side_files"]
 
@@ -26,7 +27,7 @@ def write_side_files(checkpoint: Checkpoint, folder: Path) -> None:
     present = set(folder.glob("*"))
     checkpoint.tokenizer.save_pretrained(folder)
     for extra in set(folder.glob("*")) - present:
-        if extra.name not in (TOKENIZER_FILE, "tokenizer_config.json", "special_tokens_map.json"):
+        if extra.name not in (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, SPECIAL_TOKENS_FILE):
             extra.unlink()
     transformer = checkpoint.transformer
     write_tokenizer(
@@ -38,4 +39,4 @@ def write_side_files(checkpoint: Checkpoint, folder: Path) -> None:
     if transformer is None:
         return
     config = json.dumps(transformer.config.to_diff_dict(), indent=2, ensure_ascii=False, sort_keys=True)
-    (folder / "config.json").write_text(config + "\n", encoding="utf-8")
+    (folder / CONFIG_FILE).write_text(config + "\n", encoding="utf-8")

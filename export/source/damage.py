@@ -3,14 +3,14 @@
 import json
 from pathlib import Path
 
+from embedrt.artifact.folder import TOKENIZER_FILE
 from embedrt.artifact.graphfile import is_git_lfs_pointer
-from embedrt.artifact.hub_files import LIMITS_FILE, SETTINGS_FILE
+from embedrt.artifact.hub_files import CONFIG_FILE, LIMITS_FILE, MODULES_FILE, SETTINGS_FILE, TOKENIZER_CONFIG_FILE
 
 __all__ = ["damage"]
 
 _READ = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt")
-_MODULES = "modules.json"
-_OBJECTS = ("config.json", LIMITS_FILE, SETTINGS_FILE, "tokenizer_config.json", "tokenizer.json")
+_OBJECTS = (CONFIG_FILE, LIMITS_FILE, SETTINGS_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE)
 
 
 def damage(folder: Path) -> str | None:
@@ -20,7 +20,7 @@ def damage(folder: Path) -> str | None:
             f"{pointer} is a Git LFS pointer and not the file itself: type git lfs pull in its folder, or download the "
             "checkpoint again"
         )
-    files = [path for name in (_MODULES, *_OBJECTS) for path in (folder / name, *sorted(folder.glob(f"*/{name}")))]
+    files = [path for name in (MODULES_FILE, *_OBJECTS) for path in (folder / name, *sorted(folder.glob(f"*/{name}")))]
     return next((found for path in files if path.is_file() and (found := _wrong_form(path)) is not None), None)
 
 
@@ -36,7 +36,7 @@ def _wrong_form(path: Path) -> str | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         return f"{path} cannot be loaded, for it is not JSON ({error}): download it again"
-    if path.name != _MODULES:
+    if path.name != MODULES_FILE:
         wrong = f"holds a {type(content).__name__}, expected an object" if not isinstance(content, dict) else None
     elif not isinstance(content, list):
         wrong = f"holds a {type(content).__name__}, expected a list of modules"

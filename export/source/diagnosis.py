@@ -9,6 +9,8 @@ from pathlib import Path
 from embedrt_export.source.damage import damage
 from safetensors import SafetensorError, safe_open
 
+from embedrt.artifact.hub_files import CONFIG_FILE, MODULES_FILE
+
 __all__ = ["diagnosis", "first_line"]
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -71,7 +73,7 @@ def first_line(error: Exception) -> str:
 
 def _module_folders(folder: Path) -> Iterator[tuple[Path, str]]:
     """Folder and class name of every module behind the first."""
-    for entry in json.loads((folder / "modules.json").read_text(encoding="utf-8"))[1:]:
+    for entry in json.loads((folder / MODULES_FILE).read_text(encoding="utf-8"))[1:]:
         yield folder / entry["path"], entry["type"].rpartition(".")[2]
 
 
@@ -83,7 +85,7 @@ def _without_weights(folder: Path) -> Path | None:
 
 def _without_config(folder: Path) -> Path | None:
     places = (place for place, kind in _module_folders(folder) if kind != "Normalize")
-    return next((place for place in places if not (place / "config.json").is_file()), None)
+    return next((place for place in places if not (place / CONFIG_FILE).is_file()), None)
 
 
 def _holding(folder: Path, key: str, shape: str) -> Path | None:

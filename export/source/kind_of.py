@@ -6,7 +6,7 @@ from typing import Any
 
 from embedrt_export.source.hybrid_heads import has_heads
 
-from embedrt.artifact.hub_files import SETTINGS_FILE
+from embedrt.artifact.hub_files import CONFIG_FILE, MODULES_FILE, SETTINGS_FILE
 
 __all__ = ["kind_of"]
 
@@ -33,10 +33,10 @@ def kind_of(folder: Path) -> str:
         return _with_heads(_MODEL_TYPES[named], folder)
     if named is None and any(key in settings for key in _PYLATE):
         return "multi-vector"
-    modules = [str(entry.get("type", "")).rpartition(".")[2] for entry in _json(folder / "modules.json", [])]
+    modules = [str(entry.get("type", "")).rpartition(".")[2] for entry in _json(folder / MODULES_FILE, [])]
     if modules:
         return _with_heads(next((_MODULES[name] for name in modules if name in _MODULES), "dense"), folder)
-    return _kind_of_transformer([str(name) for name in _json(folder / "config.json", {}).get("architectures") or []])
+    return _kind_of_transformer([str(name) for name in _json(folder / CONFIG_FILE, {}).get("architectures") or []])
 
 
 def _with_heads(kind: str, folder: Path) -> str:

@@ -28,6 +28,7 @@ from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTran
 from sentence_transformers.sentence_transformer.modules import BoW, StaticEmbedding, WordEmbeddings
 from transformers.utils import logging as transformers_logging
 
+from embedrt.artifact.hub_files import CONFIG_FILE, MODULES_FILE
 from embedrt.artifact.manifest import MANIFEST_FILE, Serving, Source
 from embedrt.errors import CheckpointError
 
@@ -45,7 +46,7 @@ _LIBRARIES = (
 )
 _CLASSES = {"cross-encoder": CrossEncoder, "sparse": SparseEncoder, "multi-vector": MultiVectorEncoder}
 """What loads the kinds beyond dense ones."""
-_MARKS = ("modules.json", "config.json")  # one of them is in every checkpoint
+_MARKS = (MODULES_FILE, CONFIG_FILE)  # one of them is in every checkpoint
 
 
 def load_checkpoint(
@@ -140,7 +141,7 @@ def _name_outputs(checkpoint: Checkpoint) -> None:
 
 def _is_artifact(folder: Path) -> bool:
     """Whether it is one alone: repositories may have a checkpoint beside it, with modules.json or weights."""
-    checkpoints = (_MARKS[0], "*.safetensors", "*.bin")
+    checkpoints = (MODULES_FILE, "*.safetensors", "*.bin")
     return (folder / MANIFEST_FILE).is_file() and not any(any(folder.glob(name)) for name in checkpoints)
 
 
@@ -163,7 +164,7 @@ def _library_of(folder: Path) -> str:
     """Which library saved the checkpoint; the oldest ones of sentence-transformers have nothing but modules.json at the root."""
     if is_model2vec(folder):
         return MODEL2VEC
-    if (folder / _MARKS[0]).is_file():
+    if (folder / MODULES_FILE).is_file():
         return "sentence_transformers"
     library: str = TasksManager.infer_library_from_model(str(folder))
     return library

@@ -16,7 +16,7 @@ from sentence_transformers.sentence_transformer.modules import CNN, LayerNorm, P
 from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
 from transformers import PreTrainedTokenizerBase
 
-from embedrt.artifact.hub_files import LIMITS_FILE
+from embedrt.artifact.hub_files import LIMITS_FILE, MODULES_FILE
 from embedrt.errors import CheckpointError
 
 __all__ = ["require_sound", "tokens_without_vectors"]
@@ -120,7 +120,7 @@ def _require_own_auto_encoder(checkpoint: Checkpoint) -> None:
     """sentence-transformers puts a new one, with random weights, behind what has no sparse vectors of its own."""
     if not isinstance(checkpoint.model[-1], SparseAutoEncoder):
         return
-    described = [checkpoint.folder / "modules.json", *checkpoint.folder.rglob("router_config.json")]
+    described = [checkpoint.folder / MODULES_FILE, *checkpoint.folder.rglob("router_config.json")]
     if not any(SparseAutoEncoder.__name__ in path.read_text("utf-8") for path in described if path.is_file()):
         raise CheckpointError(
             f"{checkpoint.source.model} is no sparse encoder: it has no masked-LM head and no sparse auto-encoder, and a new one "

@@ -18,6 +18,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize
 from tokenizers import Tokenizer
 
+from embedrt.artifact.folder import TOKENIZER_FILE
+from embedrt.artifact.hub_files import CONFIG_FILE
 from embedrt.errors import CheckpointError
 
 __all__ = ["MODEL2VEC", "is_model2vec", "load_model2vec"]
@@ -25,7 +27,7 @@ __all__ = ["MODEL2VEC", "is_model2vec", "load_model2vec"]
 MODEL2VEC = "model2vec"
 _LONGEST = 512
 """Tokens that model2vec's encoder reads where config.json names no ``max_length``."""
-_NEEDED = ("tokenizer.json", "model.safetensors")
+_NEEDED = (TOKENIZER_FILE, "model.safetensors")
 _TABLE = "embeddings"
 
 
@@ -42,7 +44,7 @@ def is_model2vec(folder: Path) -> bool:
 
 def _config(folder: Path) -> dict[str, Any]:
     try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        content = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -15,6 +15,7 @@ from sentence_transformers.sentence_transformer.modules.tokenizer import (
 from tokenizers import Tokenizer
 
 from embedrt.artifact.folder import WORDS_FILE
+from embedrt.artifact.hub_files import CONFIG_FILE
 from embedrt.errors import CheckpointError
 from embedrt.text.segmenters import WordRules
 from embedrt.text.words import write_words
@@ -36,7 +37,7 @@ def write_word_files(checkpoint: Checkpoint, folder: Path) -> None:
     else:
         write_words(folder / WORDS_FILE, _rules(tokenizer), vocabulary_of(checkpoint))
     config = {"model_type": type(checkpoint.model[0]).__name__, "pad_token_id": 0}
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def vocabulary_of(checkpoint: Checkpoint) -> list[str]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedrt.artifact.graphfile import external_locations, require_fetched
-from embedrt.artifact.hub import SIDE_FILES, download_file, is_hub_id
+from embedrt.artifact.hub import download_file, is_hub_id
+from embedrt.artifact.hub_files import SIDE_FILES
 from embedrt.artifact.manifest import MANIFEST_FILE, Manifest
 from embedrt.errors import ArtifactNotFoundError, InputError, IntegrityError, ManifestError
 from embedrt.text.tokenizer import TextTokenizer

@@ -8,17 +8,8 @@ from pathlib import Path
 
 from embedrt.errors import ArtifactNotFoundError
 
-__all__ = ["SIDE_FILES", "download_file", "is_hub_id"]
+__all__ = ["download_file", "is_hub_id"]
 
-SIDE_FILES = (
-    "config.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "sentence_bert_config.json",
-    "config_sentence_transformers.json",
-    "modules.json",
-)
-"""What is read beside graph and tokenizer of a repository that has no manifest; each may be missing."""
 _ONLY_IN_WHOLE_DOWNLOADS = ".gitattributes"
 """Every repository has it, and nobody asks for it alone."""
 

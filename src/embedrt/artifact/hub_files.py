@@ -8,28 +8,53 @@ from typing import Any
 from embedrt.artifact.manifest import Serving
 from embedrt.errors import EmbedrtError, ManifestError
 
-__all__ = ["LIMITS_FILE", "SETTINGS_FILE", "UNLIMITED", "known_limit", "prompts_of", "serving_from_hub_files"]
+__all__ = [
+    "CONFIG_FILE",
+    "LIMITS_FILE",
+    "MODULES_FILE",
+    "SETTINGS_FILE",
+    "SIDE_FILES",
+    "SPECIAL_TOKENS_FILE",
+    "TOKENIZER_CONFIG_FILE",
+    "UNLIMITED",
+    "known_limit",
+    "prompts_of",
+    "serving_from_hub_files",
+]
 
 LIMITS_FILE, SETTINGS_FILE = "sentence_bert_config.json", "config_sentence_transformers.json"
-"""Where sentence-transformers keeps a length; prompts and similarity."""
+MODULES_FILE = "modules.json"
+"""Where sentence-transformers keeps a length; prompts and similarity; what follows what."""
+CONFIG_FILE, TOKENIZER_CONFIG_FILE = "config.json", "tokenizer_config.json"
+SPECIAL_TOKENS_FILE = "special_tokens_map.json"
+"""Where transformers keeps what belongs to a model, and to its tokenizer."""
+SIDE_FILES = (
+    CONFIG_FILE,
+    TOKENIZER_CONFIG_FILE,
+    SPECIAL_TOKENS_FILE,
+    LIMITS_FILE,
+    SETTINGS_FILE,
+    MODULES_FILE,
+)
+"""What is read beside graph and tokenizer of a repository that has no manifest; each may be missing."""
 UNLIMITED = 10**9
 """Above every maximum length: transformers writes 1e30 where a tokenizer knows none."""
 
 
 def serving_from_hub_files(folder: Path, *, dimension: int) -> Serving:
     """What a folder without a manifest tells of itself in the files that sentence-transformers and transformers write."""
-    tokenizer = _json(folder / "tokenizer_config.json")
+    tokenizer = _json(folder / TOKENIZER_CONFIG_FILE)
     sentence_transformers = _json(folder / SETTINGS_FILE)
     limits = (
         known_limit(_json(folder / LIMITS_FILE).get("max_seq_length"), f"{LIMITS_FILE} has max_seq_length"),
-        known_limit(tokenizer.get("model_max_length"), "tokenizer_config.json has model_max_length"),
+        known_limit(tokenizer.get("model_max_length"), f"{TOKENIZER_CONFIG_FILE} has model_max_length"),
     )
     known = [limit for limit in limits if limit is not None]
     default = sentence_transformers.get("default_prompt_name")
     return Serving(
         dimension=dimension,
         max_seq_length=known[0] if known else None,
-        pad_token_id=int(_json(folder / "config.json").get("pad_token_id") or 0),
+        pad_token_id=int(_json(folder / CONFIG_FILE).get("pad_token_id") or 0),
         padding_side=tokenizer.get("padding_side", "right"),
         prompts=prompts_of(sentence_transformers.get("prompts") or {}, default),
         default_prompt_name=default,
