@@ -1,5 +1,6 @@
 """Plans of batches and padded arrays: nothing lost, nothing twice, and a text's shape depends on itself alone."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedrt.inference.batching import Batch, padded_arrays, plan_batches, without_prompt
+from embedrt.inference.batching import Batch, padded_arrays, padded_types, plan_batches, without_prompt
 from embedrt.text.tokenizer import TokenRows
 
 LENGTHS = st.lists(st.integers(0, 40), max_size=40).map(lambda lengths: np.array(lengths, dtype=np.int64))
@@ -101,6 +102,25 @@ def test_padding_by_hand(side: str, ids: list[list[int]], mask: list[list[int]])
     np.testing.assert_array_equal(input_ids, ids)
     np.testing.assert_array_equal(attention_mask, mask)
     assert {input_ids.dtype, attention_mask.dtype} == {np.dtype(np.int64)}
+
+
+@pytest.mark.parametrize(
+    ("side", "types", "mask"),
+    [
+        ("right", [[2, 0, 1, 0, 0], [3, 0, 0, 0, 0]], [[1, 1, 0, 0, 0], [1, 0, 0, 0, 0]]),
+        ("left", [[0, 0, 2, 0, 1], [0, 0, 0, 0, 3]], [[0, 0, 1, 1, 0], [0, 0, 0, 0, 1]]),
+    ],
+)
+def test_types_and_attended_tokens_by_hand(side: str, types: list[list[int]], mask: list[list[int]]) -> None:
+    """Type 0 where nothing is, and mask 0 behind the tokens that attention sees."""
+    rows = _rows([7, 8, 9], [6], [5])
+    tokens = dataclasses.replace(rows, type_ids=np.array([2, 0, 1, 4, 3]), attended=np.array([2, 1, 1]))
+    batch = Batch(rows=np.array([0, 2]), length=5)
+    found = padded_types(tokens, batch, padding_side=side)
+    assert found is not None
+    np.testing.assert_array_equal(found, types)
+    np.testing.assert_array_equal(padded_arrays(tokens, batch, pad_token_id=1, padding_side=side)[1], mask)
+    assert padded_types(rows, batch, padding_side=side) is None
 
 
 def test_padding_when_no_text_has_a_token() -> None:
