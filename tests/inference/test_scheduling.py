@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -134,6 +135,28 @@ def test_an_error_in_the_consumer_reaches_the_caller(sessions: Sessions) -> None
     for count in (1, 20):
         with pytest.raises(ValueError, match="disk full"):
             sessions.scheduler.run(_work(tokens, consume), [Batch(rows=np.array([0]), length=2)] * count)
+
+
+def test_what_runs_when_another_batch_fails_is_waited_for(sessions: Sessions) -> None:
+    """It writes into what the caller holds."""
+    tokens = TokenRows(ids=np.arange(4, 24), lengths=np.ones(20, dtype=np.int64), starts=np.arange(20))
+    at_work, begun, ended = threading.Event(), list[int](), list[int]()
+
+    def consume(batch: Batch, *_results: object) -> None:
+        [row] = batch.rows.tolist()
+        if row == 0:
+            at_work.wait(20)
+            raise ValueError("disk full")
+        begun.append(row)
+        at_work.set()
+        time.sleep(0.2)
+        ended.append(row)
+
+    batches = [Batch(rows=np.array([row]), length=1) for row in range(20)]
+    with pytest.raises(ValueError, match="disk full"):
+        sessions.scheduler.run(_work(tokens, consume), batches)
+    assert begun
+    assert ended == begun
 
 
 def test_no_batches_are_no_work(sessions: Sessions) -> None:

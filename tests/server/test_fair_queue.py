@@ -217,6 +217,21 @@ def test_company_is_not_awaited_any_more_when_the_other_run_ends() -> None:
     assert [len(batch.members) for batch in taken] == [1]
 
 
+def test_one_job_sets_as_many_workers_to_work_as_it_has_runs() -> None:
+    queue, taken = FairQueue(capacity=1000, linger=0.0), list[Batch | None]()
+    workers = [threading.Thread(target=lambda: taken.append(queue.take())) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    while queue._idle < len(workers):
+        time.sleep(0.001)
+    queue.put(_job(4, 5, 6))
+    for worker in workers:
+        worker.join(10)
+    ended = [batch is not None for batch in taken]
+    queue.close()  # lets those go that were not woken
+    assert ended == [True] * len(workers)
+
+
 def test_many_threads_lose_nothing() -> None:
     queue = FairQueue(capacity=100_000, linger=0.001)
     random = np.random.default_rng(1)
