@@ -6,6 +6,7 @@ vectors, pooling sums and norms, stays in float32.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import onnx_ir
 from embedrt_export.graphs.tidy import drop_unused
@@ -36,6 +37,7 @@ def to_float16(model: onnx_ir.Model) -> onnx_ir.Model:
         op_block_list=[],
         node_block_list=sorted(node.name or "" for node in kept),
     )
+    _drop_repeated(proto.graph.node)
     converted: onnx_ir.Model = onnx_ir.from_proto(proto)
     for node in converted.graph:
         if node.op_type == "Attention":
@@ -49,6 +51,14 @@ def to_float16(model: onnx_ir.Model) -> onnx_ir.Model:
             f"{_sequence_axis(model)}, by name: export it again with named axes, or type: embedrt export MODEL OUT"
         )
     return converted
+
+
+def _drop_repeated(nodes: Any) -> None:
+    """From 1.25 to 1.31 the converter writes a Cast once for every node that reads it, which no graph may have."""
+    written = [node.SerializeToString(deterministic=True) for node in nodes]
+    for index in reversed(range(len(written))):
+        if written[index] in written[:index]:
+            del nodes[index]
 
 
 def _drop_detours(model: onnx_ir.Model) -> None:

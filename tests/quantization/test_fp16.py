@@ -1,6 +1,7 @@
 """float16 where it is safe, float32 where it is not."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -8,6 +9,7 @@ import onnx_ir
 import pytest
 from embedrt_export.quantization.fp16 import to_float16
 from onnx import TensorProto, numpy_helper
+from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from embedrt import SentenceEncoder
 from embedrt.errors import InputError
@@ -39,6 +41,21 @@ def test_weights_are_half_and_the_door_is_not(half: onnx.GraphProto) -> None:
     for value in half.input:
         assert value.type.tensor_type.elem_type == TensorProto.INT64
     assert [value.type.tensor_type.elem_type for value in half.output] == [TensorProto.FLOAT]
+
+
+def test_a_converter_that_repeats_itself(graph: onnx_ir.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of ONNX Runtime 1.25 to 1.31, which writes the same Cast for each node that reads it."""
+
+    def repeating(*arguments: Any, **options: Any) -> onnx.ModelProto:
+        proto = convert_float_to_float16(*arguments, **options)
+        once = list(proto.graph.node)
+        del proto.graph.node[:]
+        proto.graph.node.extend(node for node in once for _ in range(1 + (node.op_type == "Cast")))
+        return proto
+
+    expected = onnx_ir.to_proto(to_float16(graph))
+    monkeypatch.setattr("embedrt_export.quantization.fp16.convert_float_to_float16", repeating)
+    assert onnx_ir.to_proto(to_float16(graph)) == expected
 
 
 def test_pooling_stays_in_float32(half: onnx.GraphProto) -> None:

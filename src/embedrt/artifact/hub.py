@@ -69,17 +69,17 @@ def download_file(repository: str, filename: str, *, revision: str | None, requi
 def _downloaded(repository: str, filename: str, revision: str | None) -> Path:
     """As huggingface_hub gives it, which looks into the cache where no Hub is there, and here where a connection breaks too."""
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
     from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]  # httpx's or requests'
 
     try:
         return Path(hf_hub_download(repository, filename, revision=revision))
-    except HfHubHTTPError:  # an answer of the Hub
+    except (HfHubHTTPError, EntryNotFoundError):  # an answer of the Hub, or of the cache
         raise
-    except TransportError as broken:
+    except (TransportError, OSError) as broken:  # before 1.0 huggingface_hub lets other errors of requests pass, which are OSErrors
         try:
             return Path(hf_hub_download(repository, filename, revision=revision, local_files_only=True))
-        except LocalEntryNotFoundError as error:
+        except EntryNotFoundError as error:
             raise error from broken
 
 
