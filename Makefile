@@ -6,6 +6,7 @@
 # make bench-jobs   whole commands from a cold process, and memory over 50 000 texts: writes bench/results/jobs.json
 # make bench-serving   embedrt serve under load: writes bench/results/serving.json and docs/serving.md's tables; needs wrk
 # make test-free-threaded   the runtime's tests where threads hold no common lock: FREE_THREADED=python3.14t, in .venv-free-threaded
+# make test-oldest   the runtime's tests with the oldest releases that pyproject.toml allows, WITH=onnxruntime==1.31.1 for others, in .venv-oldest
 # make arm   MiniLM's vectors on emulated Arm processors beside this one's: writes bench/results/arm.json and docs/arm.md's table
 # make test-arm   the runtime's tests on such a processor; both want QEMU=qemu-aarch64 ARM_ROOT=FOLDER, see docs/arm.md
 # make test-gpu, make bench-gpu   on a machine with a CUDA device; elsewhere they say so and end well
@@ -26,7 +27,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: demo test test-slow check lint types imports bench bench-all bench-jobs bench-peers bench-serving compatibility lineage arm test-arm test-free-threaded test-gpu bench-gpu clean
+.PHONY: demo test test-slow check lint types imports bench bench-all bench-jobs bench-peers bench-serving compatibility lineage arm test-arm test-free-threaded test-oldest test-gpu bench-gpu clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m embedrt_bench.demo
@@ -86,6 +87,15 @@ test-free-threaded:
 	.venv-free-threaded/bin/python -c 'import sys, embedrt.text.tokenizer, embedrt.inference.session; sys.exit(getattr(sys, "_is_gil_enabled", lambda: True)() and "threads of this Python hold a lock")'
 	.venv-free-threaded/bin/python -m pytest $(call runtime-tests,embedrt.server)
 
+# other releases of typer and of the Hub's client say other things there; English stop words are sentence-transformers'
+test-oldest: ROOMS += tests/cli tests/server
+test-oldest:
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python tests/oldest.py > .venv-oldest/oldest.txt
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .venv-oldest/oldest.txt --editable '.[quantize,serve,parquet,otel]' pytest hypothesis
+	$(if $(WITH),.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check $(WITH))
+	.venv-oldest/bin/python -W ignore::DeprecationWarning -m pytest -W ignore::DeprecationWarning --deselect tests/cli/test_pairs.py::test_out_of_range $(call runtime-tests,InferenceClient|stop-words)
+
 arm: $(VENV)/.dev
 	$(BIN)/python -m embedrt_bench.arm.run --qemu "$(QEMU)" --root "$(ARM_ROOT)"
 
@@ -117,4 +127,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) .venv-free-threaded build demo *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-free-threaded .venv-oldest build demo *.egg-info src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

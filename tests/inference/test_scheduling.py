@@ -156,7 +156,7 @@ def test_what_runs_when_another_batch_fails_is_waited_for(sessions: Sessions) ->
     with pytest.raises(ValueError, match="disk full"):
         sessions.scheduler.run(_work(tokens, consume), batches)
     assert begun
-    assert ended == begun
+    assert sorted(ended) == sorted(begun)
 
 
 def test_no_batches_are_no_work(sessions: Sessions) -> None:

@@ -47,7 +47,7 @@ def test_a_converter_that_repeats_itself(graph: onnx_ir.Model, monkeypatch: pyte
     """As that of ONNX Runtime 1.25 to 1.31, which writes the same Cast for each node that reads it."""
 
     def repeating(*arguments: Any, **options: Any) -> onnx.ModelProto:
-        proto = convert_float_to_float16(*arguments, **options)
+        proto: onnx.ModelProto = convert_float_to_float16(*arguments, **options)
         once = list(proto.graph.node)
         del proto.graph.node[:]
         proto.graph.node.extend(node for node in once for _ in range(1 + (node.op_type == "Cast")))

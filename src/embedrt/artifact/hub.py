@@ -76,7 +76,7 @@ def _downloaded(repository: str, filename: str, revision: str | None) -> Path:
         return Path(hf_hub_download(repository, filename, revision=revision))
     except (HfHubHTTPError, EntryNotFoundError):  # an answer of the Hub, or of the cache
         raise
-    except (TransportError, OSError) as broken:  # before 1.0 huggingface_hub lets other errors of requests pass, which are OSErrors
+    except (TransportError, OSError) as broken:  # before 1.0 other errors of requests, which are OSErrors
         try:
             return Path(hf_hub_download(repository, filename, revision=revision, local_files_only=True))
         except EntryNotFoundError as error:
