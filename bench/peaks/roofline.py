@@ -17,7 +17,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from embedrt.machine.processor import saturates_byte_sums
+from embedrt.inference.byte_sums import byte_sum_options
 
 __all__ = ["matrix_operations", "measured_peak", "share_of_peak"]
 
@@ -104,6 +104,6 @@ def _graph(node: Any, kind: int, inner: int, columns: int, constants: Mapping[st
 def _session(model: Any) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    if saturates_byte_sums():
-        options.add_session_config_entry("session.x64quantprecision", "1")
+    for key, value in byte_sum_options(onnxruntime.__version__).items():
+        options.add_session_config_entry(key, value)
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -26,6 +26,8 @@ from embedrt_export.stages import Stages
 from embedrt.artifact.folder import Artifact, check_files, locate
 from embedrt.artifact.manifest import MANIFEST_FILE, Manifest, Parity, Quantization, Variant
 from embedrt.errors import InputError, ManifestError
+from embedrt.inference.byte_sums import require_exact_sums
+from embedrt.inference.session import runtime_version
 from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["PRECISIONS", "PaddingForm", "Precision", "Processor", "QuantizeOptions", "quantize"]
@@ -141,6 +143,8 @@ def _to_int8(
     groups = find_groups(model)
     if not groups:
         return _tables_to_int8(model, found, stages)
+    if bits == 8:
+        require_exact_sums(f"an {precision} variant", runtime_version())
     assert found.manifest is not None  # noqa: S101  _checked saw it
     serving = found.manifest.serving
     judge = judge_of(serving)

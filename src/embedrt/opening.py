@@ -12,6 +12,7 @@ from embedrt.artifact.kinds import CLASSES
 from embedrt.artifact.loaded_files import FileState, require_unchanged, states_of
 from embedrt.artifact.manifest import Serving
 from embedrt.errors import KindError, UnavailableError
+from embedrt.inference.byte_sums import release_of, require_exact_sums
 from embedrt.inference.devices import Device, Providers
 from embedrt.inference.layout import Layout, layout_for
 from embedrt.inference.runner import Runner
@@ -162,15 +163,18 @@ def require_kind(serving: Serving, kind: str | None, *, where: str) -> None:
 
 
 def _require_runtime(artifact: Artifact) -> None:
-    """Refuse to run attention by lengths on an ONNX Runtime that takes no notice of them."""
+    """Refuse what this ONNX Runtime computes wrongly: attention by lengths, products of bytes."""
     if artifact.manifest is None or artifact.variant is None:
         return
-    opset, version = artifact.manifest.variants[artifact.variant].opset, runtime_version()
-    if opset >= _LENGTHS_FROM and tuple(int(part) for part in version.split(".")[:2]) < _KNOWS_LENGTHS:
+    variant, version = artifact.manifest.variants[artifact.variant], runtime_version()
+    if variant.opset >= _LENGTHS_FROM and release_of(version) < _KNOWS_LENGTHS:
         raise UnavailableError(
-            f"variant {artifact.variant!r} is of opset {opset}, which ONNX Runtime {version} computes wrongly where texts are "
-            'padded: type pip install -U "onnxruntime>=1.25"'
+            f"variant {artifact.variant!r} is of opset {variant.opset}, which ONNX Runtime {version} computes wrongly where "
+            'texts are padded: type pip install -U "onnxruntime>=1.25"'
         )
+    made = variant.quantization
+    if made is not None and made.weight_bits == 8 and made.products.get("static", 0) + made.products.get("row", 0):
+        require_exact_sums(f"variant {artifact.variant!r}", version)
 
 
 def _warn_of_slow_variant(artifact: Artifact, device: Device) -> None:

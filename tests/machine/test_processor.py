@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from embedrt.inference import session
 from embedrt.machine.processor import instruction_names, processor_fields, saturates_byte_sums
 
 CPUINFO = """processor\t: 0
@@ -48,15 +47,3 @@ def test_an_unknown_x86_is_not_trusted(tmp_path: Path) -> None:
     assert processor_fields(missing) == {}
     assert saturates_byte_sums("AMD64", missing)
     assert not saturates_byte_sums("arm64", missing)
-
-
-@pytest.mark.parametrize("saturates", [True, False])
-def test_weights_are_turned_to_u8_only_where_sums_saturate(monkeypatch: pytest.MonkeyPatch, saturates: bool) -> None:
-    """Where they do not, that would more than halve the speed."""
-    monkeypatch.setattr(session, "saturates_byte_sums", lambda: saturates)
-    options = session._options(1, None, fusions=False)
-    if saturates:
-        assert options.get_session_config_entry("session.x64quantprecision") == "1"
-    else:
-        with pytest.raises(RuntimeError, match="x64quantprecision"):
-            options.get_session_config_entry("session.x64quantprecision")

@@ -29,6 +29,7 @@ from embedrt.artifact.manifest import (
     Variant,
 )
 from embedrt.artifact.manifest import serving_to_json as to_json
+from embedrt.inference.byte_sums import byte_sum_options
 
 Floats = npt.NDArray[np.float32]
 WIDTH, INNER, HEADS, LENGTH, SCALE = 32, 64, 4, 24, 0.4
@@ -257,7 +258,8 @@ def one_product() -> Callable[..., onnx_ir.Model]:
 def _run_graph(model: onnx_ir.Model, x: Floats, *, optimized: bool = True) -> list[Floats]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.add_session_config_entry("session.x64quantprecision", "1")  # exact sums without VNNI too
+    for key, value in byte_sum_options(onnxruntime.__version__).items():
+        options.add_session_config_entry(key, value)
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     proto = onnx_ir.to_proto(model).SerializeToString()

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
-from embedrt_export.quantization import QuantizeOptions, quantize, search
+from embedrt_export.quantization import QuantizeOptions, job, quantize, search
 from embedrt_export.quantization.scheme import Setting
 from onnx import numpy_helper
 
-from embedrt import SentenceEncoder
+from embedrt import SentenceEncoder, opening
+from embedrt.errors import UnavailableError
+from embedrt.inference import byte_sums
 from embedrt.inference.session import GraphSession
 
 Int8 = npt.NDArray[np.int8]
@@ -126,3 +128,20 @@ def test_seven_bits_cost_little(seven_bits: Path) -> None:
         SentenceEncoder(seven_bits, variant="int8-static") as low,
     ):
         assert ((exact.encode(texts) * low.encode(texts)).sum(axis=1) > 0.99).all()
+
+
+def test_an_onnxruntime_that_ends_the_process_instead(
+    seven_bits: Path, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights of 7 bits need nothing of it."""
+    monkeypatch.setattr(byte_sums, "saturates_byte_sums", lambda: True)
+    for place in (opening, job):
+        monkeypatch.setattr(place, "runtime_version", lambda: "1.29.0")
+    with pytest.raises(UnavailableError, match=r"^variant 'int8' has weights of 8 bits, .*\"onnxruntime>=1\.30\"$"):
+        SentenceEncoder(seven_bits, variant="int8")
+    for variant in ("fp32", "int8-static"):
+        SentenceEncoder(seven_bits, variant=variant).close()
+    before = sorted(copied.rglob("*"))
+    with pytest.raises(UnavailableError, match=r"^an int8-static variant has weights of 8 bits"):
+        quantize(copied, "int8-static", quiet=True)
+    assert sorted(copied.rglob("*")) == before

@@ -13,10 +13,11 @@ from embedrt.artifact.folder import locate
 from embedrt.cli.options import Device, Json, Revision, Variant
 from embedrt.cli.tables import table_console
 from embedrt.errors import UnavailableError
+from embedrt.inference.byte_sums import sums_of_bytes
 from embedrt.inference.installation import conflict, onnxruntime_packages
 from embedrt.inference.placement import Placed, strays
 from embedrt.inference.session import GraphSession, available_providers, parse_device, runtime_version
-from embedrt.machine.processor import instruction_names, processor_fields, saturates_byte_sums
+from embedrt.machine.processor import instruction_names, processor_fields
 from embedrt.machine.threads import available_threads, physical_cores
 
 __all__ = ["doctor"]
@@ -55,14 +56,13 @@ def doctor(
 def _facts() -> dict[str, Any]:
     fields = processor_fields()
     known = instruction_names()
-    exact = "16-bit sums: weights are turned to u8" if saturates_byte_sums() else "exact in one instruction"
     return {
         "embedrt": __version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "processor": fields.get("model name") or platform.processor() or "unknown",
         "instructions": [name for name in _INSTRUCTIONS if name in known],
-        "int8 products": exact,
+        "int8 products": sums_of_bytes(runtime_version()),
         "threads": available_threads(),
         "physical cores": physical_cores(),
         "packages": onnxruntime_packages(),

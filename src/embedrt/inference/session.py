@@ -16,6 +16,7 @@ import numpy.typing as npt
 from embedrt.artifact.graph_outputs import with_outputs
 from embedrt.artifact.graphfile import external_locations, graph_pointing_into, graph_without_links
 from embedrt.errors import GraphError, MissingDependencyError, ProviderError
+from embedrt.inference.byte_sums import byte_sum_options
 from embedrt.inference.devices import (
     CPU_PROVIDER,
     CUDA_PROVIDER,
@@ -29,7 +30,6 @@ from embedrt.inference.devices import (
 from embedrt.inference.failures import why_not_run
 from embedrt.inference.placement import Placed, placements, strays
 from embedrt.machine.huge_pages import WorkingMemory
-from embedrt.machine.processor import saturates_byte_sums
 from embedrt.machine.threads import available_threads
 
 try:
@@ -78,10 +78,6 @@ OUTPUTS = (SENTENCE_EMBEDDING, TOKEN_EMBEDDINGS, SPARSE_EMBEDDING, TOKEN_WEIGHTS
 _SLOW_FUSIONS = (
     "SkipLayerNormFusion;BiasGeluFusion"  # scalar code on the CPU: 1.9 ms against 0.25 ms for Add + LayerNorm
 )
-_EXACT_INT8 = "session.x64quantprecision"
-"""Without VNNI, x86 adds two neighbouring u8 × s8 products in 16 bits, and the sum saturates: there ONNX Runtime is to turn
-8-bit weights to u8 as it loads them, whose products it sums in 32 bits. It would do so with VNNI too, where u8 × s8 is
-exact already and 2.3 times as fast (875 against 385 GOP/s on one thread of a Zen 5), so there the option stays off."""
 _SPINNING = "session.intra_op.spin_duration_us"
 """How long threads look for work before they sleep. A millisecond outlasts the gaps between operators; left alone it is some
 fifty, and a text now and then costs twice the processor time (33 ms against 16 on two cores) for the same latency."""
@@ -275,8 +271,8 @@ def _options(threads: int, profile_prefix: Path | None, *, fusions: bool) -> Any
         options.profile_file_prefix = str(profile_prefix)
     if not fusions:
         options.add_session_config_entry("optimization.disable_specified_optimizers", _SLOW_FUSIONS)
-    if saturates_byte_sums():
-        options.add_session_config_entry(_EXACT_INT8, "1")
+    for key, value in byte_sum_options(runtime_version()).items():
+        options.add_session_config_entry(key, value)
     options.add_session_config_entry(_SPINNING, "1000")
     options.add_session_config_entry(_PLACEMENTS, "1")
     return options

@@ -1,0 +1,54 @@
+"""Products of bytes: exact, or refused; never where the process would end."""
+
+import pytest
+
+from embedrt.errors import UnavailableError
+from embedrt.inference import byte_sums, session
+from embedrt.inference.byte_sums import byte_sum_options, require_exact_sums, sums_of_bytes
+
+ABORTING = ("1.25.0", "1.29.1")
+
+
+@pytest.fixture
+def saturating(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a processor without VNNI."""
+    monkeypatch.setattr(byte_sums, "saturates_byte_sums", lambda: True)
+
+
+@pytest.mark.parametrize("saturates", [True, False])
+def test_weights_are_turned_to_u8_only_where_sums_saturate(monkeypatch: pytest.MonkeyPatch, saturates: bool) -> None:
+    """Where they do not, that would more than halve the speed."""
+    monkeypatch.setattr(byte_sums, "saturates_byte_sums", lambda: saturates)
+    monkeypatch.setattr(session, "runtime_version", lambda: "1.32.0")
+    options = session._options(1, None, fusions=False)
+    if saturates:
+        assert options.get_session_config_entry("session.x64quantprecision") == "1"
+    else:
+        with pytest.raises(RuntimeError, match="x64quantprecision"):
+            options.get_session_config_entry("session.x64quantprecision")
+
+
+@pytest.mark.parametrize("version", ABORTING)
+@pytest.mark.usefixtures("saturating")
+def test_an_onnxruntime_that_would_end_the_process(version: str) -> None:
+    assert byte_sum_options(version) == {}
+    assert sums_of_bytes(version) == f"16-bit sums: ONNX Runtime {version} cannot turn weights to u8"
+    message = rf"^variant 'int8' has weights of 8 bits, .* ONNX Runtime {version} .* type pip install -U \"onnxruntime>=1\.30\"$"
+    with pytest.raises(UnavailableError, match=message):
+        require_exact_sums("variant 'int8'", version)
+
+
+@pytest.mark.parametrize("version", ["1.24.4", "1.30.0", "1.32.0", "2.0.0"])
+@pytest.mark.usefixtures("saturating")
+def test_the_others(version: str) -> None:
+    assert byte_sum_options(version) == {"session.x64quantprecision": "1"}
+    assert sums_of_bytes(version) == "16-bit sums: weights are turned to u8"
+    require_exact_sums("variant 'int8'", version)
+
+
+@pytest.mark.parametrize("version", ABORTING)
+def test_with_vnni_nothing_is_to_be_turned(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(byte_sums, "saturates_byte_sums", lambda: False)
+    assert byte_sum_options(version) == {}
+    assert sums_of_bytes(version) == "exact in one instruction"
+    require_exact_sums("variant 'int8'", version)
