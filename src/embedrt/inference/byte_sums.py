@@ -23,7 +23,10 @@ def release_of(version: str) -> tuple[int, ...]:
 
 
 def byte_sum_options(version: str) -> dict[str, str]:
-    """Configuration entries of a session of ONNX Runtime ``version`` on this processor."""
+    """Configuration entries of a session of ONNX Runtime ``version`` on this processor.
+
+    Where it cannot turn weights, a graph that no manifest describes runs as it does in ONNX Runtime alone.
+    """
     return {_TURN_WEIGHTS: "1"} if saturates_byte_sums() and _turns_weights(version) else {}
 
 
