@@ -253,6 +253,18 @@ def test_quantizer_is_not_installed(run: Run, monkeypatch: pytest.MonkeyPatch, a
     assert_refused(run("quantize", "ARTIFACT", "--precision", "int8"), 1, message)
 
 
+def test_beside_an_onnxruntime_for_cuda_extras_are_not_advised(
+    run: Run, monkeypatch: pytest.MonkeyPatch, assert_refused: Refused
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("embedrt.cli.export.onnxruntime_packages", lambda: {"onnxruntime-gpu": "1.31.1"})
+    message = (
+        "onnx, onnx_ir not installed: quantization edits graphs. Type: pip install onnx onnx-ir "
+        "(embedrt[quantize] would bring onnxruntime, which overwrites onnxruntime-gpu)"
+    )
+    assert_refused(run("quantize", "ARTIFACT", "--precision", "fp16"), 1, message)
+
+
 def test_version_and_help(run: Run) -> None:
     assert run("--version") == (0, importlib.metadata.version("embedrt") + "\n", "")
     asked, bare = run("--help"), run()

@@ -46,11 +46,12 @@ def test_devices(text: str, device: Device, provider: str) -> None:
     assert device.provider == provider
 
 
-def test_auto_is_cuda_where_there_is_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
-    _has(monkeypatch, CPU)
-    assert parse_device("auto") == Device("cpu")
-    _has(monkeypatch, CUDA, CPU)
-    assert parse_device("auto") == Device("cuda", 0)
+@pytest.mark.parametrize("auto", ["auto", None])
+def test_auto_is_cuda_where_there_are_cuda_and_a_card(auto: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for cards, providers, expected in ((1, [CPU], "cpu"), (0, [CUDA, CPU], "cpu"), (1, [CUDA, CPU], "cuda")):
+        _has(monkeypatch, *providers)
+        monkeypatch.setattr("embedrt.inference.session.count_cards", lambda cards=cards: cards)
+        assert parse_device(auto) == Device(expected)
 
 
 @pytest.mark.parametrize("text", ["tpu", "", "CPU", "cuda:", "cuda:x", "cuda:-1", "cpu:0", "cuda:1 "])
@@ -103,6 +104,7 @@ class _FellBack:
 def test_a_silent_fallback_is_an_error(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:
     _has(monkeypatch, CUDA, CPU)
     monkeypatch.setattr(onnxruntime, "InferenceSession", _FellBack)
+    monkeypatch.setattr("embedrt.inference.session.count_cards", lambda: 1)
     with pytest.raises(ProviderError) as caught:
         GraphSession(graph, device=Device("cuda"))
     message = str(caught.value)

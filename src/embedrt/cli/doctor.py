@@ -16,6 +16,7 @@ from embedrt.errors import UnavailableError
 from embedrt.inference.byte_sums import sums_of_bytes
 from embedrt.inference.installation import conflict, onnxruntime_packages
 from embedrt.inference.placement import Placed, strays
+from embedrt.inference.probe import require_running
 from embedrt.inference.session import GraphSession, available_providers, parse_device, runtime_version
 from embedrt.machine.processor import instruction_names, processor_fields
 from embedrt.machine.threads import available_threads, physical_cores
@@ -72,14 +73,14 @@ def _facts() -> dict[str, Any]:
 
 
 def _placements(model: str | None, device: str, variant: str | None, revision: str | None) -> list[Placed]:
-    """Where the nodes of ``model`` run; without one, only whether ``device`` is there.
+    """Where the nodes of ``model`` run; without one, only whether ``device`` runs anything.
 
     Raises:
         UnavailableError: it is not.
     """
     place = parse_device(device)
     if model is None:
-        GraphSession.require_device(place)
+        require_running(place)
         return []
     return GraphSession(locate(model, variant=variant, revision=revision).graph, device=place).placements
 

@@ -40,6 +40,7 @@ from embedrt.cli.word_vectors import (
     refuse,
 )
 from embedrt.errors import MissingDependencyError
+from embedrt.inference.installation import onnxruntime_packages
 
 if TYPE_CHECKING:
     from embedrt_export.quantization import Precision
@@ -258,6 +259,12 @@ def require(packages: tuple[str, ...], reason: str, extra: str) -> None:
         MissingDependencyError: one is not there.
     """
     if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
-        raise MissingDependencyError(
-            f'{", ".join(missing)} not installed: {reason}. Type: pip install "embedrt[{extra}]"'
-        )
+        raise MissingDependencyError(f"{', '.join(missing)} not installed: {reason}. {_to_install(missing, extra)}")
+
+
+def _to_install(missing: list[str], extra: str) -> str:
+    """These extras bring ONNX Runtime for processors, which would overwrite another one's files."""
+    if others := [name for name in onnxruntime_packages() if name != "onnxruntime"]:
+        named = " ".join(name.replace("_", "-") for name in missing)
+        return f"Type: pip install {named} (embedrt[{extra}] would bring onnxruntime, which overwrites {others[0]})"
+    return f'Type: pip install "embedrt[{extra}]"'

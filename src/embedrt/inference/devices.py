@@ -1,7 +1,7 @@
 """Devices, and the execution providers of ONNX Runtime that stand for them; pure, ``session.py`` knows what there is."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,8 +46,8 @@ class Device:
         return CUDA_PROVIDER if self.kind == "cuda" else CPU_PROVIDER
 
 
-def device_of(asked: str | None, available: Sequence[str]) -> Device:
-    """``cpu``, ``cuda``, ``cuda:1``, or ``auto`` (None likewise): CUDA where it is among the ``available`` providers.
+def device_of(asked: str | None, available: Sequence[str], *, cards: Callable[[], int]) -> Device:
+    """``cpu``, ``cuda``, ``cuda:1``, or ``auto`` (None likewise): CUDA where it is ``available`` and there are cards.
 
     Raises:
         InputError: it is none of these.
@@ -57,7 +57,7 @@ def device_of(asked: str | None, available: Sequence[str]) -> Device:
     if not match:
         raise InputError(f"device is {text!r}, expected 'cpu', 'cuda', 'cuda:N' or 'auto'")
     if text == "auto":
-        return Device("cuda" if CUDA_PROVIDER in available else "cpu")
+        return Device("cuda" if CUDA_PROVIDER in available and cards() else "cpu")
     return Device(text.partition(":")[0], int(match[1] or 0))
 
 
@@ -82,8 +82,10 @@ def wanted_providers(device: Device, providers: Providers | None, available: Seq
     return wanted
 
 
-def why_not_loaded(provider: str) -> str:
+def why_not_loaded(provider: str, *, cards: Callable[[], int]) -> str:
     """What keeps a provider that ONNX Runtime has from running, as a part of a sentence."""
+    if provider == CUDA_PROVIDER and not cards():
+        return 'the NVIDIA driver shows no card here (a container needs --gpus all). Pass device="cpu"'
     if provider == CUDA_PROVIDER:
         return (
             "its CUDA and cuDNN libraries did not load. "

@@ -29,6 +29,7 @@ from embedrt.inference.devices import (
 )
 from embedrt.inference.failures import why_not_run
 from embedrt.inference.placement import Placed, placements, strays
+from embedrt.machine.cards import count_cards
 from embedrt.machine.huge_pages import WorkingMemory
 from embedrt.machine.threads import available_threads
 
@@ -98,12 +99,12 @@ def available_providers() -> list[str]:
 
 
 def parse_device(text: str | None) -> Device:
-    """``cpu``, ``cuda``, ``cuda:1`` or ``auto`` (CUDA where ONNX Runtime has it, else the CPU); None: as ``auto``.
+    """``cpu``, ``cuda``, ``cuda:1`` or ``auto`` (a card where there is one and ONNX Runtime has CUDA); None: as ``auto``.
 
     >>> parse_device("cuda:1")
     Device(kind='cuda', index=1)
     """
-    return device_of(text, available_providers())
+    return device_of(text, available_providers(), cards=count_cards)
 
 
 class GraphSession:
@@ -228,7 +229,7 @@ class GraphSession:
         if lost := [name for name in names if name not in self.providers]:
             raise ProviderError(
                 f"{', '.join(lost)} was asked for, but ONNX Runtime fell back to {', '.join(self.providers)}: "
-                f"{why_not_loaded(lost[0])}"
+                f"{why_not_loaded(lost[0], cards=count_cards)}"
             )
         if CPU_PROVIDER not in names and (fallen := strays(self.placements, names[0])):
             listed = ", ".join(f"{one.count} {one.operator}" for one in fallen)
