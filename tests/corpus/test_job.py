@@ -269,3 +269,12 @@ def test_what_cannot_be_mapped(job: Corpus, options: EncodeOptions) -> None:
     with pytest.raises(ProviderError, match="CUDAExecutionProvider was asked for"):
         map_corpus(job, options, devices=("cpu", "cuda"))
     assert not job.output.exists()
+
+
+def test_cards_that_are_not_there(job: Corpus, options: EncodeOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where ONNX Runtime has CUDA: nothing is begun."""
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr("embedrt.inference.session.count_cards", lambda: 2)
+    with pytest.raises(ProviderError, match=r"^cuda:2 was asked for, but the NVIDIA driver shows 2 cards here\. Pass"):
+        map_corpus(job, options, devices=("cuda:0", "cuda:1", "cuda:2"))
+    assert not job.output.exists()

@@ -148,12 +148,16 @@ class GraphSession:
 
     @staticmethod
     def require_device(device: Device) -> None:
-        """Refuse a device that this ONNX Runtime has no provider for.
+        """Refuse a device that this ONNX Runtime has no provider for, or a card that is not there.
 
         Raises:
-            ProviderError: it has none.
+            ProviderError: it is so.
         """
         wanted_providers(device, None, available_providers(), runtime_version())
+        if device.kind == "cuda" and device.index >= (cards := count_cards()):
+            raise ProviderError(
+                f'{device.name} was asked for, but the NVIDIA driver shows {cards} cards here. Pass device="cpu"'
+            )
 
     @property
     def providers(self) -> list[str]:
