@@ -275,6 +275,6 @@ def test_cards_that_are_not_there(job: Corpus, options: EncodeOptions, monkeypat
     """Where ONNX Runtime has CUDA: nothing is begun."""
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr("embedrt.inference.session.count_cards", lambda: 2)
-    with pytest.raises(ProviderError, match=r"^cuda:2 was asked for, but the driver shows 2 cards here: pass"):
+    with pytest.raises(ProviderError, match=r"^cuda:2 was asked for, but the driver shows 2 cards: pass"):
         map_corpus(job, options, devices=("cuda:0", "cuda:1", "cuda:2"))
     assert not job.output.exists()

@@ -155,9 +155,7 @@ class GraphSession:
         """
         wanted_providers(device, None, available_providers(), runtime_version())
         if device.kind == "cuda" and device.index >= (cards := count_cards()):
-            raise ProviderError(
-                f'{device.name} was asked for, but the driver shows {cards} cards here: pass device="cpu"'
-            )
+            raise ProviderError(f'{device.name} was asked for, but the driver shows {cards} cards: pass device="cpu"')
 
     @property
     def providers(self) -> list[str]:
