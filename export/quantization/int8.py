@@ -17,7 +17,10 @@ import numpy.typing as npt
 import onnx_ir
 from embedrt_export.quantization.graph_writer import BLOCKS_FROM, MICROSOFT, GraphWriter, Quantized, Weights
 from embedrt_export.quantization.linears import Linear, LinearGroup, expansion_before, giving
-from embedrt_export.quantization.scheme import Order, Rows, Scheme, quantize_weight
+from embedrt_export.quantization.rounding import Rounded, to_nearest
+from embedrt_export.quantization.scheme import Order, Rows, Scheme
+
+from embedrt.inference.byte_sums import SUMS_FIT
 
 __all__ = ["can_reorder", "can_smooth", "quantize_products"]
 
@@ -40,6 +43,7 @@ def can_reorder(group: LinearGroup, groups: list[LinearGroup], opset: int) -> bo
 def quantize_products(model: onnx_ir.Model, chosen: list[Chosen], *, weight_limit: int) -> None:
     """Replace the products of ``chosen`` in place."""
     model.opset_imports[MICROSOFT] = 1
+    model.metadata_props[SUMS_FIT] = "1"
     writer = GraphWriter(model)
     groups = [group for group, _ in chosen]
     outputs: dict[Linear, _Outputs] = {}
@@ -57,9 +61,10 @@ def quantize_products(model: onnx_ir.Model, chosen: list[Chosen], *, weight_limi
             writer.balanced(group, scheme.smoothing)
     for group, scheme in chosen:
         quantized = _quantized_source(writer, group, scheme, in_blocks=group in in_blocks)
-        order = scheme.order if group in in_blocks else None
-        for linear, shift in zip(group.linears, _shifts(group, scheme), strict=True):
-            weights = _weights(linear, scheme, shift, outputs.get(linear, _Outputs()), order, weight_limit)
+        rounded = _rounded(group, scheme, weight_limit, in_blocks=group in in_blocks)
+        parts = zip(group.linears, _columns(group, rounded), _shifts(group, scheme), strict=True)
+        for linear, own, shift in parts:
+            weights = _weights(linear, own, shift, outputs.get(linear, _Outputs()))
             writer.place = linear.product
             writer.replace(linear.result, writer.product(quantized, weights))
 
@@ -93,26 +98,39 @@ def _quantized_source(writer: GraphWriter, group: LinearGroup, scheme: Scheme, *
     return writer.quantize_static(source, scheme.activations)
 
 
+def _rounded(group: LinearGroup, scheme: Scheme, limit: int, *, in_blocks: bool) -> Rounded:
+    """As ``scheme`` has it; anew where it has nothing, or has channels in another order than they stand in."""
+    stays = scheme.order is None or in_blocks
+    if scheme.rounded is not None and stays:
+        return scheme.rounded
+    balanced = group.weights * scheme.smoothing[:, None]
+    return to_nearest(balanced[scheme.order] if in_blocks else balanced, limit)
+
+
+def _columns(group: LinearGroup, rounded: Rounded) -> list[Rounded]:
+    """Those of each product."""
+    ends = _ends(group)
+    weights, scales = np.split(rounded.weight, ends, axis=1), np.split(rounded.scales, ends)
+    return [Rounded(weight, scale) for weight, scale in zip(weights, scales, strict=True)]
+
+
 def _shifts(group: LinearGroup, scheme: Scheme) -> list[npt.NDArray[np.float32]]:
     """What belongs into the bias of each product."""
+    ends = _ends(group)
+    width = sum(linear.weight.shape[1] for linear in group.linears)
+    return np.split(np.zeros(width, dtype=np.float32) if scheme.shift is None else scheme.shift, ends)
+
+
+def _ends(group: LinearGroup) -> list[int]:
+    """Where the columns of one product end and those of the next begin."""
     widths = [linear.weight.shape[1] for linear in group.linears]
-    shift = np.zeros(sum(widths), dtype=np.float32) if scheme.shift is None else scheme.shift
-    return np.split(shift, np.cumsum(widths)[:-1])
+    return [int(end) for end in np.cumsum(widths)[:-1]]
 
 
-def _weights(
-    linear: Linear,
-    scheme: Scheme,
-    shift: npt.NDArray[np.float32],
-    outputs: _Outputs,
-    order: Order | None,
-    limit: int,
-) -> Weights:
-    """``linear`` balanced by c, its rows in ``order``, its columns as ``outputs`` says; a bias takes ``shift`` in."""
+def _weights(linear: Linear, rounded: Rounded, shift: npt.NDArray[np.float32], outputs: _Outputs) -> Weights:
+    """The columns of ``linear`` as ``outputs`` says; a bias takes ``shift`` in."""
     factors = np.float32(1) if outputs.factors is None else outputs.factors
-    rows = slice(None) if order is None else order
     columns = slice(None) if outputs.order is None else outputs.order
-    balanced = linear.weight * scheme.smoothing[:, None] * factors
-    weight, scales = quantize_weight(balanced[rows][:, columns], limit)
+    scales = np.asarray((rounded.scales * factors)[columns], dtype=np.float32)
     bias = None if linear.bias is None else np.asarray(((linear.bias + shift) * factors)[columns], dtype=np.float32)
-    return Weights(linear.name, weight, scales, bias)
+    return Weights(linear.name, np.ascontiguousarray(rounded.weight[:, columns]), scales, bias)

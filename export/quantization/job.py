@@ -26,8 +26,6 @@ from embedrt_export.stages import Stages
 from embedrt.artifact.folder import Artifact, check_files, locate
 from embedrt.artifact.manifest import MANIFEST_FILE, Manifest, Parity, Quantization, Variant
 from embedrt.errors import InputError, ManifestError
-from embedrt.inference.byte_sums import require_exact_sums
-from embedrt.inference.session import runtime_version
 from embedrt.text.tokenizer import TextTokenizer
 
 __all__ = ["PRECISIONS", "PaddingForm", "Precision", "Processor", "QuantizeOptions", "quantize"]
@@ -143,8 +141,6 @@ def _to_int8(
     groups = find_groups(model)
     if not groups:
         return _tables_to_int8(model, found, stages)
-    if bits == 8:
-        require_exact_sums(f"an {precision} variant", runtime_version())
     assert found.manifest is not None  # noqa: S101  _checked saw it
     serving = found.manifest.serving
     judge = judge_of(serving)
@@ -168,7 +164,7 @@ def _to_int8(
         best = search_setting(found, plan, judge, texts, quiet=stages.bars_hidden)
         facts.append(f"α {best.alpha}, {best.percentile:g} % of the activations covered")
     with stages.stage("rewrite") as facts:
-        built = plan.build(best)
+        built = plan.build(best, final=True, quiet=stages.bars_hidden)
         facts.append(f"{sum(built.products.values()) - built.products['float']} products, {built.tables} tables")
         if built.kept_float:
             facts.append(f"kept in float: {', '.join(built.kept_float)}")

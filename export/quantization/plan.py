@@ -11,6 +11,7 @@ from embedrt_export.quantization.int8 import can_reorder, can_smooth, quantize_p
 from embedrt_export.quantization.linears import LinearGroup, find_groups
 from embedrt_export.quantization.scheme import Scheme, Setting, Static, choose_scheme
 from embedrt_export.quantization.tables import quantize_tables
+from tqdm import tqdm
 
 __all__ = ["Built", "Plan"]
 
@@ -43,11 +44,15 @@ class Plan:
     static: bool
     weight_limit: int
 
-    def build(self, setting: Setting) -> Built:
-        """The int8 graph for ``setting``; :attr:`model` stays as it is."""
+    def build(self, setting: Setting, *, final: bool = False, quiet: bool = True) -> Built:
+        """The int8 graph for ``setting``; :attr:`model` stays as it is.
+
+        The ``final`` one takes three to five times as long: rounding errors are passed on, see :mod:`.rounding`.
+        """
         model = self.model.clone()
         groups = find_groups(model)
-        chosen = [(group, self._scheme(group, groups, setting)) for group in groups]
+        bar = tqdm(groups, desc="  rewrite", unit="product", disable=quiet, leave=False)
+        chosen = [(group, self._scheme(group, groups, setting, pass_errors_on=final)) for group in bar]
         kept = [(group, scheme) for group, scheme in chosen if scheme.error > _STANDS_OUT]
         taken = [(group, scheme) for group, scheme in chosen if scheme.error <= _STANDS_OUT]
         quantize_products(model, taken, weight_limit=self.weight_limit)
@@ -63,7 +68,9 @@ class Plan:
             blamed=_names(sorted(chosen, key=lambda choice: -choice[1].error))[:_BLAMED],
         )
 
-    def _scheme(self, group: LinearGroup, groups: list[LinearGroup], setting: Setting) -> Scheme:
+    def _scheme(
+        self, group: LinearGroup, groups: list[LinearGroup], setting: Setting, *, pass_errors_on: bool
+    ) -> Scheme:
         return choose_scheme(
             group,
             self.rows[group.source.name or ""],
@@ -72,6 +79,7 @@ class Plan:
             smooth=can_smooth(group, groups, static=self.static),
             weight_limit=self.weight_limit,
             reorder=self.static and can_reorder(group, groups, self.model.opset_imports[""]),
+            pass_errors_on=pass_errors_on,
         )
 
 

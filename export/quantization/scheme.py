@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from embedrt_export.quantization.linears import InputKind, LinearGroup
+from embedrt_export.quantization.rounding import Rounded, passing_errors_on, to_nearest
 
 __all__ = [
     "SETTINGS",
@@ -25,7 +26,6 @@ __all__ = [
     "Setting",
     "Static",
     "choose_scheme",
-    "quantize_weight",
     "quantized_product",
 ]
 
@@ -93,6 +93,8 @@ class Scheme:
     shift: Floats | None = None
     """(outputs of all,) the mean of x W − its int8 product over the calibration rows, which products with a bias make good
     (arXiv 1906.04721, section 4.2); None: zeros."""
+    rounded: Rounded | None = None
+    """q(c W) and t, (inputs, outputs of all), its rows in :attr:`order`; None: each weight is rounded to the nearest."""
 
     @property
     def block_factors(self) -> Floats:
@@ -109,6 +111,7 @@ def choose_scheme(
     smooth: bool,
     weight_limit: int,
     reorder: bool = False,
+    pass_errors_on: bool = False,
 ) -> Scheme:
     """How ``group`` is quantized under ``setting``; a zero point for GELU's output is chosen by the smallest error.
 
@@ -118,24 +121,30 @@ def choose_scheme(
         setting: what is the same for the whole graph.
         static: one scale for all rows, whatever they come from; else only behind normalization, a scale a row elsewhere.
         smooth: whether the graph has a place where 1 / c is worth its cost.
-        weight_limit: largest magnitude of a weight, 127 or, for processors without VNNI, 63.
+        weight_limit: largest magnitude of a weight, 127 or 63.
         reorder: whether the channels may stand in any order.
+        pass_errors_on: round weights one row after the other, each making good what those before it lost; else to the nearest.
     """
     alpha = setting.alpha if smooth else None
     smoothing = _smoothing(rows, group.weights, alpha)
-    order = None
+    order, in_order = None, slice(None)
     if reorder and alpha is not None and len(smoothing) % _BLOCKS == 0:
         order = np.argsort(smoothing, kind="stable")
         smoothing = _one_a_block(smoothing, order)
-    weight, scales = quantize_weight(group.weights * smoothing[:, None], weight_limit)
-    checked = rows[:: max(1, len(rows) // _CHECKED_ROWS)]
-    exact = checked @ group.weights
+        in_order = order
+    balanced, weights = (rows / smoothing)[:, in_order], (group.weights * smoothing[:, None])[in_order]
+    if pass_errors_on:
+        rounded = passing_errors_on(weights, weight_limit, balanced)
+    else:
+        rounded = to_nearest(weights, weight_limit, np.square(balanced).mean(axis=0))
+    every = max(1, len(rows) // _CHECKED_ROWS)
+    exact = rows[::every] @ group.weights
     schemes = []
-    for activations in _candidates(group.kind, rows / smoothing, setting, static=static):
-        found = quantized_product(checked / smoothing, activations, weight, scales)
+    for activations in _candidates(group.kind, balanced, setting, static=static):
+        found = quantized_product(balanced[::every], activations, rounded)
         error = float(np.linalg.norm(found - exact)) / max(float(np.linalg.norm(exact)), _TINY)
         shift = (exact - found).mean(axis=0)
-        schemes.append(Scheme(smoothing, activations, alpha, error, order, shift))
+        schemes.append(Scheme(smoothing, activations, alpha, error, order, shift, rounded))
     return min(schemes, key=lambda scheme: scheme.error)
 
 
@@ -172,13 +181,7 @@ def _static(rows: Floats, percentile: float) -> Static:
     return Static(scale, round(-low / scale))
 
 
-def quantize_weight(weight: Floats, limit: int) -> tuple[npt.NDArray[np.int8], Floats]:
-    """Symmetric, a scale a column: int8 (inputs, outputs) and float32 (outputs,)."""
-    scales = np.maximum(np.abs(weight).max(axis=0) / limit, 1e-30).astype(np.float32)
-    return np.clip(np.rint(weight / scales), -limit, limit).astype(np.int8), scales
-
-
-def quantized_product(rows: Floats, activations: Static | Rows, weight: npt.NDArray[np.int8], scales: Floats) -> Floats:
+def quantized_product(rows: Floats, activations: Static | Rows, rounded: Rounded) -> Floats:
     """What the int8 graph computes for ``rows`` (rows, inputs), already divided by c: (rows, outputs)."""
     if isinstance(activations, Static):
         row_scales = np.full((len(rows), 1), activations.scale, dtype=np.float32)
@@ -186,10 +189,9 @@ def quantized_product(rows: Floats, activations: Static | Rows, weight: npt.NDAr
         row_scales = row_scale(rows, activations)[:, None]
     zero = activations.zero_point
     quantized = np.clip(np.rint(rows / row_scales) + zero, 0, _LEVELS) - zero
-    product: Floats = quantized.astype(np.float32) @ weight.astype(
-        np.float32
-    )  # exact enough to rank: sums below 2^24·k
-    return product * row_scales * scales
+    whole = rounded.weight.astype(np.float32)
+    product: Floats = quantized.astype(np.float32) @ whole  # exact enough to rank: sums below 2^24·k
+    return product * row_scales * rounded.scales
 
 
 def row_scale(rows: Floats, activations: Rows) -> Floats:

@@ -174,7 +174,7 @@ def _require_runtime(artifact: Artifact) -> None:
         )
     made = variant.quantization
     if made is not None and made.weight_bits == 8 and made.products.get("static", 0) + made.products.get("row", 0):
-        require_exact_sums(f"variant {artifact.variant!r}", version)
+        require_exact_sums(f"variant {artifact.variant!r}", artifact.graph, version)
 
 
 def _warn_of_slow_variant(artifact: Artifact, device: Device) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from embedrt import SentenceEncoder
-from embedrt.artifact.graphfile import SMALLEST_MAPPED_TENSOR, external_locations, graph_pointing_into
+from embedrt.artifact.graphfile import SMALLEST_MAPPED_TENSOR, external_locations, graph_metadata, graph_pointing_into
 from embedrt.errors import ArtifactError, GraphError, IntegrityError
 from embedrt.inference.session import GraphSession
 
@@ -224,3 +224,14 @@ def test_a_number_without_an_end_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"\xff" * 10_000)
     with pytest.raises(IntegrityError, match="number before byte 10 is longer than 64 bits"):
         graph_pointing_into(tmp_path / "model.onnx")
+
+
+def test_metadata_is_read_without_loading(tmp_path: Path, write_graph: Write) -> None:
+    path = write_graph(tmp_path / "model.onnx")
+    model = onnx.load(path)
+    helper.set_model_props(model, told := {"name": "値", "empty": "", "": "no key"})
+    onnx.save(model, path)
+    assert graph_metadata(path) == told
+    helper.set_model_props(model, {})
+    onnx.save(model, path)
+    assert graph_metadata(path) == {}

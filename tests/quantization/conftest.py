@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 from embedrt_export.quantization import PRECISIONS, QuantizeOptions, quantize, search
 from embedrt_export.quantization.calibration import calibration_texts, held_out_texts
+from embedrt_export.quantization.rounding import to_nearest
 from embedrt_export.quantization.scheme import Scheme, Setting, Static
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -29,7 +30,6 @@ from embedrt.artifact.manifest import (
     Variant,
 )
 from embedrt.artifact.manifest import serving_to_json as to_json
-from embedrt.inference.byte_sums import byte_sum_options
 
 Floats = npt.NDArray[np.float32]
 WIDTH, INNER, HEADS, LENGTH, SCALE = 32, 64, 4, 24, 0.4
@@ -258,8 +258,6 @@ def one_product() -> Callable[..., onnx_ir.Model]:
 def _run_graph(model: onnx_ir.Model, x: Floats, *, optimized: bool = True) -> list[Floats]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    for key, value in byte_sum_options(onnxruntime.__version__).items():
-        options.add_session_config_entry(key, value)
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     proto = onnx_ir.to_proto(model).SerializeToString()
@@ -282,8 +280,10 @@ def draw() -> Callable[..., Floats]:
 def _emulated(x: Floats, scheme: Scheme, weight: Floats, bias: Floats, limit: int) -> Floats:
     """The scheme step by step: integers are summed as integers, everything else in float32."""
     balanced = weight * scheme.smoothing[:, None]
-    t = np.abs(balanced).max(axis=0) / np.float32(limit)
-    whole = np.clip(np.rint(balanced / t), -limit, limit).astype(np.int32)
+    order = slice(None) if scheme.order is None else scheme.order
+    placed, t = to_nearest(balanced[order], limit)
+    whole = np.empty_like(placed, dtype=np.int32)
+    whole[order] = placed
     x = x * (np.float32(1) / scheme.smoothing)
     kind = scheme.activations
     if isinstance(kind, Static):

@@ -1,5 +1,6 @@
 """The gate: what is measured, what is refused, and what is kept in the manifest."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from embedrt_export.quantization import PRECISIONS, Precision, QuantizeOptions, 
 from embedrt_export.quantization.calibration import held_out_texts
 from embedrt_export.quantization.fidelity import measure, require_gate
 from embedrt_export.quantization.judges import JUDGES
+from embedrt_export.quantization.rounding import Rounded, to_nearest
 
 from embedrt import SentenceEncoder
 from embedrt.artifact.manifest import Manifest
@@ -21,16 +23,21 @@ Hashes = Callable[[Path], dict[str, str]]
 pytestmark = pytest.mark.usefixtures("one_setting")
 
 
-def three_bits(weight: npt.NDArray[np.float32], limit: int) -> Any:
-    del limit
-    return scheme.quantize_weight(weight, 3)
+def three_bits(rounded: Rounded) -> Rounded:
+    return to_nearest(rounded.weight * rounded.scales, 3)
 
 
-def wrong_scales(weight: npt.NDArray[np.float32], limit: int) -> Any:
+def wrong_scales(rounded: Rounded) -> Rounded:
     """Every other column comes out half as large again."""
-    whole, scales = scheme.quantize_weight(weight, limit)
+    scales = rounded.scales.copy()
     scales[::2] *= 1.5
-    return whole, scales
+    return Rounded(rounded.weight, scales)
+
+
+def break_weights(monkeypatch: pytest.MonkeyPatch, broken: Callable[[Rounded], Rounded]) -> None:
+    """After the errors of all products were found to be small."""
+    whole = int8._rounded
+    monkeypatch.setattr(int8, "_rounded", lambda *given, **named: broken(whole(*given, **named)))
 
 
 @pytest.mark.parametrize("broken", [three_bits, wrong_scales])
@@ -38,7 +45,7 @@ def wrong_scales(weight: npt.NDArray[np.float32], limit: int) -> Any:
 def test_broken_quantization_is_refused(
     copied: Path, hashes: Hashes, monkeypatch: pytest.MonkeyPatch, broken: Any, precision: Precision
 ) -> None:
-    monkeypatch.setattr(int8, "quantize_weight", broken)
+    break_weights(monkeypatch, broken)
     before = hashes(copied)
     with pytest.raises(FidelityError) as refused:
         quantize(copied, precision, quiet=True)
@@ -54,7 +61,7 @@ def test_broken_quantization_is_refused(
 
 
 def test_allowed_below_the_gate(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(int8, "quantize_weight", three_bits)
+    break_weights(monkeypatch, three_bits)
     manifest = quantize(copied, "int8", options=QuantizeOptions(allow_below_gate=True), quiet=True)
     recorded = Manifest.from_json((copied / "embedrt.json").read_bytes()).variants["int8"].parity
     assert recorded == manifest.variants["int8"].parity
@@ -84,7 +91,7 @@ def test_blamed_products_have_the_largest_errors(copied: Path, monkeypatch: pyte
         found = chosen(group, *arguments, **options)
         names = [linear.name for linear in group.linears]
         error = {"down": 0.09, "other": 0.08, "output": 0.07}.get(names[0], found.error)
-        return scheme.Scheme(found.smoothing, found.activations, found.alpha, error)
+        return dataclasses.replace(found, error=error)
 
     monkeypatch.setattr(plan, "choose_scheme", choose)
     with pytest.raises(FidelityError, match="largest errors in down, other, output"):
@@ -131,11 +138,7 @@ def test_nan_is_refused() -> None:
 
 
 def test_nan_from_a_graph_is_refused(copied: Path, hashes: Hashes, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nan(weight: npt.NDArray[np.float32], limit: int) -> Any:
-        whole, scales = scheme.quantize_weight(weight, limit)
-        return whole, scales * np.float32(np.nan)
-
-    monkeypatch.setattr(int8, "quantize_weight", nan)
+    break_weights(monkeypatch, lambda rounded: Rounded(rounded.weight, rounded.scales * np.float32(np.nan)))
     before = hashes(copied)
     with pytest.raises(FidelityError, match="is nan"):
         quantize(copied, "int8", options=QuantizeOptions(gate=0.0), quiet=True)

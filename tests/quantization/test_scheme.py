@@ -8,13 +8,13 @@ import onnx_ir
 import pytest
 from embedrt_export.quantization import scheme
 from embedrt_export.quantization.linears import InputKind, Linear, LinearGroup
+from embedrt_export.quantization.rounding import Rounded, to_nearest
 from embedrt_export.quantization.scheme import (
     SETTINGS,
     Rows,
     Setting,
     Static,
     choose_scheme,
-    quantize_weight,
     quantized_product,
     row_scale,
 )
@@ -35,27 +35,7 @@ def group_of(kind: InputKind, *weights: Floats) -> LinearGroup:
     return LinearGroup(onnx_ir.Value(name="source"), kind, linears)
 
 
-@pytest.mark.parametrize("limit", [127, 63])
-def test_weights_are_symmetric_with_a_scale_a_column(limit: int) -> None:
-    weight = draw(0, 40, 12) * np.logspace(-3, 3, 12, dtype=np.float32)
-    whole, scales = quantize_weight(weight, limit)
-    assert (whole.dtype.name, scales.dtype.name) == ("int8", "float32")
-    assert (whole.shape, scales.shape) == ((40, 12), (12,))
-    assert np.abs(whole.astype(int)).max(axis=0).tolist() == [limit] * 12  # each column uses all of its range
-    np.testing.assert_allclose(scales, np.abs(weight).max(axis=0) / limit, rtol=1e-6)
-    assert (np.abs(whole * scales - weight) <= scales * (0.5 + 1e-4)).all()
-    negative, _ = quantize_weight(-weight, limit)
-    np.testing.assert_array_equal(negative, -whole)
-
-
-def test_a_column_of_zeros() -> None:
-    whole, scales = quantize_weight(np.array([[0, 1], [0, -2]], dtype=np.float32), 127)
-    assert whole.tolist() == [[0, 64], [0, -127]]
-    assert np.isfinite(whole * scales).all()
-    assert (whole * scales)[:, 0].tolist() == [0, 0]
-
-
-def exact_product(rows: Floats, activations: Static | Rows, whole: npt.NDArray[np.int8], scales: Floats) -> Floats:
+def exact_product(rows: Floats, activations: Static | Rows, rounded: Rounded) -> Floats:
     """The same, summed in integers."""
     if isinstance(activations, Static):
         steps = [activations.scale] * len(rows)
@@ -63,6 +43,7 @@ def exact_product(rows: Floats, activations: Static | Rows, whole: npt.NDArray[n
         steps = [max([1e-12, *(abs(float(value)) for value in row)]) / 127 for row in rows]
     else:
         steps = [max([activations.floor, *map(float, row)]) / (255 - activations.zero_point) for row in rows.tolist()]
+    whole, scales = rounded
     zero = activations.zero_point
     result = np.empty((len(rows), whole.shape[1]))
     for index, (row, step) in enumerate(zip(rows, steps, strict=True)):
@@ -75,10 +56,10 @@ def exact_product(rows: Floats, activations: Static | Rows, whole: npt.NDArray[n
     "activations", [Static(0.021, 131), Static(0.005, 0), Rows(128), Rows(16, 0.17 * 239 / 16), Rows(8, 0.4)]
 )
 def test_product_is_the_integer_one(activations: Static | Rows) -> None:
-    rows, (whole, scales) = draw(1, 30, 24), quantize_weight(draw(2, 24, 10), 127)
+    rows, rounded = draw(1, 30, 24), to_nearest(draw(2, 24, 10), 127)
     rows[3] = 0
-    found = quantized_product(rows, activations, whole, scales)
-    np.testing.assert_allclose(found, exact_product(rows, activations, whole, scales), rtol=1e-5, atol=1e-6)
+    found = quantized_product(rows, activations, rounded)
+    np.testing.assert_allclose(found, exact_product(rows, activations, rounded), rtol=1e-5, atol=1e-6)
     assert found[3].tolist() == [0] * 10
 
 
@@ -173,7 +154,7 @@ def test_error_is_that_of_the_product() -> None:
         group_of("other", first, second), rows, BALANCED, static=False, smooth=False, weight_limit=63
     )
     weights = np.concatenate([first, second], axis=1)
-    found = exact_product(rows, chosen.activations, *quantize_weight(weights, 63))
+    found = exact_product(rows, chosen.activations, to_nearest(weights, 63))
     expected = np.linalg.norm(found - rows @ weights) / np.linalg.norm(rows @ weights)
     assert chosen.error == pytest.approx(expected, rel=1e-3)
     assert 0.001 < chosen.error < 0.05
@@ -185,7 +166,8 @@ def test_best_zero_point_is_chosen() -> None:
     chosen = choose_scheme(group_of("gelu", weights), rows, BALANCED, static=False, smooth=False, weight_limit=127)
     errors = {}
     for candidate in scheme._candidates("gelu", rows, BALANCED, static=False):
-        found = exact_product(rows, candidate, *quantize_weight(weights, 127))
+        assert chosen.rounded is not None
+        found = exact_product(rows, candidate, chosen.rounded)
         errors[candidate] = float(np.linalg.norm(found - rows @ weights))
     assert errors[chosen.activations] == min(errors.values())
     assert max(errors.values()) > 1.1 * min(errors.values())
@@ -207,13 +189,13 @@ def test_product_is_the_float_one_within_half_steps(
     seed: int, rows: int, inputs: int, outputs: int, limit: int
 ) -> None:
     x, weight = draw(seed, rows, inputs), draw(seed + 1, inputs, outputs)
-    whole, scales = quantize_weight(weight, limit)
-    found = quantized_product(x, Rows(128), whole, scales)
+    rounded = to_nearest(weight, limit)
+    found = quantized_product(x, Rows(128), rounded)
     exact = x.astype(np.float64) @ weight
     steps = row_scale(x, Rows(128))[:, None].astype(np.float64)
-    # |xW − x'W'| ≤ Σ |x|·t/2 + |W'|·s/2, each factor being off by half a step at most
-    rounded = whole.astype(np.float64) * scales
-    bound = np.abs(x).sum(axis=1, keepdims=True) * scales / 2 + np.abs(rounded).sum(axis=0) * steps / 2
+    # |xW − x'W'| ≤ Σ |x|·|W − W'| + |W'|·s/2, activations being off by half a step at most
+    whole = rounded.weight.astype(np.float64) * rounded.scales
+    bound = np.abs(x) @ np.abs(weight - whole) + np.abs(whole).sum(axis=0) * steps / 2
     assert (np.abs(found - exact) <= bound * 1.001 + 1e-6).all()
 
 
@@ -222,11 +204,11 @@ def test_finer_steps_err_less(seed: int) -> None:
     x, weight = draw(seed, 40, 24), draw(seed + 1, 24, 8)
     errors = []
     for limit in (7, 31, 127):
-        found = quantized_product(x, Rows(128), *quantize_weight(weight, limit))
+        found = quantized_product(x, Rows(128), to_nearest(weight, limit))
         errors.append(float(np.linalg.norm(found - x @ weight)))
     assert errors[0] > errors[1] > errors[2]
-    coarse = quantized_product(x, Static(0.2, 128), *quantize_weight(weight, 127))
-    fine = quantized_product(x, Static(0.04, 128), *quantize_weight(weight, 127))
+    coarse = quantized_product(x, Static(0.2, 128), to_nearest(weight, 127))
+    fine = quantized_product(x, Static(0.04, 128), to_nearest(weight, 127))
     assert np.linalg.norm(fine - x @ weight) < np.linalg.norm(coarse - x @ weight)
 
 
@@ -263,9 +245,9 @@ def test_the_shift_is_the_mean_of_what_int8_lacks(static: bool) -> None:
     chosen = choose_scheme(
         group_of("gelu", weight), rows, Setting(0.7, 90.0), static=static, smooth=False, weight_limit=127
     )
-    whole, scales = quantize_weight(weight * chosen.smoothing[:, None], 127)
     balanced: Floats = np.asarray(rows / chosen.smoothing, dtype=np.float32)
-    lacking = np.subtract(rows @ weight, quantized_product(balanced, chosen.activations, whole, scales))
+    assert chosen.rounded is not None
+    lacking = np.subtract(rows @ weight, quantized_product(balanced, chosen.activations, chosen.rounded))
     assert chosen.shift is not None
     np.testing.assert_allclose(chosen.shift, lacking.mean(axis=0), rtol=1e-4, atol=1e-4)
     if static:  # a tenth is clipped

@@ -19,13 +19,14 @@ from embedrt.errors import IntegrityError
 
 __all__ = [
     "external_locations",
+    "graph_metadata",
     "graph_pointing_into",
     "graph_without_links",
     "is_git_lfs_pointer",
     "require_fetched",
 ]
 
-_MODEL_GRAPH = 7
+_MODEL_GRAPH, _MODEL_METADATA = 7, 14
 _GRAPH_INITIALIZER = 5
 _TENSOR_RAW_DATA = 9
 _TENSOR_EXTERNAL_DATA = 13
@@ -79,6 +80,17 @@ def graph_without_links(path: Path) -> bytes:
         return _with_initializers(data, lambda tensor: _without_links(data, tensor, path))
 
 
+def graph_metadata(path: Path) -> dict[str, str]:
+    """The ``metadata_props`` of the model at ``path``, without loading it.
+
+    Raises:
+        IntegrityError: the file ends in the middle of a field, or is no protobuf at all.
+    """
+    with _mapped(path) as data:
+        entries = (field for field in fields(data, 0, len(data)) if field.number == _MODEL_METADATA)
+        return {key.decode(): value.decode() for key, value in (_key_and_value(data, entry) for entry in entries)}
+
+
 @contextmanager
 def _mapped(path: Path) -> Iterator[mmap.mmap]:
     """The file's bytes; what is wrong with them is told with its name."""
@@ -120,8 +132,13 @@ def _external_entries(data: mmap.mmap) -> Iterator[Field]:
 
 def _location(data: mmap.mmap, entry: Field) -> str:
     """The file that an entry names; empty where it tells something else."""
+    key, value = _key_and_value(data, entry)
+    return value.decode() if key == b"location" else ""
+
+
+def _key_and_value(data: mmap.mmap, entry: Field) -> tuple[bytes, bytes]:
     told = {field.number: data[field.value : field.end] for field in fields(data, entry.value, entry.end)}
-    return told.get(_ENTRY_VALUE, b"").decode() if told.get(_ENTRY_KEY) == b"location" else ""
+    return told.get(_ENTRY_KEY, b""), told.get(_ENTRY_VALUE, b"")
 
 
 def _with_initializers(data: mmap.mmap, written: Callable[[Field], bytes]) -> bytes:

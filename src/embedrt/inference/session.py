@@ -138,7 +138,7 @@ class GraphSession:
         if not {CUDA_PROVIDER, TENSORRT_PROVIDER}.isdisjoint(names):
             onnxruntime.preload_dlls()  # CUDA's libraries where they were installed as Python packages
         # on a GPU the fused operators are one kernel instead of two
-        options = _options(self.threads, profile_prefix, fusions=fusions or names[0] != CPU_PROVIDER)
+        options = _options(path, self.threads, profile_prefix, fusions=fusions or names[0] != CPU_PROVIDER)
         self._memory = WorkingMemory() if names[0] == CPU_PROVIDER else None
         self._session, self.external = _load(path, options, wanted, outputs)
         self._check_providers(names)
@@ -261,10 +261,10 @@ def open_graph(path: Path, *, threads: int | None = None) -> Any:
         GraphError: the graph cannot be loaded.
         IntegrityError: the file is truncated.
     """
-    return _load(path, _options(threads or available_threads(), None, fusions=False), [CPU_PROVIDER])[0]
+    return _load(path, _options(path, threads or available_threads(), None, fusions=False), [CPU_PROVIDER])[0]
 
 
-def _options(threads: int, profile_prefix: Path | None, *, fusions: bool) -> Any:
+def _options(path: Path, threads: int, profile_prefix: Path | None, *, fusions: bool) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -274,7 +274,7 @@ def _options(threads: int, profile_prefix: Path | None, *, fusions: bool) -> Any
         options.profile_file_prefix = str(profile_prefix)
     if not fusions:
         options.add_session_config_entry("optimization.disable_specified_optimizers", _SLOW_FUSIONS)
-    for key, value in byte_sum_options(runtime_version()).items():
+    for key, value in byte_sum_options(path, runtime_version()).items():
         options.add_session_config_entry(key, value)
     options.add_session_config_entry(_SPINNING, "1000")
     options.add_session_config_entry(_PLACEMENTS, "1")
