@@ -127,7 +127,8 @@ def choose_scheme(
     """
     alpha = setting.alpha if smooth else None
     smoothing = _smoothing(rows, group.weights, alpha)
-    order, in_order = None, slice(None)
+    order: Order | None = None
+    in_order: Order | slice = slice(None)
     if reorder and alpha is not None and len(smoothing) % _BLOCKS == 0:
         order = np.argsort(smoothing, kind="stable")
         smoothing = _one_a_block(smoothing, order)

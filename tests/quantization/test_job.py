@@ -11,11 +11,13 @@ import numpy.typing as npt
 import onnx
 import pytest
 from embedrt_export.parity.distance import row_cosines
-from embedrt_export.quantization import QuantizeOptions, job, plan, quantize, search
+from embedrt_export.quantization import QuantizeOptions, job, plan, quantize, scheme, search
 from embedrt_export.quantization.calibration import held_out_texts
+from embedrt_export.quantization.rounding import Rounded, passing_errors_on
 from embedrt_export.quantization.scheme import SETTINGS, Setting
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import numpy_helper
 
 from embedrt import SentenceEncoder
 from embedrt.artifact.manifest import Manifest
@@ -44,6 +46,28 @@ def test_artifact(quantized: Path) -> None:
         assert record.sha256 == hashlib.sha256(found[name].read_bytes()).hexdigest()
     for name in manifest.variants:
         assert f"{name}" in found["README.md"].read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("one_setting")
+@pytest.mark.parametrize("precision", ["int8", "int8-static"])
+def test_what_is_written_has_its_errors_passed_on(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, precision: Any
+) -> None:
+    """The graphs of the search have not, for that takes longer."""
+    rounded: list[Rounded] = []
+
+    def keep(*given: Any) -> Rounded:
+        rounded.append(passing_errors_on(*given))
+        return rounded[-1]
+
+    monkeypatch.setattr(scheme, "passing_errors_on", keep)
+    quantize(copied, precision, quiet=True)
+    graph = onnx.load(copied / f"onnx/model_{precision.replace('-', '_')}.onnx").graph
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    products = [stored[node.input[1]] for node in graph.node if node.op_type == "MatMulIntegerToFloat"]
+    assert len(rounded) == 6  # one for query, key and value together
+    columns = {column.tobytes() for one in rounded for column in one.weight.T}
+    assert {column.tobytes() for product in products for column in product.T} == columns
 
 
 def test_facts(quantized: Path) -> None:

@@ -71,8 +71,8 @@ def test_two_that_do_not_fit_become_the_nearest_that_do(pair: tuple[float, float
 
 def test_a_scale_grows_where_that_errs_less() -> None:
     """Two that are a little too large make it grow a little; where no pair fits, it doubles."""
-    few, many = draw(0, 64, 1) / 100, np.full((64, 1), 1.0, np.float32)
-    few[:2] = [[1], [0.05]]
+    few, many = draw(0, 64, 1) * np.float32(0.01), np.full((64, 1), 1.0, np.float32)
+    few[:2, 0] = 1, 0.05
     assert 1.001 / 127 < to_nearest(few, 127).scales[0] < 1.1 / 127
     many[0] = 1.0001  # the largest
     whole, scales = to_nearest(many, 127)
