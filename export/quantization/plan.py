@@ -47,7 +47,7 @@ class Plan:
     def build(self, setting: Setting, *, final: bool = False, quiet: bool = True) -> Built:
         """The int8 graph for ``setting``; :attr:`model` stays as it is.
 
-        The ``final`` one takes three to five times as long: rounding errors are passed on, see :mod:`.rounding`.
+        The ``final`` one takes two to four times as long: rounding errors are passed on, see :mod:`.rounding`.
         """
         model = self.model.clone()
         groups = find_groups(model)

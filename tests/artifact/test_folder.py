@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def test_a_manifest_cut_inside_a_character_is_named(tmp_path: Path, write_artifa
     folder = write_artifact(tmp_path / "tiny", serving={"prompts": {"query": "查询"}})
     whole = (folder / "embedrt.json").read_bytes()
     (folder / "embedrt.json").write_bytes(whole[: whole.index("查".encode()) + 1])
-    with pytest.raises(ManifestError, match=r"embedrt\.json is not JSON"):
+    with pytest.raises(ManifestError, match=rf"^in {re.escape(str(folder))}: embedrt\.json is not JSON"):
         locate(folder)
 
 
@@ -206,7 +207,8 @@ def test_a_tokenizer_that_the_manifest_does_not_list_is_not_read(
 ) -> None:
     folder = write_artifact(tmp_path / "tiny")
     edit_manifest(folder, lambda content: content["files"].pop("tokenizer.json"))
-    with pytest.raises(ManifestError, match=r"`files` lists neither words\.json nor tokenizer\.json: export"):
+    expected = rf"^in {re.escape(str(folder))}: `files` lists neither words\.json nor tokenizer\.json: export"
+    with pytest.raises(ManifestError, match=expected):
         locate(folder)
 
 

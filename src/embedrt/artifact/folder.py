@@ -78,7 +78,7 @@ def locate(model: str | Path, *, variant: str | None = None, revision: str | Non
 
 def _folder(folder: Path, variant: str | None) -> Artifact:
     if (folder / MANIFEST_FILE).is_file():
-        return _described(folder, Manifest.from_json((folder / MANIFEST_FILE).read_bytes()), variant)
+        return _described(folder, _read_manifest(folder), variant)
     if variant is not None:
         raise InputError(f"variant {variant!r} was asked for, but {folder} has no {MANIFEST_FILE} that names variants")
     for candidate in _GRAPH_CANDIDATES:
@@ -91,6 +91,13 @@ def _folder(folder: Path, variant: str | None) -> Artifact:
     )
 
 
+def _read_manifest(folder: Path) -> Manifest:
+    try:
+        return Manifest.from_json((folder / MANIFEST_FILE).read_bytes())
+    except ManifestError as error:
+        raise ManifestError(f"in {folder}: {error}") from error
+
+
 def _described(folder: Path, manifest: Manifest, variant: str | None) -> Artifact:
     chosen = manifest.default_variant if variant is None else variant
     if chosen not in manifest.variants:
@@ -98,7 +105,9 @@ def _described(folder: Path, manifest: Manifest, variant: str | None) -> Artifac
     graph = folder / manifest.variants[chosen].file
     tokenizer = next((file for file in (WORDS_FILE, TOKENIZER_FILE) if file in manifest.files), None)
     if tokenizer is None:
-        raise ManifestError(f"`files` lists neither {WORDS_FILE} nor {TOKENIZER_FILE}: export the checkpoint again")
+        raise ManifestError(
+            f"in {folder}: `files` lists neither {WORDS_FILE} nor {TOKENIZER_FILE}: export the checkpoint again"
+        )
     return Artifact(folder=folder, graph=graph, tokenizer=folder / tokenizer, manifest=manifest, variant=chosen)
 
 
@@ -135,7 +144,7 @@ def _hub_repository(name: str, variant: str | None, revision: str | None) -> Art
     described = download_file(name, MANIFEST_FILE, revision=revision, required=False)
     if described is None:
         return _folder(_undescribed_repository(name, revision), variant)
-    artifact = _described(described.parent, Manifest.from_json(described.read_bytes()), variant)
+    artifact = _described(described.parent, _read_manifest(described.parent), variant)
     for path in _needed_files(artifact):
         download_file(name, path, revision=revision, required=True)
     return artifact

@@ -118,7 +118,7 @@ class Quantization:
     percentile: float
     """How much of the calibration activations a static scale covers."""
     weight_bits: int
-    """8, or 7 for processors without VNNI."""
+    """8, or 7 where ``--processor avx2`` asked for it."""
     products: dict[str, int]
     """How many products read activations with a ``static`` scale, a scale a ``row``, or stayed in ``float``."""
     kept_float: tuple[str, ...]

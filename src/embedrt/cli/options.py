@@ -46,7 +46,7 @@ Calibration = Annotated[
     Path | None, typer.Option(help="Texts to learn ranges from, one a line; without it, a small multilingual set.")
 ]
 Processor = Annotated[
-    Literal["any", "avx2"], typer.Option(help="avx2: 7-bit weights, for x86 processors without VNNI.")
+    Literal["any", "avx2"], typer.Option(help="avx2: 7-bit weights. ONNX Runtime needs none: 8 bits are summed exactly by every processor.")
 ]
 Gate = Annotated[
     float | None,
