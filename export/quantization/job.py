@@ -59,7 +59,7 @@ class QuantizeOptions:
     calibration: Path | None = None
     """A file with one text a line; None: the project's own multilingual set."""
     processor: Processor = "any"
-    """``avx2``: weights of 7 bits, less faithful, for programs that add other neighbouring products in 16 bits than ONNX Runtime."""
+    """``avx2``: weights of 7 bits, less faithful, for programs that add other neighbours in 16 bits than ONNX Runtime."""
     gate: float | None = None
     """What the variant must reach: of a dense encoder the mean cosine to the float32 graph; None: its kind's own limit."""
     allow_below_gate: bool = False

@@ -46,7 +46,8 @@ Calibration = Annotated[
     Path | None, typer.Option(help="Texts to learn ranges from, one a line; without it, a small multilingual set.")
 ]
 Processor = Annotated[
-    Literal["any", "avx2"], typer.Option(help="avx2: 7-bit weights. ONNX Runtime needs none: 8 bits are summed exactly by every processor.")
+    Literal["any", "avx2"],
+    typer.Option(help="avx2: 7-bit weights. ONNX Runtime needs none: it sums those of 8 exactly everywhere."),
 ]
 Gate = Annotated[
     float | None,

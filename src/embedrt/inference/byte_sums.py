@@ -13,8 +13,8 @@ SUMS_FIT = "embedrt.sums_fit"
 _TURN_WEIGHTS = "session.x64quantprecision"
 """Without VNNI, x86 adds two neighbouring u8 × s8 products in 16 bits, and the sum saturates, unless weights were made to fit:
 there ONNX Runtime is to turn 8-bit weights to u8 as it loads them, whose products it sums in 32 bits, which takes 14 to 26 %
-longer (Zen 3). It would do so with VNNI too, where u8 × s8 is exact already and 2.3 times as fast (875 against 385 GOP/s on one thread
-of a Zen 5), so there the option stays off."""
+longer (Zen 3). It would do so with VNNI too, where u8 × s8 is exact already and 2.3 times as fast (875 against 385 GOP/s on
+one thread of a Zen 5), so there the option stays off."""
 _ABORTS_FROM, _ABORTS_UNTIL = (1, 25), (1, 30)
 """Between these ONNX Runtime ends the process as it turns the weights of a product that names no zero point for them."""
 
