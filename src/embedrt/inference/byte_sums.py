@@ -15,8 +15,8 @@ _TURN_WEIGHTS = "session.x64quantprecision"
 there ONNX Runtime is to turn 8-bit weights to u8 as it loads them, whose products it sums in 32 bits, which takes 14 to 26 %
 longer (Zen 3). It would do so with VNNI too, where u8 × s8 is exact already and 2.3 times as fast (875 against 385 GOP/s on
 one thread of a Zen 5), so there the option stays off."""
-_ABORTS_FROM, _ABORTS_UNTIL = (1, 25), (1, 30)
-"""Between these ONNX Runtime ends the process as it turns the weights of a product that names no zero point for them."""
+_TURNS_FROM = (1, 30)
+"""Before, ONNX Runtime (1.24 to 1.29) ends the process as it turns the weights of a product that names no zero point for them."""
 
 
 def release_of(version: str) -> tuple[int, ...]:
@@ -62,4 +62,4 @@ def _may_saturate(graph: Path) -> bool:
 
 
 def _turns_weights(version: str) -> bool:
-    return not _ABORTS_FROM <= release_of(version) < _ABORTS_UNTIL
+    return release_of(version) >= _TURNS_FROM
