@@ -42,18 +42,20 @@ class Rounded(NamedTuple):
     """(outputs,)"""
 
 
-def to_nearest(weight: Floats, limit: int, power: Floats | None = None) -> Rounded:
+def to_nearest(weight: Floats, limit: int, rows: Floats | None = None) -> Rounded:
     """Each weight (inputs, outputs) as the nearest integer that fits, symmetric about zero.
 
     Args:
         weight: float32.
         limit: the largest magnitude, 127 or 63.
-        power: (inputs,) the mean square of the activations, by which errors count where a scale is chosen; None: all alike.
+        rows: (rows, inputs) of the activations, by whose squares errors count where a scale is chosen; None: all alike.
     """
     finest = np.maximum(np.abs(weight).max(axis=0) / limit, _TINY).astype(np.float32)
-    whole, scales = _fitting(weight / finest, limit), finest.copy()
-    crowded = np.flatnonzero((whole != _nearest(weight / finest, limit)).any(axis=0))
-    columns, counts = weight[:, crowded], np.ones((len(weight), 1)) if power is None else _with_ridge(power)[:, None]
+    steps, scales = weight / finest, finest.copy()
+    whole = _fitting(steps, limit)
+    crowded = np.flatnonzero((whole != _nearest(steps, limit)).any(axis=0))
+    power = np.ones(len(weight)) if rows is None else _with_ridge(np.square(rows).mean(axis=0))
+    columns, counts = weight[:, crowded], power[:, None]
     smallest = (np.square(whole[:, crowded] * finest[crowded] - columns) * counts).sum(axis=0)
     for factor in _WIDER:
         wider = finest[crowded] * np.float32(factor)
@@ -73,7 +75,7 @@ def passing_errors_on(weight: Floats, limit: int, rows: Floats) -> Rounded:
         limit: the largest magnitude, 127 or 63.
         rows: (rows, inputs) of the activations.
     """
-    scales = to_nearest(weight, limit, np.square(rows).mean(axis=0)).scales
+    scales = to_nearest(weight, limit, rows).scales
     factor = _inverse_factor(rows)
     left = weight / scales
     whole = np.empty_like(left)

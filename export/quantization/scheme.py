@@ -134,10 +134,7 @@ def choose_scheme(
         smoothing = _one_a_block(smoothing, order)
         in_order = order
     balanced, weights = (rows / smoothing)[:, in_order], (group.weights * smoothing[:, None])[in_order]
-    if pass_errors_on:
-        rounded = passing_errors_on(weights, weight_limit, balanced)
-    else:
-        rounded = to_nearest(weights, weight_limit, np.square(balanced).mean(axis=0))
+    rounded = (passing_errors_on if pass_errors_on else to_nearest)(weights, weight_limit, balanced)
     every = max(1, len(rows) // _CHECKED_ROWS)
     exact = rows[::every] @ group.weights
     schemes = []

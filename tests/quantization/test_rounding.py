@@ -34,6 +34,8 @@ def test_weights_are_symmetric_with_a_scale_a_column(limit: int) -> None:
     assert np.abs(whole.astype(int)).max(axis=0).tolist() == [limit] * 12  # each column uses all of its range
     np.testing.assert_allclose(scales, np.abs(weight).max(axis=0) / limit, rtol=1e-6)
     assert (np.abs(whole * scales - weight) <= scales * (0.5 + 1e-4)).all()
+    negative, _ = to_nearest(-weight, limit)
+    np.testing.assert_array_equal(negative, -whole)
 
 
 def test_a_column_of_zeros() -> None:
@@ -49,8 +51,7 @@ def test_neighbours_always_fit(seed: int, inputs: int, limit: int) -> None:
     for found in (to_nearest(weight, limit), passing_errors_on(weight, limit, rows)):
         assert largest_sum(found.weight) <= 128
         assert np.abs(found.weight.astype(int)).max() <= limit
-        negative = to_nearest(-weight, limit)
-        np.testing.assert_array_equal(negative.weight, -to_nearest(weight, limit).weight)
+    np.testing.assert_array_equal(to_nearest(-weight, limit).weight, -to_nearest(weight, limit).weight)
 
 
 @pytest.mark.parametrize(
@@ -84,10 +85,10 @@ def test_a_scale_is_chosen_by_the_errors_that_count() -> None:
     """A pair that does not fit, and weights that the finest scale has exactly: whichever reads larger activations decides."""
     weight = np.zeros((64, 1), np.float32)
     weight[:2], weight[2::2] = [[127], [3]], np.arange(31)[:, None]
-    power = np.ones(64, np.float32)
-    assert to_nearest(weight, 127, power).scales[0] == 1
-    power[:2] = 1e4
-    assert to_nearest(weight, 127, power).scales[0] > 1
+    rows = np.ones((1, 64), np.float32)
+    assert to_nearest(weight, 127, rows).scales[0] == 1
+    rows[:, :2] = 100
+    assert to_nearest(weight, 127, rows).scales[0] > 1
 
 
 def passed_on(weight: Floats, scales: Floats, rows: Floats) -> npt.NDArray[np.float64]:

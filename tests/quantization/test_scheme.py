@@ -195,6 +195,8 @@ def test_product_is_the_float_one_within_half_steps(
     steps = row_scale(x, Rows(128))[:, None].astype(np.float64)
     # |xW − x'W'| ≤ Σ |x|·|W − W'| + |W'|·s/2, activations being off by half a step at most
     whole = rounded.weight.astype(np.float64) * rounded.scales
+    if limit == 63:  # all neighbours fit
+        assert (np.abs(weight - whole) <= rounded.scales / 2 * 1.001).all()
     bound = np.abs(x) @ np.abs(weight - whole) + np.abs(whole).sum(axis=0) * steps / 2
     assert (np.abs(found - exact) <= bound * 1.001 + 1e-6).all()
 
